@@ -1,0 +1,1 @@
+"""The domain: scenario, topology, problem, plan, audit, and the command line."""

@@ -1,0 +1,54 @@
+"""What is known of every (region, site) pair: one state for latency, one for bandwidth, and where the figures come from."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+Codes = NDArray[np.int8]
+
+
+class State(IntEnum):
+    """A pair is in exactly one of these; unknown never becomes zero and never becomes admissible."""
+
+    UNKNOWN = 0
+    INFERRED = 1
+    MEASURED = 2
+
+
+class Provenance(IntEnum):
+    """Where an inferred figure comes from."""
+
+    NONE = 0
+    DIRECT = 1  # measured between this region and this site
+    PATH = 2  # sum over measured links
+    AGGREGATE = 3  # a figure for countries or ASNs that the pair belongs to
+    MODEL = 4  # distance with the country pair's own inflation and last mile
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """R regions × P sites. Every array is R × P; NaN where unknown. Names are sorted."""
+
+    regions: tuple[str, ...]
+    sites: tuple[str, ...]
+    rtt_state: Codes
+    rtt_provenance: Codes
+    rtt_base_ms: Float  # windowed minimum; for inferred pairs the interval's middle is not claimed: NaN unless known
+    rtt_p50_ms: Float
+    rtt_p95_ms: Float  # measured only
+    rtt_lower_ms: Float  # the interval; measured: both ends are the p95
+    rtt_upper_ms: Float
+    loss: Float  # share of probes lost, 0..1
+    jitter_ms: Float
+    samples: NDArray[np.int64]  # 0 where there are none
+    mbps_state: Codes
+    mbps: Float  # region to site
+    observed_at_s: Float  # newest observation, seconds since 1970 UTC
+
+    @property
+    def planned_rtt_ms(self) -> Float:
+        """What the plan believes, ms: the p95 of a measured pair, the upper end of an inferred one, NaN when unknown."""
+        return np.where(self.rtt_state == State.UNKNOWN, np.nan, self.rtt_upper_ms)

@@ -1,0 +1,1 @@
+"""Problem to Solution: arrays and equations; no files, no countries, no command line."""
