@@ -9,12 +9,13 @@ Notation (the numbers are those of `docs/mathematics.md`):
     (1)   Σ_{n of i} x_n + u_i = 1                                              every demand row
     (4)   Σ_{n of b in slice t} pair_load·x_n ≤ capacity_factor·y_b              every block and slice
     (5)   x_n ≤ y_b                                                             where pair_load ≤ 1
-    (6)   Σ_{b at p, gpu, quarters ≥ s} quarters·y_b ≤ Σ_{servers of gpu, 4·gpus ≥ s} 4·gpus·s_o,   s ∈ {all, 8, 16, 32} quarters
-          at most one block of a choice has y_b > 0
-    (7,8) Σ_o server_use·s_o ≤ site_limit·open_p                                every resource (kW, rack units); s_o ≤ offer_max·open_p
+    (6)   Σ_{b at p, gpu, quarters ≥ s} quarters·y_b ≤ Σ_{servers of gpu, 4·gpus ≥ s} 4·gpus·s_o
+          for s ∈ {all, 8, 16, 32} quarters; at most one block of a choice has y_b > 0
+    (7,8) Σ_o server_use·s_o ≤ site_limit·open_p                                every resource: kW, rack units
+          s_o ≤ offer_max·open_p
     (9)   Σ_n out_mbps·x_n ≤ uplink·open_p,  Σ_n in_mbps·x_n ≤ downlink·open_p     every site and slice
     (10–12) limit_matrix·s ≤ limit_rhs                                          stock, export, capex
-    (12)  all of the cost but the unserved ≤ monthly_budget_usd
+    (12)  all of the cost but that of the unserved ≤ monthly_budget_usd
 
     open_p ∈ {0,1}; s_o, y_b integer; x_n, u_i ∈ [0,1] (x_n ∈ {0,1} if single_source).
 Rules 2 (latency) and 3 (residency) are in the pairs: one that breaks them does not exist.
@@ -42,7 +43,8 @@ class ProblemError(ValueError):
 class Problem:
     """One placement problem. P sites, K servers, O offers, D shapes, B blocks, I demand rows, N pairs, L limits.
 
-    `np.inf` in a limit means that the rule is off; in `unserved_usd` that the row must be served. Costs are USD a month.
+    `np.inf` in a limit means that the rule is off; in `unserved_usd` that the row must be served.
+    Costs are USD a month.
     Blocks are sorted by (site, shape), offers by site, pairs by (demand row, block), each pair once.
     """
 
@@ -115,7 +117,7 @@ class Problem:
     @property
     def unservable(self) -> Bool:
         """Demand rows without any pair, I."""
-        return np.bincount(self.pair_demand, minlength=self.demands) == 0
+        return np.asarray(np.bincount(self.pair_demand, minlength=self.demands) == 0, np.bool_)
 
     @property
     def constant_usd(self) -> float:

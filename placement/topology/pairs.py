@@ -1,4 +1,4 @@
-"""What is known of every (region, site) pair: one state for latency, one for bandwidth, and where the figures come from."""
+"""What is known of every (region, site) pair: a state for latency, one for bandwidth, and where figures come from."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -50,5 +50,5 @@ class Pairs:
 
     @property
     def planned_rtt_ms(self) -> Float:
-        """What the plan believes, ms: the p95 of a measured pair, the upper end of an inferred one, NaN when unknown."""
+        """What the plan believes, ms: a measured pair's p95, an inferred one's upper end, NaN when unknown."""
         return np.where(self.rtt_state == State.UNKNOWN, np.nan, self.rtt_upper_ms)
