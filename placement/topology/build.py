@@ -1,0 +1,137 @@
+"""Scenario and measurements to the topology: every pair in exactly one state, and what could not be used by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from placement.geo import fibre_floor_ms, great_circle_km
+from placement.topology.direct import Direct, direct, match
+from placement.topology.endpoints import Endpoints, endpoints
+from placement.topology.inference import Inferred, inferred
+from placement.topology.pairs import Float, Pairs, Provenance, State
+from placement.topology.summaries import summarise, window_start
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    from placement.scenario import Scenario
+
+
+@dataclass(frozen=True)
+class Topology:
+    """What is known of the network of one scenario.
+
+    `summaries` is the frame of `summaries.Summaries`; `unmapped` counts records by the name of an end that stands for
+    no region and no site; `stale` counts records too old for the window, by "source → target".
+    `regions`, `sites`, `links` and `demand` are the scenario's tables.
+    """
+
+    pairs: Pairs
+    summaries: pd.DataFrame
+    unmapped: Mapping[str, int]
+    stale: Mapping[str, int]
+    regions: pd.DataFrame
+    sites: pd.DataFrame
+    links: pd.DataFrame
+    demand: pd.DataFrame
+
+    def coverage(self) -> pd.DataFrame:
+        """How well the pairs are known, by the region's country: see `coverage.coverage`."""
+        from placement.topology.coverage import coverage
+
+        return coverage(self.pairs, self.regions, self.demand)
+
+    def graph(self) -> "nx.Graph[str]":
+        """Regions, sites, links and pairs as a networkx graph: see `graph.graph`."""
+        from placement.topology.graph import graph
+
+        return graph(self.pairs, self.regions, self.sites, self.links)
+
+
+def build_pairs(scenario: "Scenario") -> Topology:
+    """The topology of a scenario from the records in its `measurements` folder.
+
+    Raises:
+        probes.reading.ImportFailure: a file in the folder is no native record file; every bad record is named.
+    """
+    from probes.store import read_folder
+    from probes.record import empty_table
+
+    folder = scenario.folder / "measurements"
+    records = read_folder(folder) if folder.is_dir() else empty_table()
+    planning_date = scenario.document.planning_date
+    newest = window_start(planning_date, scenario.document.limits.max_age_days)
+    names = ("regions", "sites", "endpoints", "links", "demand")
+    tables = {name: scenario.table(name) for name in names}
+    return build_topology(records, tables, newest)
+
+
+def build_topology(records: Any, tables: Mapping[str, pd.DataFrame], newer_than: date | None = None) -> Topology:
+    """The topology from records (a pyarrow Table of `probes.record.SCHEMA`) and the tables regions, sites, endpoints,
+    links and demand of a scenario; records before `newer_than` are counted as stale. The order of rows is immaterial.
+    """
+    regions = tables["regions"].sort_values("region", ignore_index=True)
+    sites = tables["sites"].sort_values("site", ignore_index=True)
+    ends = endpoints(tables["endpoints"], list(regions["region"]), list(sites["site"]))
+    found = summarise(records, ends.names, newer_than)
+    matches = match(found.frame, ends)
+    measured = direct(found.frame, matches, (len(regions), len(sites)))
+    distance_km = great_circle_km(
+        regions["latitude"].to_numpy()[:, None],
+        regions["longitude"].to_numpy()[:, None],
+        sites["latitude"].to_numpy()[None, :],
+        sites["longitude"].to_numpy()[None, :],
+    )
+    known = inferred(found.frame, ends, measured, tables["links"], regions, sites, distance_km)
+    return Topology(
+        pairs=_pairs(regions, sites, measured, known, fibre_floor_ms(distance_km)),
+        summaries=found.frame,
+        unmapped=_unmapped(found.frame, ends),
+        stale=found.stale,
+        regions=regions,
+        sites=sites,
+        links=tables["links"],
+        demand=tables["demand"],
+    )
+
+
+def _pairs(regions: pd.DataFrame, sites: pd.DataFrame, measured: Direct, known: Inferred, floor_ms: Float) -> Pairs:
+    """Every pair in one state: measured before inferred before unknown."""
+    is_measured = ~np.isnan(measured.rtt_p95_ms)
+    is_inferred = ~is_measured & ~np.isnan(known.rtt_upper_ms)
+    state = np.select([is_measured, is_inferred], [State.MEASURED, State.INFERRED], State.UNKNOWN)
+    provenance = np.select([is_measured, is_inferred], [Provenance.DIRECT, known.provenance], Provenance.NONE)
+    lower = np.where(is_inferred, np.maximum(known.rtt_lower_ms, floor_ms), measured.rtt_p95_ms)
+    upper = np.where(is_inferred, np.maximum(known.rtt_upper_ms, lower), measured.rtt_p95_ms)
+    has_mbps = ~np.isnan(measured.mbps)
+    infers_mbps = ~has_mbps & ~np.isnan(known.mbps)
+    return Pairs(
+        regions=tuple(regions["region"]),
+        sites=tuple(sites["site"]),
+        rtt_state=state.astype(np.int8),
+        rtt_provenance=provenance.astype(np.int8),
+        rtt_base_ms=measured.rtt_base_ms,
+        rtt_p50_ms=measured.rtt_p50_ms,
+        rtt_p95_ms=measured.rtt_p95_ms,
+        rtt_lower_ms=lower,
+        rtt_upper_ms=upper,
+        loss=np.where(np.isnan(measured.loss), np.where(is_inferred, known.loss, np.nan), measured.loss),
+        jitter_ms=measured.jitter_ms,
+        samples=np.where(is_measured | (measured.samples > 0), measured.samples, known.samples),
+        mbps_state=np.select([has_mbps, infers_mbps], [State.MEASURED, State.INFERRED], State.UNKNOWN).astype(np.int8),
+        mbps=np.where(has_mbps, measured.mbps, known.mbps),
+        observed_at_s=np.where(np.isnan(measured.observed_at_s), known.observed_at_s, measured.observed_at_s),
+    )
+
+
+def _unmapped(summaries: pd.DataFrame, ends: Endpoints) -> dict[str, int]:
+    """Records by the name of an end that maps nowhere; sorted by name."""
+    names = pd.concat([summaries["source"], summaries["target"]], ignore_index=True)
+    records = pd.concat([summaries["records"], summaries["records"]], ignore_index=True)
+    lost = ~names.isin(ends.names)
+    counts = records[lost].groupby(names[lost], sort=True).sum()
+    return {str(name): int(count) for name, count in counts.items()}
