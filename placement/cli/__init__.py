@@ -1,0 +1,82 @@
+"""The command line. Commands are loaded when they are called, so that `--help` answers at once."""
+
+import importlib
+from typing import Any
+
+import click
+
+COMMANDS = {
+    "init": ("placement.cli.init", "Make a scenario folder that is ready to edit."),
+    "datasets": ("placement.cli.datasets", "List the bundled datasets, or derive one again."),
+    "check": ("placement.cli.check", "Validate a scenario and say what is missing or assumed."),
+    "import": ("placement.cli.imports", "Read other tools' measurement files into native records."),
+    "topology": ("placement.cli.topology", "Show what is known of every region-site pair."),
+    "plan": ("placement.cli.plan", "Decide which models and GPUs go where, with a proof."),
+    "audit": ("placement.cli.audit", "Re-check a plan without the solver, and verify its bound."),
+    "doctor": ("placement.cli.doctor", "Check this installation."),
+}
+
+
+class _LazyGroup(click.Group):
+    """A group that imports a command's module only when the command itself is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{cmd_name} is no command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+def _config(ctx: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    """Defaults of options from a TOML file: one table per command; environment and flags come before it."""
+    if value is None:
+        return
+    import tomllib  # noqa: PLC0415
+
+    try:
+        with open(value, "rb") as file:  # noqa: PTH123
+            ctx.default_map = _underscored(tomllib.load(file))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise click.BadParameter(f"{value}: {error}") from error
+
+
+def _underscored(table: dict[str, Any]) -> dict[str, Any]:
+    """Options as people write them (time-limit) under the names that click knows (time_limit)."""
+    return {
+        key if isinstance(value, dict) else key.replace("-", "_"): _underscored(value)
+        if isinstance(value, dict)
+        else value
+        for key, value in table.items()
+    }
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "auto_envvar_prefix": "NEARSERVE",
+        "max_content_width": 100,
+    },
+    epilog="Exit codes: 0 ok, 1 crash, 2 usage, 3 infeasible, 4 bad data, 5 audit failed, 6 stale or locked, 7 limit hit, "
+    "no plan. Example: nearserve plan atlas-2025 -o my-plan",
+)
+@click.version_option(package_name="nearserve")
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False),
+    is_eager=True,
+    expose_value=False,
+    callback=_config,
+    help="TOML with defaults, a table per command; NEARSERVE_<COMMAND>_<OPTION> and flags override it.",
+)
+def main() -> None:
+    """Measure the network between user regions and PoPs, and decide what goes where, with a proof."""

@@ -1,0 +1,80 @@
+"""nearserve doctor: is this installation whole?"""
+
+import importlib
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+
+import click
+
+from placement.cli.common import Exit, emit_json, format_option, print_table
+
+LIBRARIES = ("numpy", "scipy", "pandas", "pyarrow", "duckdb", "networkx", "pydantic", "numba", "ortools", "rich")
+
+
+@click.command("doctor", epilog="Example: nearserve doctor --format json")
+@format_option
+@click.pass_context
+def command(context: click.Context, output_format: str) -> None:
+    """Check Python, the libraries, the bundled data and the solvers, each by using it."""
+    checks: dict[str, Callable[[], str]] = {
+        "python": _python,
+        **{name: lambda name=name: _library(name) for name in LIBRARIES},  # type: ignore[misc]
+        "datasets": _datasets,
+        "solver": _solver,
+    }
+    rows = [(name, *_outcome(check)) for name, check in checks.items()]
+    if output_format == "json":
+        emit_json([dict(zip(("check", "ok", "detail"), row, strict=True)) for row in rows])
+    else:
+        print_table(("check", "", "detail"), [(name, "ok" if ok else "BROKEN", detail) for name, ok, detail in rows])
+    if not all(ok for _, ok, _ in rows):
+        context.exit(Exit.CRASH)
+
+
+def _outcome(check: Callable[[], str]) -> tuple[bool, str]:
+    """A check that raises is broken, and says with what."""
+    try:
+        return True, check()
+    except Exception as error:
+        return False, f"{type(error).__name__}: {error}"
+
+
+def _python() -> str:
+    if sys.version_info < (3, 11):
+        raise RuntimeError("nearserve needs Python 3.11 or newer")
+    return sys.version.split()[0]
+
+
+def _library(name: str) -> str:
+    importlib.import_module(name)
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "imported, without metadata"
+
+
+def _datasets() -> str:
+    from placement.datasets import (
+        dataset,
+        scenario_names,
+    )
+    from placement.scenario import load  # noqa: PLC0415
+
+    names = scenario_names()
+    if not names:
+        raise RuntimeError("no bundled scenario was found")
+    for name in names:
+        load(dataset(name))
+    return ", ".join(names)
+
+
+def _solver() -> str:
+    """One GPU for one class: the optimum is known by hand."""
+    from solvers.exact import solve_exact  # noqa: PLC0415
+    from solvers.instances.tiny import random_tiny  # noqa: PLC0415
+
+    solution = solve_exact(random_tiny(0))
+    if solution.placement is None:
+        raise RuntimeError(f"the solver ended with {solution.status}")
+    return f"{solution.status}, {solution.objective_usd:.2f} on a tiny problem"

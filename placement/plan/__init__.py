@@ -1,0 +1,1 @@
+"""The plan: its document, its files, its exact figures."""

@@ -1,0 +1,170 @@
+"""The flow in one place: scenario → topology → problem → solution → plan → audit → folder.
+
+Nothing is written that has not passed its audit; the folder appears whole or not at all.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any, Literal
+
+from placement.audit import AuditReport, audit
+from placement.plan.build import Solved, build_plan
+from placement.plan.document import PlanDocument
+from placement.plan.folder import atomic_folder, write_document, write_files
+from placement.problem import build_problem
+from placement.scenario import Finding, Scenario
+from placement.topology import build_pairs
+from solvers.problem import Problem
+from solvers.solution import Solution, Status
+
+Method = Literal["auto", "exact", "scale"]
+
+EXACT_PAIRS = 20_000  # above this a whole-model MIP loses to the scale search (docs/benchmarks.md)
+
+
+class LaterRulesError(ValueError):
+    """The scenario states rules that this version cannot honour; they are named, never dropped."""
+
+    def __init__(self, findings: tuple[Finding, ...]) -> None:
+        super().__init__("\n".join(finding.message for finding in findings))
+        self.findings = findings
+
+
+class InfeasibleError(ValueError):
+    """No plan satisfies the hard rules."""
+
+
+class NoPlanError(RuntimeError):
+    """The limit was hit before any plan was found."""
+
+
+class AuditFailedError(RuntimeError):
+    """The plan did not pass its audit, so that it was not written."""
+
+    def __init__(self, report: AuditReport) -> None:
+        super().__init__("\n".join(f"{v.rule}: {v.subject}: {v.detail}" for v in report.violations))
+        self.report = report
+
+
+@dataclass(frozen=True)
+class Request:
+    """How to plan: which solver, and when to stop."""
+
+    method: Method = "auto"
+    gap: float = 1e-4
+    time_limit_s: float | None = None
+    work: int | None = None
+
+    def parameters(self) -> dict[str, Any]:
+        """What the plan's provenance records of it."""
+        return {"method": self.method, "gap": self.gap, "time_limit_s": self.time_limit_s, "work": self.work}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands: the stage, and while it solves the plan and the bound so far, USD a month."""
+
+    stage: str
+    seconds: float
+    objective_usd: float | None = None
+    bound_usd: float | None = None
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan that passed its audit and stands in its folder."""
+
+    document: PlanDocument
+    report: AuditReport
+    seconds: float
+
+
+def plan_scenario(
+    scenario: Scenario,
+    target: Path,
+    request: Request,
+    *,
+    replace: bool = False,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Planned:
+    """Plan `scenario` into the folder `target`.
+
+    Raises:
+        LaterRulesError: the scenario states rules of a later version.
+        InfeasibleError, NoPlanError: there is no plan, or none was found within the limit.
+        AuditFailedError: the auditor does not accept the plan.
+        placement.plan.folder.PlanExistsError: something stands at `target`.
+    """
+    if scenario.later:
+        raise LaterRulesError(scenario.later)
+    start = monotonic()
+
+    def tell(stage: str, objective: float | None = None, bound: float | None = None) -> None:
+        progress(Progress(stage, monotonic() - start, objective, bound))
+
+    with atomic_folder(target, replace=replace) as folder:
+        tell("topology")
+        pairs = build_pairs(scenario).pairs
+        tell("problem")
+        problem, names = build_problem(scenario, pairs)
+        tell("solve")
+        left_s = None if request.time_limit_s is None else max(1.0, request.time_limit_s - (monotonic() - start))
+        solution = solve(problem, request, left_s, scenario.document.seed, tell)
+        tell("plan")
+        files = build_plan(Solved(scenario, pairs, problem, names, solution), request.parameters())
+        write_files(folder, files)
+        tell("audit")
+        report = audit(folder, scenario, pairs)
+        if not report.passed:
+            raise AuditFailedError(report)
+        verified = {"bound_verified_usd_month": report.bound_verified_usd_month, "gap": report.gap_verified}
+        document = files.document.model_copy(update=verified)
+        write_document(folder, document)
+    return Planned(document, report, monotonic() - start)
+
+
+def solve(
+    problem: Problem,
+    request: Request,
+    time_limit_s: float | None,
+    seed: int,
+    tell: Callable[[str, float | None, float | None], None],
+) -> Solution:
+    """Run the solver that `request` asks for, or the one that fits the size, and refuse an empty hand."""
+    from solvers.search import solve_scale  # noqa: PLC0415  heavy: ortools, numba
+
+    method = request.method
+    if method == "auto":
+        method = "exact" if problem.pairs <= EXACT_PAIRS else "scale"
+    if method == "exact":
+        solution = _exact(problem, request, time_limit_s)
+    else:
+        solution = solve_scale(
+            problem,
+            gap=request.gap,
+            time_limit_s=time_limit_s,
+            work=request.work,
+            seed=seed,
+            progress=lambda p: tell("solve", p.objective_usd, p.bound_usd),
+        )
+    if solution.status is Status.INFEASIBLE:
+        raise InfeasibleError(solution.message or "no plan satisfies the hard rules")
+    if solution.placement is None:
+        raise NoPlanError(solution.message or f"the solver ended with {solution.status} and no plan")
+    return solution
+
+
+def _exact(problem: Problem, request: Request, time_limit_s: float | None) -> Solution:
+    """The whole model by branch and bound, and the multipliers that let the auditor prove a bound of it."""
+    from dataclasses import replace  # noqa: PLC0415
+
+    from solvers.bound import lagrangian_bound  # noqa: PLC0415
+    from solvers.exact import solve_exact  # noqa: PLC0415
+
+    solution = solve_exact(problem, gap=request.gap, time_limit_s=time_limit_s)
+    if solution.placement is None:
+        return solution
+    proof = lagrangian_bound(problem, upper_usd=solution.objective_usd)
+    return replace(solution, certificate=proof.certificate, bound_usd=max(solution.bound_usd, proof.bound_usd))

@@ -1,0 +1,46 @@
+"""Rule 3: where a class may be served, by the site's country and, if the set says so, its vendor's."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from placement.datasets import dataset
+from placement.scenario import Scenario
+
+Bool = NDArray[np.bool_]
+
+
+def allowed_sites(scenario: Scenario, rows: pd.DataFrame, service: pd.Series) -> Bool:
+    """Which sites may serve which of the demand `rows` of one service, G × P; all of them where there is no rule."""
+    sites = scenario.table("sites")
+    everywhere = np.ones((len(rows), len(sites)), np.bool_)
+    if not scenario.has("residency"):
+        return everywhere
+    fallback = service["residency"] or scenario.document.limits.default_residency
+    names = rows["residency"].where(rows["residency"] != "", fallback)
+    homes = rows["region"].map(scenario.table("regions").set_index("region")["country"])
+    keys = pd.MultiIndex.from_arrays([names, homes])
+    codes, distinct = pd.factorize(keys)
+    masks = np.array([_mask(scenario, sites, str(name), str(home)) for name, home in distinct])
+    return np.asarray(masks[codes], np.bool_)
+
+
+def _mask(scenario: Scenario, sites: pd.DataFrame, name: str, home: str) -> Bool:
+    """Sites that the set `name` allows for users of the country `home`, P."""
+    rules = scenario.table("residency")
+    rules = rules[rules["residency"] == name]
+    mask = np.asarray(_listed(sites["country"], rules[rules["scope"] != "vendor"]["country"], home))
+    vendors = rules[rules["scope"] == "vendor"]["country"]
+    return mask & _listed(sites["vendor_jurisdiction"], vendors, home) if len(vendors) else mask
+
+
+def _listed(countries: pd.Series, listed: pd.Series, home: str) -> Bool:
+    """Which of `countries` the rule's entries name: ISO codes, `@own`, `@bloc:NAME`, `@any`."""
+    if (listed == "@any").any():
+        return np.ones(len(countries), np.bool_)
+    names = set(listed[~listed.str.startswith("@")]) | ({home} if (listed == "@own").any() else set())
+    blocs = {entry.removeprefix("@bloc:") for entry in listed if entry.startswith("@bloc:")}
+    if blocs:
+        members = pd.read_csv(dataset("world") / "blocs.csv", keep_default_na=False)
+        names |= set(members.loc[members["bloc"].isin(blocs), "country"])
+    return np.asarray(countries.isin(names), np.bool_)
