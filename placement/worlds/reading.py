@@ -1,6 +1,8 @@
 """Reading the reference tables and writing derived ones so that the same input gives the same bytes."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,3 +46,8 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """UTF-8, LF, no index, absent as an empty cell, floats in their shortest exact form."""
     path.parent.mkdir(parents=True, exist_ok=True)
     frame.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
+
+
+def rows(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[Any, ...]]:
+    """The named columns row by row, as plain Python values."""
+    return zip(*(frame[column].tolist() for column in columns), strict=True)
