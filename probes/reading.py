@@ -59,7 +59,7 @@ class ImportResult:
 
 
 def settle(bad: Sequence[BadRecord], on_error: OnError) -> tuple[BadRecord, ...]:
-    """Applies the policy: raises BadRecordsError, issues one BadRecordWarning, or hands the bad records on in silence."""
+    """Applies the policy: raises BadRecordsError, issues one BadRecordWarning, or hands the records on in silence."""
     found = tuple(bad)
     if found and on_error == "fail":
         raise BadRecordsError(found)

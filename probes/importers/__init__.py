@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from probes.importers import native
+from probes.importers import native, ripe_atlas
 from probes.importers.collector import Collector
 from probes.importers.options import Options
 from probes.reading import BadRecord, BadRecordsError, ImportResult, OnError
@@ -33,7 +33,10 @@ class Format:
 
 FORMATS: Final[dict[str, Format]] = {
     one.name: one
-    for one in (Format("native", "nearserve's own record, Parquet or CSV with the same columns", native.read),)
+    for one in (
+        Format("native", "nearserve's own record, Parquet or CSV with the same columns", native.read),
+        Format("ripe-atlas", "RIPE Atlas results of ping and traceroute, JSON array or lines", ripe_atlas.read),
+    )
 }
 
 
