@@ -40,7 +40,7 @@ def derive(reference: Path, out: Path) -> CalibrationReport:
     _write(
         out / "gpus.csv",
         ("gpu", "memory_gb", "mig_slices", "tdp_w", "source"),
-        ((g.name, f"{g.memory_gb:.1f}", MIG_SLICES[g.name], tdp_w[g.name], g.source) for g in gpus.values()),
+        ((g.name, f"{g.memory_gb:.3f}", MIG_SLICES[g.name], tdp_w[g.name], g.source) for g in gpus.values()),
     )
     _write(
         out / "profiles.csv",

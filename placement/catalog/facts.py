@@ -13,33 +13,33 @@ PCIE_ALLREDUCE_US = 12.0
 
 SYSTEMS = {MEASURED_GPU: "rtx_pro_6000_server", "b200": "b200_sxm", "h100": "h100_sxm", "l40s": "l40s"}
 NVLINK = frozenset({"b200", "h100"})
-MIG_SLICES = {MEASURED_GPU: 4, "b200": 7, "h100": 7, "l40s": 0}
+MIG_SLICES = {MEASURED_GPU: 4, "b200": 7, "h100": 7, "l40s": 1}
 
 # short name -> (row of the configurations, kind)
 MODELS: dict[str, tuple[str, str]] = {
-    "deepseek-v3.2": ("deepseek-ai/DeepSeek-V3.2", "moe"),
-    "gemma-4-31b": ("nvidia/Gemma-4-31B-IT-NVFP4", "dense"),
-    "gpt-oss-120b": ("openai/gpt-oss-120b", "moe"),
-    "gpt-oss-20b": ("openai/gpt-oss-20b", "moe"),
-    "llama-3.1-405b": ("meta-llama/Meta-Llama-3.1-405B", "dense"),
-    "llama-3.1-70b": ("meta-llama/Meta-Llama-3.1-70B", "dense"),
-    "llama-3.1-8b": ("meta-llama/Meta-Llama-3.1-8B", "dense"),
-    "mimo-v2-flash": ("XiaomiMiMo/MiMo-V2-Flash", "moe"),
-    "minimax-m2.7": ("MiniMaxAI/MiniMax-M2.7", "moe"),
-    "mixtral-8x7b": ("mistralai/Mixtral-8x7B-v0.1", "moe"),
-    "qwen3-1.7b": ("Qwen/Qwen3-1.7B", "dense"),
-    "qwen3-235b-a22b": ("Qwen/Qwen3-235B-A22B", "moe"),
-    "qwen3-30b-a3b": ("Qwen/Qwen3-30B-A3B", "moe"),
-    "qwen3-32b": ("Qwen/Qwen3-32B", "dense"),
-    "qwen3-8b": ("Qwen/Qwen3-8B", "dense"),
-    "qwen3-coder-480b-a35b": ("Qwen/Qwen3-Coder-480B-A35B-Instruct", "moe"),
-    "qwen3-vl-30b-a3b": ("Qwen/Qwen3-VL-30B-A3B-Instruct", "vision-moe"),
+    "deepseek-v3.2": ("deepseek-ai/DeepSeek-V3.2", "chat"),
+    "gemma-4-31b": ("nvidia/Gemma-4-31B-IT-NVFP4", "chat"),
+    "gpt-oss-120b": ("openai/gpt-oss-120b", "chat"),
+    "gpt-oss-20b": ("openai/gpt-oss-20b", "chat"),
+    "llama-3.1-405b": ("meta-llama/Meta-Llama-3.1-405B", "chat"),
+    "llama-3.1-70b": ("meta-llama/Meta-Llama-3.1-70B", "chat"),
+    "llama-3.1-8b": ("meta-llama/Meta-Llama-3.1-8B", "chat"),
+    "mimo-v2-flash": ("XiaomiMiMo/MiMo-V2-Flash", "chat"),
+    "minimax-m2.7": ("MiniMaxAI/MiniMax-M2.7", "chat"),
+    "mixtral-8x7b": ("mistralai/Mixtral-8x7B-v0.1", "chat"),
+    "qwen3-1.7b": ("Qwen/Qwen3-1.7B", "chat"),
+    "qwen3-235b-a22b": ("Qwen/Qwen3-235B-A22B", "chat"),
+    "qwen3-30b-a3b": ("Qwen/Qwen3-30B-A3B", "chat"),
+    "qwen3-32b": ("Qwen/Qwen3-32B", "chat"),
+    "qwen3-8b": ("Qwen/Qwen3-8B", "chat"),
+    "qwen3-coder-480b-a35b": ("Qwen/Qwen3-Coder-480B-A35B-Instruct", "code"),
+    "qwen3-vl-30b-a3b": ("Qwen/Qwen3-VL-30B-A3B-Instruct", "vision"),
     "qwen3-vl-4b": ("Qwen/Qwen3-VL-4B-Instruct", "vision"),
     "qwen3-vl-8b": ("Qwen/Qwen3-VL-8B-Instruct", "vision"),
-    "qwen3.5-122b-a10b": ("Qwen/Qwen3.5-122B-A10B", "moe"),
-    "qwen3.5-35b-a3b": ("Qwen/Qwen3.5-35B-A3B", "moe"),
-    "qwen3.5-397b-a17b": ("Qwen/Qwen3.5-397B-A17B", "moe"),
-    "step-3.7-flash": ("stepfun-ai/Step-3.7-Flash", "moe"),
+    "qwen3.5-122b-a10b": ("Qwen/Qwen3.5-122B-A10B", "chat"),
+    "qwen3.5-35b-a3b": ("Qwen/Qwen3.5-35B-A3B", "chat"),
+    "qwen3.5-397b-a17b": ("Qwen/Qwen3.5-397B-A17B", "chat"),
+    "step-3.7-flash": ("stepfun-ai/Step-3.7-Flash", "chat"),
 }
 
 # where the weights are published in a low precision, there is no higher one to serve

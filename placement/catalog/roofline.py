@@ -127,6 +127,11 @@ class Replica:
         return self.kv_gb_per_token * (load.tokens_in + load.tokens_out)
 
     @property
+    def runtime_gb(self) -> float:
+        """Memory kept for the runtime and activations, GB."""
+        return self.gpus * self.gpu.memory_gb * (1 - MEMORY_SHARE)
+
+    @property
     def usable_gb(self) -> float:
         """Memory for weights and KV cache, GB."""
         return self.gpus * self.gpu.memory_gb * MEMORY_SHARE
@@ -249,7 +254,7 @@ def erlang_c(servers: int, offered: float) -> float:
 
 def slots_for(in_flight: float) -> int:
     """Slots for a Poisson number of requests in flight: the mean, two standard deviations, and one."""
-    return math.ceil(in_flight + 2 * math.sqrt(in_flight)) + 1
+    return math.ceil(in_flight + 2 * math.sqrt(in_flight) - 1e-9) + 1  # a mean of in_flight_for(c) needs c, not c + 1
 
 
 def in_flight_for(slots: int) -> float:

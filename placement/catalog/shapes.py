@@ -1,5 +1,6 @@
 """Ways to run a model: GPUs, precision and operating point, each with its capacity and TTFT."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -96,7 +97,8 @@ def _rows(replica: Replica, profiles: Mapping[str, Load], source: str) -> Iterat
                 operating_point=point,
                 requests_per_s=replica.requests_per_s(load, count),
                 ttft_p95_ms=replica.ttft_p95_s(load, count, slots[profile]) * 1e3,
-                memory_gb=replica.weights_gb + cache_gb,
+                memory_gb=math.floor(10 * (replica.weights_gb + cache_gb + replica.runtime_gb))
+                / 10,  # never above the GPUs'
                 weights_gb=replica.weights_gb,
                 concurrency=slots[profile],
                 utilisation_max=count / slots[profile],
