@@ -1,0 +1,80 @@
+"""What one block is worth: a fractional knapsack a slice, over the whole range of replica counts at once."""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+Int32 = NDArray[np.int32]
+
+TINY = 1e-300
+
+
+@njit(cache=True, nogil=True)
+def sort_falling(key: Float, item: Int32, first: int, last: int) -> None:
+    """Sort key[first:last] from high to low, `item` along; equal keys keep the order of their items."""
+    gap = 1
+    while gap < (last - first) // 3:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for j in range(first + gap, last):
+            k, it = key[j], item[j]
+            i = j
+            while i - gap >= first and (key[i - gap] < k or (key[i - gap] == k and item[i - gap] > it)):
+                key[i] = key[i - gap]
+                item[i] = item[i - gap]
+                i -= gap
+            key[i] = k
+            item[i] = it
+        gap //= 3
+
+
+@njit(cache=True, nogil=True)
+def fill_value(
+    density: Float, load: Float, item: Int32, first: int, last: int, capacity: float, most: int, value: Float
+) -> int:
+    """Add to `value[y]` the best filling of y replicas (each `capacity`) by the sorted items; y = 1..most.
+
+    Returns the least y that takes everything (at most `most`); beyond it `value` is constant.
+    """
+    gained = 0.0
+    y = 1
+    room = capacity
+    for j in range(first, last):
+        left = load[item[j]]
+        if left <= 0.0:
+            gained += density[j] * TINY
+            continue
+        while left > room:
+            gained += density[j] * room
+            left -= room
+            value[y] += gained
+            room = capacity
+            y += 1
+            if y > most:
+                return most
+        gained += density[j] * left
+        room -= left
+    for k in range(y, most + 1):
+        value[k] += gained
+    return y
+
+
+@njit(cache=True, nogil=True)
+def fill_shares(
+    load: Float, item: Int32, first: int, last: int, room: float, out_item: Int32, out_share: Float, count: int
+) -> int:
+    """Write the shares of the best filling of `room` behind position `count`; returns the new count."""
+    for j in range(first, last):
+        n = item[j]
+        share = 1.0 if load[n] <= room else room / load[n]
+        if share <= 0.0:
+            break
+        out_item[count] = n
+        out_share[count] = share
+        count += 1
+        room -= load[n] * share
+        if share < 1.0:
+            break
+    return count

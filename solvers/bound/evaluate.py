@@ -1,0 +1,185 @@
+"""The Lagrangian function at one vector of multipliers, with its subgradient: two threads, the same bytes as one."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from solvers.bound.layout import Layout, Structure
+from solvers.bound.sweep import Answer, Facts, Prices, Room, Tables, sweep_sites
+from solvers.problem import Problem
+from solvers.solution import Multipliers
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+Int32 = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """L(multipliers) and what the sites chose. `answer` is overwritten by the next sweep."""
+
+    bound_usd: float
+    open: NDArray[np.bool_]  # P
+    served: Float  # I: how often every row is served
+    answer: Answer
+
+
+class Evaluator:
+    """Sweeps of one problem; holds the work space and the threads. Use as a context manager."""
+
+    def __init__(self, layout: Layout, threads: int = 2) -> None:
+        self.layout = layout
+        self.threads = threads
+        problem, s = layout.problem, layout.structure
+        self.facts = _facts(problem)
+        self.room = _room(problem, s)
+        self.tables = Tables(
+            np.full(self.room.table_first[-1], np.inf),
+            np.zeros(self.room.best_first[-1], np.int32),
+            np.full(problem.offers, np.nan),
+            np.full(len(s.unit_quantum), -1, np.int64),
+        )
+        slices = self.facts.slices
+        first_block = np.searchsorted(problem.block_site, np.arange(problem.sites + 1))
+        self.answer = Answer(
+            np.zeros(problem.sites),
+            np.zeros(problem.blocks, np.int64),
+            np.zeros(problem.offers, np.int64),
+            np.zeros(problem.pairs, np.int32),
+            np.zeros(problem.pairs),
+            s.cell_first[first_block * slices],
+            np.zeros(problem.sites, np.int64),
+        )
+        self._cuts = np.searchsorted(self.answer.item_first, np.linspace(0, problem.pairs, 4 * threads + 1)[1:-1])
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def prices(self, multipliers: Multipliers) -> Prices:
+        problem = self.layout.problem
+        paid = 1.0 + multipliers.budget
+        offer = paid * problem.offer_usd + problem.limit_matrix.T @ multipliers.limit_usd
+        network = bool((multipliers.uplink_usd > 0).any() or (multipliers.downlink_usd > 0).any())
+        return Prices(
+            multipliers.demand_usd, multipliers.uplink_usd, multipliers.downlink_usd, np.asarray(offer, float),
+            paid, network,
+        )  # fmt: skip
+
+    def sweep(self, multipliers: Multipliers) -> Sweep:
+        """L at `multipliers`, the open sites and how often they serve every demand row."""
+        problem, s = self.layout.problem, self.layout.structure
+        prices = self.prices(multipliers)
+        edges = [0, *self._cuts.tolist(), problem.sites]
+        spans = [(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a]
+
+        def work(span: tuple[int, int]) -> None:
+            sweep_sites(s, self.facts, prices, self.room, self.tables, self.answer, *span)
+
+        if self._pool is None:
+            for span in spans:
+                work(span)
+        else:
+            list(self._pool.map(work, spans))
+        served = np.zeros(problem.demands)
+        add_served(s.pair_demand, self.answer.item, self.answer.share, self.answer.item_first,
+                   self.answer.item_count, served)  # fmt: skip
+        return Sweep(self._bound(multipliers), self.answer.profit > 0, served, self.answer)
+
+    def totals(self) -> tuple[Float, Float, float]:
+        """Of the last sweep: Mbit/s out of and into every (site, slice), and the USD of all its pairs."""
+        problem, s = self.layout.problem, self.layout.structure
+        up, down = np.zeros((problem.sites, self.facts.slices)), np.zeros((problem.sites, self.facts.slices))
+        usd = add_traffic(s, self.facts, problem.demand_slice, self.answer, up, down)
+        return up, down, usd
+
+    def _bound(self, multipliers: Multipliers) -> float:
+        problem = self.layout.problem
+        bound = float(np.minimum(multipliers.demand_usd, problem.unserved_usd).sum())
+        bound -= float(np.maximum(self.answer.profit, 0.0).sum())
+        if len(problem.limit_rhs):
+            active = multipliers.limit_usd > 0
+            bound -= float(multipliers.limit_usd[active] @ problem.limit_rhs[active])
+        if multipliers.budget > 0:
+            bound -= multipliers.budget * problem.monthly_budget_usd
+        return bound
+
+
+def evaluate(problem: Problem, multipliers: Multipliers, threads: int = 2) -> float:
+    """The lower bound, USD a month, that `multipliers` prove: any values ≥ 0 (demand: any sign) give a valid one."""
+    from solvers.bound.layout import layout_of
+
+    with Evaluator(layout_of(problem), threads) as evaluator:
+        return evaluator.sweep(multipliers).bound_usd
+
+
+@njit(cache=True, nogil=True)
+def add_served(demand: Int32, item: Int32, share: Float, first: Int, count: Int, served: Float) -> None:
+    """Add up the shares of every demand row, in the order of the sites."""
+    for p in range(len(count)):
+        for j in range(first[p], first[p] + count[p]):
+            served[demand[item[j]]] += share[j]
+
+
+@njit(cache=True, nogil=True)
+def add_traffic(s: Structure, facts: Facts, demand_slice: Int, answer: Answer, up: Float, down: Float) -> float:
+    """Add up Mbit/s by site and slice; returns the USD of the pairs."""
+    usd = 0.0
+    for p in range(len(answer.item_count)):
+        for at in range(answer.item_first[p], answer.item_first[p] + answer.item_count[p]):
+            j = answer.item[at]
+            i = s.pair_demand[j]
+            up[p, demand_slice[i]] += answer.share[at] * facts.out_mbps[i]
+            down[p, demand_slice[i]] += answer.share[at] * facts.in_mbps[i]
+            usd += answer.share[at] * s.pair_usd[j]
+    return usd
+
+
+def _facts(problem: Problem) -> Facts:
+    return Facts(
+        problem.out_mbps.astype(float),
+        problem.in_mbps.astype(float),
+        problem.open_usd.astype(float),
+        problem.uplink_mbps.astype(float),
+        problem.downlink_mbps.astype(float),
+        np.ascontiguousarray(problem.site_limit, float),
+        problem.offer_max.astype(np.int64),
+        float(problem.capacity_factor),
+        max(problem.slices, 1),
+    )
+
+
+def _room(problem: Problem, s: Structure) -> Room:
+    """Sizes of the work space: the replicas a block can fill limit the GPUs a unit can use."""
+    slices = max(problem.slices, 1)
+    units = len(s.unit_quantum)
+    load = np.bincount(
+        np.repeat(np.arange(problem.blocks * slices), np.diff(s.cell_first)), s.pair_load,
+        minlength=problem.blocks * slices,
+    ).reshape(problem.blocks, slices)  # fmt: skip
+    filled = np.minimum(problem.block_max, np.ceil(load.max(axis=1, initial=0) / problem.capacity_factor) + 1)
+    group_most = np.maximum.reduceat(filled[s.members], s.member_first[:-1]) if len(s.members) else np.zeros(0)
+    group_unit = np.repeat(np.arange(units), np.diff(s.group_first))
+    need = np.bincount(group_unit, group_most * s.group_quarters, minlength=units)
+    gpus = np.minimum(s.unit_gpus, np.ceil(need / 4)).astype(np.int64)
+    width = 4 * gpus // s.unit_quantum
+    tops = np.minimum(group_most, (4 * gpus)[group_unit] // s.group_quarters) + 2
+    kinds = np.diff(s.kind_first)
+    member_unit = np.repeat(group_unit, np.diff(s.member_first))
+    pairs = np.diff(s.cell_first).reshape(problem.blocks, slices).sum(axis=1)
+    return Room(
+        np.concatenate([[0], np.cumsum(gpus + 1)]).astype(np.int64),
+        np.concatenate([[0], np.cumsum((gpus + 1) * kinds)]).astype(np.int64),
+        int(np.bincount(member_unit, pairs[s.members], minlength=units).max(initial=0)) + 1,
+        int(np.bincount(group_unit, tops, minlength=units).max(initial=0)) + 2,
+        int(np.bincount(member_unit, minlength=units).max(initial=0)) + 1,
+        int(width.max(initial=0)) + 1,
+    )

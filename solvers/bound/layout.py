@@ -1,0 +1,158 @@
+"""The arrays of a problem in the order in which a site is priced: site → unit → choice group → block → slice → pair.
+
+A *unit* is a (site, GPU type); a *choice group* holds the blocks of a unit that exclude each other and take the same
+quarter GPUs (blocks of one choice that differ in GPU type or size fall into several groups, which relaxes the choice).
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solvers.bound.servers import kind_ceiling
+from solvers.problem import Problem
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+Int32 = NDArray[np.int32]
+
+GPU_CEILING = 1 << 20
+
+
+class Structure(NamedTuple):
+    """Index arrays that the kernels share; `x_first[j]:x_first[j + 1]` are the children of j."""
+
+    unit_first: Int  # P + 1: units of a site
+    unit_quantum: Int  # U: gcd of the quarters of its blocks
+    unit_gpus: Int  # U: most GPUs that fit
+    kind_first: Int  # U + 1: server kinds of a unit
+    kind_gpus: Int
+    kind_use: Float  # kinds × R
+    kind_ceiling: Int
+    offer_first: Int  # kinds + 1: positions in `offers`
+    offers: Int  # offer numbers of the problem, by kind
+    group_first: Int  # U + 1
+    group_quarters: Int
+    member_first: Int  # groups + 1: positions in `members`
+    members: Int  # block numbers of the problem, by group
+    block_max: Int  # B
+    cell_first: Int  # B·T + 1: pairs of (block, slice)
+    pair: Int32  # N: pair number of the problem, by (block, slice)
+    pair_demand: Int32  # N, in that order
+    pair_load: Float  # N
+    pair_usd: Float  # N
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A problem with its `Structure`; `unit_site` and `unit_gpu` name the units."""
+
+    problem: Problem
+    structure: Structure
+    unit_site: Int
+    unit_gpu: Int
+
+
+def starts(keys: Int, count: int) -> Int:
+    """First positions of 0..count-1 in the sorted `keys`, with the end: count + 1."""
+    return np.searchsorted(keys, np.arange(count + 1)).astype(np.int64)
+
+
+def layout_of(problem: Problem) -> Layout:
+    """Sort the problem's arrays once; about 24 bytes a pair."""
+    types = int(max(problem.shape_gpu.max(initial=-1), problem.server_gpu.max(initial=-1))) + 1
+    block_unit_key = problem.block_site * types + problem.shape_gpu[problem.block_shape]
+    unit_key = np.unique(block_unit_key)
+    unit_site, unit_gpu = unit_key // max(types, 1), unit_key % max(types, 1)
+    block_unit = np.searchsorted(unit_key, block_unit_key)
+    kinds = _kinds(problem, unit_key, types)
+    groups = _groups(problem, block_unit, len(unit_key))
+    cell_first, pair = _cells(problem)
+    structure = Structure(
+        unit_first=starts(unit_site, problem.sites),
+        unit_quantum=_quantum(problem, block_unit, len(unit_key)),
+        unit_gpus=_unit_gpus(problem, unit_site, kinds),
+        **kinds,
+        **groups,
+        block_max=problem.block_max.astype(np.int64),
+        cell_first=cell_first,
+        pair=pair.astype(np.int32),
+        pair_demand=problem.pair_demand[pair].astype(np.int32),
+        pair_load=problem.pair_load[pair],
+        pair_usd=problem.pair_usd[pair],
+    )
+    return Layout(problem, structure, unit_site, unit_gpu)
+
+
+def _kinds(problem: Problem, unit_key: Int, types: int) -> dict[str, NDArray[np.generic]]:
+    """Server kinds of every unit and their offers, offers that no block could use left out."""
+    offer_key = problem.offer_site * types + problem.server_gpu[problem.offer_server]
+    unit = np.searchsorted(unit_key, offer_key)
+    known = unit < len(unit_key)
+    known[known] = unit_key[unit[known]] == offer_key[known]
+    order = np.lexsort((np.arange(problem.offers), problem.offer_server, unit))
+    order = order[known[order]]
+    servers = len(problem.server_gpu)
+    kind_key, kind_at = np.unique(unit[order] * servers + problem.offer_server[order], return_inverse=True)
+    kind_unit, kind_server = kind_key // max(servers, 1), kind_key % max(servers, 1)
+    use = problem.server_use[kind_server]
+    offered = np.bincount(kind_at, problem.offer_max[order].astype(float), minlength=len(kind_key)).astype(np.int64)
+    site = unit_key[kind_unit] // max(types, 1)
+    ceiling = np.array(
+        [kind_ceiling(use[k], problem.site_limit[site[k]], int(offered[k])) for k in range(len(kind_key))], np.int64
+    )
+    return {
+        "kind_first": starts(kind_unit, len(unit_key)),
+        "kind_gpus": problem.server_gpus[kind_server].astype(np.int64),
+        "kind_use": np.ascontiguousarray(use, float),
+        "kind_ceiling": ceiling,
+        "offer_first": starts(kind_at, len(kind_key)),
+        "offers": order.astype(np.int64),
+    }
+
+
+def _unit_gpus(problem: Problem, unit_site: Int, kinds: dict[str, NDArray[np.generic]]) -> Int:
+    """An upper bound of the GPUs of each unit: the best single resource's fractional filling."""
+    first, gpus = kinds["kind_first"], kinds["kind_gpus"]
+    use, ceiling = kinds["kind_use"], kinds["kind_ceiling"]
+    most = np.zeros(len(unit_site), np.int64)
+    for u, site in enumerate(unit_site):
+        ks = slice(int(first[u]), int(first[u + 1]))
+        total = float((gpus[ks] * ceiling[ks]).sum())
+        for r, limit in enumerate(problem.site_limit[site]):
+            if np.isfinite(limit) and total > 0 and (use[ks, r] > 0).all():
+                total = min(total, float(np.floor(limit * (1 + 1e-9) * (gpus[ks] / use[ks, r]).max() + 1e-9)))
+        most[u] = min(int(total), GPU_CEILING)
+    return most
+
+
+def _quantum(problem: Problem, block_unit: Int, units: int) -> Int:
+    quantum = np.zeros(units, np.int64)
+    np.gcd.at(quantum, block_unit, problem.shape_quarters[problem.block_shape])
+    return np.maximum(quantum, 1)
+
+
+def _groups(problem: Problem, block_unit: Int, units: int) -> dict[str, NDArray[np.generic]]:
+    quarters = problem.shape_quarters[problem.block_shape]
+    free = problem.block_choice < 0
+    choice = np.where(free, problem.block_choice.max(initial=0) + 1 + np.arange(problem.blocks), problem.block_choice)
+    order = np.lexsort((np.arange(problem.blocks), choice, quarters, block_unit))
+    keys = np.stack([block_unit[order], quarters[order], choice[order]])
+    fresh = np.ones(problem.blocks, bool)
+    fresh[1:] = (keys[:, 1:] != keys[:, :-1]).any(axis=0)
+    first = np.flatnonzero(fresh)
+    return {
+        "group_first": starts(keys[0, first], units),
+        "group_quarters": keys[1, first].astype(np.int64),
+        "member_first": np.append(first, problem.blocks).astype(np.int64),
+        "members": order.astype(np.int64),
+    }
+
+
+def _cells(problem: Problem) -> tuple[Int, Int]:
+    """Pairs by (block, slice, demand row)."""
+    slices = max(problem.slices, 1)
+    cell = problem.pair_block * slices + problem.demand_slice[problem.pair_demand]
+    order = np.argsort(cell, kind="stable")
+    return starts(cell[order], problem.blocks * slices), order

@@ -1,0 +1,100 @@
+"""The Lagrangian function once more, in plain numpy and loops: what the compiled sweep is tested against."""
+
+import itertools
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solvers.problem import Problem
+from solvers.solution import Multipliers
+
+Float = NDArray[np.float64]
+
+
+def reference_bound(problem: Problem, multipliers: Multipliers) -> float:
+    """L(multipliers), USD a month; the formulas are those of `solvers.bound.sweep`. Slow, for small problems."""
+    paid = 1.0 + multipliers.budget
+    bound = float(np.minimum(multipliers.demand_usd, problem.unserved_usd).sum())
+    for row, price in enumerate(multipliers.limit_usd):
+        bound -= price * problem.limit_rhs[row] if price > 0 else 0.0
+    bound -= multipliers.budget * problem.monthly_budget_usd if multipliers.budget > 0 else 0.0
+    gain = problem.pair_usd * -paid + multipliers.demand_usd[problem.pair_demand]
+    slice_ = problem.demand_slice[problem.pair_demand]
+    gain -= multipliers.uplink_usd[problem.pair_site, slice_] * problem.out_mbps[problem.pair_demand]
+    gain -= multipliers.downlink_usd[problem.pair_site, slice_] * problem.in_mbps[problem.pair_demand]
+    offer_usd = paid * problem.offer_usd + problem.limit_matrix.T @ multipliers.limit_usd
+    for site in range(problem.sites):
+        profit = -paid * problem.open_usd[site] + _network_rent(problem, multipliers, site)
+        for gpu in np.unique(problem.shape_gpu):
+            value = _unit_value(problem, gain, site, int(gpu))
+            profit += max(
+                [0.0, *(_at_most(value, 4 * g) - usd for g, usd in _servers(problem, offer_usd, site, int(gpu)))]
+            )
+        bound -= max(0.0, profit)
+    return bound
+
+
+def _network_rent(problem: Problem, multipliers: Multipliers, site: int) -> float:
+    rent = 0.0
+    for price, limit in (
+        (multipliers.uplink_usd[site], problem.uplink_mbps[site]),
+        (multipliers.downlink_usd[site], problem.downlink_mbps[site]),
+    ):
+        rent += sum(usd * limit for usd in price if usd > 0)
+    return float(rent)
+
+
+def _at_most(value: Float, quarters: int) -> float:
+    return float(value[: quarters + 1].max())
+
+
+def _servers(problem: Problem, offer_usd: Float, site: int, gpu: int) -> list[tuple[int, float]]:
+    """(GPUs, USD) of every count of every offer that fits under the site's limits."""
+    offers = np.flatnonzero((problem.offer_site == site) & (problem.server_gpu[problem.offer_server] == gpu))
+    found = []
+    for counts in itertools.product(*(range(problem.offer_max[o] + 1) for o in offers)):
+        use = np.array(counts, float) @ problem.server_use[problem.offer_server[offers]]
+        if (use <= problem.site_limit[site] * (1 + 1e-9)).all():
+            gpus = int(np.dot(counts, problem.server_gpus[problem.offer_server[offers]]))
+            found.append((gpus, float(np.dot(counts, offer_usd[offers]))))
+    return found
+
+
+def _unit_value(problem: Problem, gain: Float, site: int, gpu: int) -> Float:
+    """Best value by quarters used exactly, 0 quarters first."""
+    blocks = np.flatnonzero((problem.block_site == site) & (problem.shape_gpu[problem.block_shape] == gpu))
+    groups: dict[tuple[int, int], list[int]] = {}
+    for b in blocks:
+        quarters = int(problem.shape_quarters[problem.block_shape[b]])
+        choice = int(problem.block_choice[b])
+        groups.setdefault((quarters, choice if choice >= 0 else -1 - int(b)), []).append(int(b))
+    value = np.zeros(1)
+    for (quarters, _), members in groups.items():
+        most = max(int(problem.block_max[b]) for b in members)
+        steps = [max([block_value(problem, gain, b, y) for b in members if problem.block_max[b] >= y], default=0.0)
+                 for y in range(most + 1)]  # fmt: skip
+        grown = np.full(len(value) + quarters * most, -np.inf)
+        for y, usd in enumerate(steps):
+            at = slice(y * quarters, y * quarters + len(value))
+            grown[at] = np.maximum(grown[at], value + usd)
+        value = grown
+    return value
+
+
+def block_value(problem: Problem, gain: Float, block: int, replicas: int) -> float:
+    """V_b(y): the fractional knapsacks of all slices, greedy by gain per replica (Dantzig 1957)."""
+    total = 0.0
+    if replicas == 0:
+        return total
+    for t in range(problem.slices):
+        here = np.flatnonzero(
+            (problem.pair_block == block) & (problem.demand_slice[problem.pair_demand] == t) & (gain > 0)
+        )
+        load = problem.pair_load[here]
+        order = here[np.argsort(-gain[here] / np.maximum(load, 1e-12), kind="stable")]
+        before = np.cumsum(problem.pair_load[order]) - problem.pair_load[order]
+        room = np.maximum(problem.capacity_factor * replicas - before, 0.0)
+        full = problem.pair_load[order] <= room
+        share = np.where(full, 1.0, room / np.where(full, 1.0, problem.pair_load[order]))
+        total += float(share @ gain[order])
+    return total

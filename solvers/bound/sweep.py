@@ -1,0 +1,301 @@
+"""One sweep of the relaxation: the best integer configuration of every site at given prices.
+
+With prices π (demand), μ (network), ρ (limit rows) and ν (budget) the sites fall apart. At one site
+
+    profit_p = Σ_units max_G [ F(G) − C(G) ] − (1 + ν)·open_usd_p + μ_p·(uplink, downlink)
+    F(G) = max Σ_groups max_{b of the group} V_b(y)  over Σ quarters·y ≤ 4·G
+    V_b(y) = Σ_t max Σ_n (π_i − (1 + ν)·pair_usd − μ·mbps)·x_n,  Σ_n pair_load·x_n ≤ capacity_factor·y, 0 ≤ x ≤ 1
+
+and L = Σ_i min(π_i, unserved_i) − Σ_p max(0, profit_p) − ρ·limit_rhs − ν·budget.
+Relaxed besides: the rows of (6) above "all", a demand row served by several blocks of one site, and (7, 8) between units.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from solvers.bound.blocks import TINY, fill_shares, fill_value, sort_falling
+from solvers.bound.layout import Structure
+from solvers.bound.servers import enumerate_costs, kind_price
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+Int32 = NDArray[np.int32]
+
+
+class Prices(NamedTuple):
+    """The multipliers as the kernels read them."""
+
+    demand: Float  # I
+    uplink: Float  # P × T
+    downlink: Float  # P × T
+    offer: Float  # O: (1 + ν)·offer_usd + ρ·limit_matrix
+    paid: float  # 1 + ν
+    network: bool  # whether any of μ is above 0
+
+
+class Facts(NamedTuple):
+    """What the kernels read of the problem beyond the structure."""
+
+    out_mbps: Float  # I
+    in_mbps: Float  # I
+    open_usd: Float  # P
+    uplink: Float  # P
+    downlink: Float  # P
+    site_limit: Float  # P × R
+    offer_max: Int  # O
+    capacity: float
+    slices: int
+
+
+class Room(NamedTuple):
+    """Sizes of the work space of one unit, the largest over all."""
+
+    table_first: Int  # U + 1: server tables
+    best_first: Int  # U + 1: counts of the tables, GPUs × kinds
+    pairs: int
+    values: int
+    groups: int
+    width: int
+
+
+class Tables(NamedTuple):
+    """Server costs of every unit (`enumerate_costs`), and the prices they were made with."""
+
+    cost: Float
+    count: Int32
+    made_with: Float  # O
+    most: Int  # U
+
+
+class Answer(NamedTuple):
+    """What a sweep finds; site p owns its own stretch of the pair arrays."""
+
+    profit: Float  # P
+    replicas: Int  # B
+    servers: Int  # O
+    item: Int32  # N: position in the structure's pair order
+    share: Float  # N
+    item_first: Int  # P + 1
+    item_count: Int  # P
+
+
+@njit(cache=True, nogil=True)
+def price_servers(s: Structure, facts: Facts, prices: Prices, room: Room, tables: Tables, unit: int, site: int) -> None:
+    """Renew the table of `unit` when a price of its offers has moved."""
+    k0, k1 = s.kind_first[unit], s.kind_first[unit + 1]
+    moved = False
+    for at in range(s.offer_first[k0], s.offer_first[k1]):
+        o = s.offers[at]
+        if tables.made_with[o] != prices.offer[o]:
+            moved = True
+            tables.made_with[o] = prices.offer[o]
+    if not moved and tables.most[unit] >= 0:
+        return
+    kinds = k1 - k0
+    step_first = np.zeros(kinds + 1, np.int64)
+    for k in range(kinds):
+        step_first[k + 1] = step_first[k] + s.kind_ceiling[k0 + k] + 1
+    steps = np.zeros(step_first[kinds])
+    for k in range(kinds):
+        a, b = s.offer_first[k0 + k], s.offer_first[k0 + k + 1]
+        usd = prices.offer[s.offers[a:b]]
+        order = np.argsort(usd, kind="mergesort")
+        ordered, maxima = usd[order], facts.offer_max[s.offers[a:b]][order]
+        for c in range(1, s.kind_ceiling[k0 + k] + 1):
+            steps[step_first[k] + c] = kind_price(c, ordered, maxima, 0, b - a)
+    t0, t1 = room.table_first[unit], room.table_first[unit + 1]
+    best = np.zeros((t1 - t0, max(kinds, 1)), np.int64)
+    tables.most[unit] = enumerate_costs(
+        s.kind_gpus[k0:k1], s.kind_use[k0:k1], s.kind_ceiling[k0:k1], facts.site_limit[site], steps, step_first,
+        tables.cost[t0:t1], best,
+    )  # fmt: skip
+    at = room.best_first[unit]
+    for g in range(t1 - t0):
+        for k in range(kinds):
+            tables.count[at + g * kinds + k] = best[g, k]
+
+
+@njit(cache=True, nogil=True)
+def collect(
+    s: Structure, facts: Facts, prices: Prices, site: int, cell: int, slice_: int, density: Float, item: Int32, at: int
+) -> int:
+    """Put the profitable pairs of one (block, slice) behind `at`, dearest per replica first; returns the end."""
+    end = at
+    for j in range(s.cell_first[cell], s.cell_first[cell + 1]):
+        i = s.pair_demand[j]
+        gain = prices.demand[i] - prices.paid * s.pair_usd[j]
+        if prices.network:
+            gain -= prices.uplink[site, slice_] * facts.out_mbps[i] + prices.downlink[site, slice_] * facts.in_mbps[i]
+        if gain > 0.0:
+            density[end] = gain / max(s.pair_load[j], TINY)
+            item[end] = j
+            end += 1
+    sort_falling(density, item, at, end)
+    return end
+
+
+@njit(cache=True, nogil=True)
+def solve_unit(
+    s: Structure, facts: Facts, prices: Prices, room: Room, tables: Tables, unit: int, site: int,
+    density: Float, item: Int32, cell_end: Int, value: Float, member: Int32, block_value: Float,
+    value_first: Int, f: Float, choice: Int32,
+) -> tuple[float, int]:  # fmt: skip
+    """Best profit of one unit before opening the site, and the width of its DP (-1: nothing pays)."""
+    slices = facts.slices
+    quantum = s.unit_quantum[unit]
+    gpus = min(tables.most[unit], room.table_first[unit + 1] - room.table_first[unit] - 1)
+    width = 4 * gpus // quantum
+    g0, g1 = s.group_first[unit], s.group_first[unit + 1]
+    pairs = values = 0
+    reach = 0
+    f[0] = 0.0
+    m0 = s.member_first[g0]
+    for g in range(g0, g1):
+        weight = s.group_quarters[g] // quantum
+        value_first[g - g0] = values
+        top = width // weight
+        upto = 0
+        for m in range(s.member_first[g], s.member_first[g + 1]):
+            b = s.members[m]
+            most = min(top, s.block_max[b])
+            filled = 0
+            before = pairs
+            for t in range(slices):
+                end = collect(s, facts, prices, site, b * slices + t, t, density, item, pairs)
+                cell_end[(m - m0) * (slices + 1) + t] = pairs
+                pairs = end
+            cell_end[(m - m0) * (slices + 1) + slices] = pairs
+            if pairs == before or most <= 0:
+                continue
+            block_value[: most + 1] = 0.0
+            for t in range(slices):
+                a = cell_end[(m - m0) * (slices + 1) + t]
+                e = cell_end[(m - m0) * (slices + 1) + t + 1]
+                if e > a:
+                    filled = max(
+                        filled, fill_value(density, s.pair_load, item, a, e, facts.capacity, most, block_value)
+                    )
+                    if a < e and filled == 0:
+                        filled = 1
+            for y in range(1, filled + 1):
+                if y > upto:
+                    value[values + y] = -1.0
+                if block_value[y] > value[values + y]:
+                    value[values + y] = block_value[y]
+                    member[values + y] = m
+            upto = max(upto, filled)
+        value_first[g - g0 + 1] = values + upto + 1
+        grown = min(width, reach + upto * weight)
+        for w in range(reach + 1, grown + 1):
+            f[w] = f[reach]
+        reach = grown
+        row = (g - g0) * (room.width + 1)
+        for w in range(reach, -1, -1):
+            best, pick = f[w], 0
+            for y in range(1, min(upto, w // weight) + 1):
+                v = f[w - y * weight] + value[values + y]
+                if v > best:
+                    best, pick = v, y
+            f[w] = best
+            choice[row + w] = pick
+        values += upto + 1
+    best_profit, best_width = 0.0, -1
+    t0 = room.table_first[unit]
+    for gpu in range(1, gpus + 1):
+        w = min(4 * gpu // quantum, reach)
+        profit = f[w] - tables.cost[t0 + gpu]
+        if profit > best_profit:
+            best_profit, best_width = profit, w
+        if w == reach:
+            break
+    return best_profit, best_width
+
+
+@njit(cache=True, nogil=True)
+def write_unit(
+    s: Structure, facts: Facts, room: Room, tables: Tables, prices: Prices, answer: Answer, unit: int, site: int,
+    w: int, item: Int32, cell_end: Int, member: Int32, value_first: Int, choice: Int32,
+) -> None:  # fmt: skip
+    """Read the best configuration of width `w` back into `answer`."""
+    slices = facts.slices
+    quantum = s.unit_quantum[unit]
+    gpus = (w * quantum + 3) // 4
+    g0 = s.group_first[unit]
+    m0 = s.member_first[g0]
+    count = answer.item_count[site]
+    base = answer.item_first[site]
+    for g in range(s.group_first[unit + 1] - 1, g0 - 1, -1):
+        weight = s.group_quarters[g] // quantum
+        reach = 0
+        for h in range(g0, g + 1):
+            reach += (value_first[h - g0 + 1] - value_first[h - g0] - 1) * (s.group_quarters[h] // quantum)
+        y = choice[(g - g0) * (room.width + 1) + min(w, reach)]
+        w = min(w, reach) - y * weight
+        if y == 0:
+            continue
+        m = member[value_first[g - g0] + y]
+        answer.replicas[s.members[m]] = y
+        for t in range(slices):
+            a = cell_end[(m - m0) * (slices + 1) + t]
+            e = cell_end[(m - m0) * (slices + 1) + t + 1]
+            count = fill_shares(
+                s.pair_load, item, a, e, facts.capacity * y, answer.item[base:], answer.share[base:], count
+            )
+    answer.item_count[site] = count
+    k0, k1 = s.kind_first[unit], s.kind_first[unit + 1]
+    for k in range(k0, k1):
+        left = tables.count[room.best_first[unit] + gpus * (k1 - k0) + k - k0]
+        a, b = s.offer_first[k], s.offer_first[k + 1]
+        order = np.argsort(prices.offer[s.offers[a:b]], kind="mergesort")
+        for rank in range(b - a):
+            o = s.offers[a + order[rank]]
+            take = min(left, facts.offer_max[o])
+            answer.servers[o] = take
+            left -= take
+
+
+@njit(cache=True, nogil=True)
+def sweep_sites(
+    s: Structure, facts: Facts, prices: Prices, room: Room, tables: Tables, answer: Answer, first: int, last: int
+) -> None:
+    """Solve sites first..last-1 and write their part of `answer`."""
+    density = np.empty(room.pairs)
+    item = np.empty(room.pairs, np.int32)
+    cell_end = np.empty((room.groups + 1) * (facts.slices + 1), np.int64)
+    value = np.empty(room.values)
+    member = np.empty(room.values, np.int32)
+    block_value = np.empty(room.width + 2)
+    value_first = np.empty(room.groups + 2, np.int64)
+    f = np.empty(room.width + 1)
+    choice = np.empty((room.groups + 1) * (room.width + 1), np.int32)
+    for p in range(first, last):
+        answer.item_count[p] = 0
+        for unit in range(s.unit_first[p], s.unit_first[p + 1]):
+            for m in range(s.member_first[s.group_first[unit]], s.member_first[s.group_first[unit + 1]]):
+                answer.replicas[s.members[m]] = 0
+            for at in range(s.offer_first[s.kind_first[unit]], s.offer_first[s.kind_first[unit + 1]]):
+                answer.servers[s.offers[at]] = 0
+        profit = -prices.paid * facts.open_usd[p]
+        if prices.network:
+            for t in range(facts.slices):
+                if prices.uplink[p, t] > 0.0:
+                    profit += prices.uplink[p, t] * facts.uplink[p]
+                if prices.downlink[p, t] > 0.0:
+                    profit += prices.downlink[p, t] * facts.downlink[p]
+        for unit in range(s.unit_first[p], s.unit_first[p + 1]):
+            price_servers(s, facts, prices, room, tables, unit, p)
+            gained, w = solve_unit(
+                s, facts, prices, room, tables, unit, p, density, item, cell_end, value, member, block_value,
+                value_first, f, choice,
+            )  # fmt: skip
+            if w >= 0:
+                profit += gained
+                write_unit(
+                    s, facts, room, tables, prices, answer, unit, p, w, item, cell_end, member, value_first, choice
+                )
+        answer.profit[p] = profit
+        if profit <= 0.0:
+            answer.item_count[p] = 0

@@ -1,0 +1,73 @@
+"""Every vector of multipliers proves a bound; the compiled sweep is the formula; good multipliers beat the LP."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.optimize import Bounds, LinearConstraint, milp
+
+from solvers.bound import evaluate, lagrangian_bound
+from solvers.bound.reference import reference_bound
+from solvers.instances.synthetic import synthetic
+from solvers.instances.tiny import random_tiny
+from solvers.problem import Problem
+from solvers.solution import Multipliers
+
+sys.path.insert(0, str(Path(__file__).parent))
+from enumeration import optimum_usd
+
+
+def draw(problem: Problem, seed: int) -> Multipliers:
+    """Any multipliers at all: some far too high, some zero, prices only on rows that exist."""
+    rng = np.random.default_rng(seed)
+    shape = (problem.sites, max(problem.slices, 1))
+
+    def prices(limit: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+        wild = rng.exponential(2, size) * (rng.random(size) < 0.5)
+        return np.where(np.isfinite(limit.reshape(-1, *[1] * (len(size) - 1))), wild, 0.0)
+
+    return Multipliers(
+        rng.exponential(30, problem.demands) * rng.choice([-0.1, 0, 1, 3], problem.demands),
+        prices(problem.uplink_mbps, shape),
+        prices(problem.downlink_mbps, shape),
+        prices(problem.limit_rhs, (len(problem.limit_rhs),)),
+        float(rng.exponential(0.5)) if np.isfinite(problem.monthly_budget_usd) else 0.0,
+    )
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_any_multipliers_prove_a_bound_below_the_optimum(seed: int) -> None:
+    problem = random_tiny(seed)
+    optimum = optimum_usd(problem)
+    for k in range(4):
+        assert evaluate(problem, draw(problem, 1000 * seed + k), threads=1) <= optimum + 1e-7 * max(1, abs(optimum))
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_the_compiled_sweep_is_the_formula(seed: int) -> None:
+    problem = random_tiny(seed)
+    for k in range(3):
+        multipliers = draw(problem, 77 * seed + k)
+        assert evaluate(problem, multipliers, threads=1) == pytest.approx(
+            reference_bound(problem, multipliers), rel=1e-9, abs=1e-7
+        )
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_ascent_ends_below_the_optimum_and_near_it_where_little_is_relaxed(seed: int) -> None:
+    problem = random_tiny(seed, single_source=False)
+    optimum = optimum_usd(problem)
+    if not np.isfinite(optimum):
+        return
+    result = lagrangian_bound(problem, sweeps=300, threads=1)
+    assert result.bound_usd <= optimum + 1e-7 * max(1, optimum)
+    assert evaluate(problem, result.multipliers, threads=1) == pytest.approx(result.bound_usd, rel=1e-12)
+
+
+def test_one_thread_and_two_give_the_same_bytes() -> None:
+    problem = synthetic(30, 20, 3, seed=4, slices=2)
+    one, two = (lagrangian_bound(problem, sweeps=40, threads=n) for n in (1, 2))
+    assert one.bound_usd == two.bound_usd
+    assert one.multipliers.demand_usd.tobytes() == two.multipliers.demand_usd.tobytes()
+    assert one.mean_shares.tobytes() == two.mean_shares.tobytes()
