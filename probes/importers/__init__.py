@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from probes.importers import native, ripe_atlas
+from probes.importers import iperf3, native, ping, ripe_atlas
 from probes.importers.collector import Collector
 from probes.importers.options import Options
 from probes.reading import BadRecord, BadRecordsError, ImportResult, OnError
@@ -36,6 +36,8 @@ FORMATS: Final[dict[str, Format]] = {
     for one in (
         Format("native", "nearserve's own record, Parquet or CSV with the same columns", native.read),
         Format("ripe-atlas", "RIPE Atlas results of ping and traceroute, JSON array or lines", ripe_atlas.read),
+        Format("ping", "text of ping: Linux, macOS, BSD, busybox, Windows (English)", ping.read),
+        Format("iperf3", "iperf3 -J or --json-stream: TCP, UDP, either direction, client or server", iperf3.read),
     )
 }
 
