@@ -1,0 +1,241 @@
+"""Recomputes the bound that a certificate proves, against every admissible class, site and shape of the tables.
+
+The demand rows, wires, limits and the monthly budget are priced instead of kept (Lagrange; Geoffrion 1974). For prices
+π (demand), α, β (wires), μ (limits), ν (budget) every plan costs at least
+
+    Σ_i min(π_i, U_i) − Σ_p V_p − Σ_l μ_l·rhs_l − ν·budget
+
+with U_i the penalty of row i and V_p ≥ what site p can earn (`site_value`): rows pay π_i less (1+ν)·their cost and the
+priced wires; servers and the open site cost (1+ν) times their price, servers the priced limits too; an open site is
+credited the priced wires it brings. Rows that no site can serve count with their penalty exactly (C0).
+Relaxed: power and rack units shared between GPU types, the rows of (6) for sizes 2, 4, 8.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from placement.audit.case import Case, open_case
+from placement.audit.certificate import Arrays, CertificateError, Prices, read_certificate
+from placement.audit.facts import Server
+from placement.audit.grid import Float, Grid, Int, SiteRoutes
+from placement.audit.hosting import stands
+from placement.audit.limits import LimitRow, limit_rows, monthly_budget_usd
+from placement.audit.penalties import Penalties
+from placement.audit.site_value import EPS, Group, Offer, best_servers, block_value, larger, packed
+from placement.scenario import Scenario
+from placement.topology.pairs import Pairs
+
+
+@dataclass(frozen=True)
+class VerifiedBound:
+    """What a certificate proves. `bound_usd_month` is None when it proves nothing; `reason` then says why."""
+
+    bound_usd_month: float | None
+    constant_usd_month: float  # C0: penalties of the classes that no site may serve
+    reason: str = ""
+
+
+def verify_bound(certificate: Path | Arrays, scenario: Scenario, pairs: Pairs) -> VerifiedBound:
+    """The bound, USD a month, that the multipliers in `certificate` (npz file or its arrays) prove."""
+    return bound_of(certificate, Penalties(Grid(open_case(scenario, pairs))))
+
+
+def bound_of(certificate: Path | Arrays, penalties: Penalties) -> VerifiedBound:
+    """As `verify_bound`, for a case that is open already."""
+    constant = penalties.constant_usd
+    try:
+        prices = read_certificate(certificate)
+        pricing = Pricing(penalties, prices)
+        pricing.refuse_strangers()
+        with np.errstate(over="ignore", invalid="ignore"):
+            bound = pricing.bound_usd()
+    except CertificateError as error:
+        return VerifiedBound(None, float(constant), str(error))
+    if not math.isfinite(bound):
+        return VerifiedBound(None, float(constant), "the multipliers are too large to compute with")
+    return VerifiedBound(bound, float(constant))
+
+
+@dataclass(frozen=True)
+class Pricing:
+    """One set of prices against one case."""
+
+    penalties: Penalties
+    prices: Prices
+
+    @property
+    def case(self) -> Case:
+        return self.penalties.grid.case
+
+    @cached_property
+    def limits(self) -> tuple[LimitRow, ...]:
+        return limit_rows(self.case)
+
+    def refuse_strangers(self) -> None:
+        """Raise CertificateError where names are not those of the tables."""
+        facts, grid = self.case.facts, self.penalties.grid
+        named = set(self.prices.demand_usd)
+        if named != set(grid.keys):
+            strangers, missing = sorted(named - set(grid.keys)), sorted(set(grid.keys) - named)
+            raise CertificateError(f"demand rows: unknown {strangers[:3]}, missing {missing[:3]}")
+        wires = {(site, name) for site in facts.sites for name in facts.hours}
+        for priced in (self.prices.uplink_usd, self.prices.downlink_usd):
+            if set(priced) != wires:
+                raise CertificateError("sites or slices are not those of the scenario")
+        unknown = sorted(set(self.prices.limit_usd) - {row.name for row in self.limits})
+        if unknown:
+            raise CertificateError(f"limits that the tables do not state: {unknown[:3]}")
+
+    def bound_usd(self) -> float:
+        """The bound, rounded outward."""
+        servable = self.penalties.dearest.servable
+        gains = self.row_usd[servable].tolist()
+        losses = [self.site_usd(site) for site in self.penalties.grid.sites]
+        losses += [self.prices.limit_usd.get(row.name, 0.0) * float(row.most) for row in self.limits]
+        losses.append(self.nu * float(monthly_budget_usd(self.case) or 0))
+        terms = [*gains, *(-usd for usd in losses)]
+        if not all(math.isfinite(term) for term in terms):
+            return -math.inf
+        slack = 64 * EPS * math.fsum(abs(term) for term in terms)
+        return _down(self.penalties.constant_usd + Fraction(math.fsum(terms)) - Fraction(slack))
+
+    @cached_property
+    def nu(self) -> float:
+        """The budget's multiplier; a budget that is not stated has none."""
+        return self.prices.budget if monthly_budget_usd(self.case) is not None else 0.0
+
+    @cached_property
+    def row_usd(self) -> Float:
+        """min(π, U) of every demand row, I."""
+        listed = np.array([self.prices.demand_usd[key] for key in self.penalties.grid.keys], np.float64)
+        return np.minimum(listed, self.penalties.usd_float)
+
+    @cached_property
+    def slices(self) -> Int:
+        """The slice of every demand row, numbered, I."""
+        names = list(self.case.facts.hours)
+        return np.array([names.index(key[3]) for key in self.penalties.grid.keys], np.int64)
+
+    def wire_usd(self, site_name: str) -> tuple[Float, Float, float]:
+        """Price of the site's uplink and downlink in every slice, T each, and the credit that opening it brings."""
+        site, names = self.case.facts.sites[site_name], list(self.case.facts.hours)
+        found, credit = [], 0.0
+        for priced, limit in (
+            (self.prices.uplink_usd, site.uplink_mbps),
+            (self.prices.downlink_usd, site.downlink_mbps),
+        ):
+            if limit is None:
+                found.append(np.zeros(len(names)))
+                continue
+            usd = np.array([priced[(site_name, name)] for name in names], np.float64)
+            found.append(usd)
+            credit += float(usd.sum()) * float(limit) * (1 + len(names) * EPS)
+        return found[0], found[1], credit
+
+    def site_usd(self, name: str) -> float:
+        """V_p: most that the site earns, ≥ 0."""
+        uplink, downlink, credit = self.wire_usd(name)
+        groups: dict[tuple[str, str, int], list[Float]] = defaultdict(list)
+        for routes in self.penalties.grid.at(name):
+            for kind, value in self._blocks(name, routes, uplink, downlink):
+                groups[kind].append(value)
+        of_gpu: dict[str, list[Group]] = defaultdict(list)
+        for (_, gpu, quarters), values in sorted(groups.items()):
+            of_gpu[gpu].append(Group(quarters, larger(values)))
+        earned = math.fsum(self._gpu_usd(name, gpu, of_gpu[gpu]) for gpu in sorted(of_gpu))
+        paid = (1 + self.nu) * float(self.case.facts.sites[name].open_usd_month)
+        return max(0.0, earned - paid + credit + 16 * EPS * (earned + abs(paid) + credit))
+
+    def _blocks(
+        self, site: str, routes: SiteRoutes, uplink: Float, downlink: Float
+    ) -> Iterator[tuple[tuple[str, str, int], Float]]:
+        """(model, GPU, quarters) and V(y) of every shape that the site could hold and that earns anything."""
+        grid, rows = self.penalties.grid, routes.of.rows
+        slices = self.slices[rows]
+        wires = grid.column("out_mbps")[rows] * uplink[slices] + grid.column("in_mbps")[rows] * downlink[slices]
+        income = self.row_usd[rows]
+        for d, name in enumerate(routes.of.shapes):
+            if not self.case.hosting.can_hold(site, name):
+                continue
+            cost = (1 + self.nu) * routes.usd[:, d] + wires
+            magnitude = np.abs(income) + (1 + self.nu) * np.abs(routes.usd[:, d]) + wires
+            profit = income - cost
+            here = routes.admissible[:, d] & (profit > -16 * EPS * magnitude)
+            if not here.any():
+                continue
+            shape = self.case.facts.shapes[name]
+            most = self.room(site, shape.gpu) // shape.quarters
+            gain = np.maximum(profit[here], 0.0)
+            yield (
+                (shape.model, shape.gpu, shape.quarters),
+                block_value(gain, routes.of.load[here, d], slices[here], magnitude[here], most),
+            )
+
+    def _gpu_usd(self, site: str, gpu: str, groups: list[Group]) -> float:
+        """Most that the blocks on one GPU earn less the servers they need."""
+        useful = sum(group.quarters * (len(group.value) - 1) for group in groups)
+        capacity = min(useful, self.room(site, gpu))
+        place = self.case.facts.sites[site]
+        offers = self.offers(site, gpu, capacity)
+        if not offers:
+            return 0.0
+        return best_servers(offers, packed(groups, capacity), float(place.usable_kw), float(place.rack_units))
+
+    def room(self, site: str, gpu: str) -> int:
+        """Quarter GPUs that the site could hold at most, by kW and rack units of the leanest server."""
+        return self._room[(site, gpu)]
+
+    @cached_property
+    def _room(self) -> dict[tuple[str, str], int]:
+        found: dict[tuple[str, str], int] = defaultdict(int)
+        for site_name, site in self.case.facts.sites.items():
+            for server in self.case.facts.servers.values():
+                if stands(server, site):
+                    room = _floor_ratio(site.usable_kw, server.power_kw / server.gpus)
+                    room = min(room, _floor_ratio(site.rack_units, server.rack_units / server.gpus))
+                    found[(site_name, server.gpu)] = max(found[(site_name, server.gpu)], 4 * room)
+        return found
+
+    def offers(self, site_name: str, gpu: str, quarters: int) -> list[Offer]:
+        """Fleet and new servers of a GPU at a site, as many of each as could be of use for `quarters`."""
+        case, site = self.case, self.case.facts.sites[site_name]
+        found = []
+        for name, server in sorted(case.facts.servers.items()):
+            if server.gpu != gpu or not stands(server, site):
+                continue
+            size = 4 * int(server.gpus)
+            room = min(_floor_ratio(site.usable_kw, server.power_kw), _floor_ratio(site.rack_units, server.rack_units))
+            for new, most in ((False, min(room, case.facts.fleet.get((site_name, name), 0))), (True, room)):
+                usd = self._server_usd(site_name, name, server, new)
+                limit = min(most, -(-quarters // size)) if usd >= 0 else most
+                if limit > 0:
+                    found.append(Offer(size, float(server.power_kw), float(server.rack_units), usd, limit))
+        return found
+
+    def _server_usd(self, site: str, name: str, server: Server, new: bool) -> float:
+        prices = self.case.prices
+        usd = prices.new_usd(site, server) if new else prices.standing_usd(site, server)
+        priced = ((self.prices.limit_usd.get(row.name, 0.0), row) for row in self.limits)
+        return (1 + self.nu) * float(usd) + math.fsum(
+            mu * float(row.weight(site, name, new)) for mu, row in priced if mu
+        )
+
+
+UNLIMITED = 10**6  # servers: more than any site could use
+
+
+def _floor_ratio(limit: Fraction, use: Fraction) -> int:
+    return int(limit // use) if use > 0 else UNLIMITED
+
+
+def _down(value: Fraction) -> float:
+    """The largest float ≤ value."""
+    nearest = float(value)
+    return nearest if Fraction(nearest) <= value else math.nextafter(nearest, -math.inf)

@@ -1,0 +1,95 @@
+"""Rule 2, for the auditor: what is known of a pair, and the latency that a route plans with."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+
+from placement.audit.exact import known
+from placement.audit.facts import Facts, Service
+from placement.topology.pairs import Pairs, State
+
+
+@dataclass(frozen=True)
+class Link:
+    """What is known between a region and a site; None is unknown."""
+
+    rtt_ms: Fraction | None  # planned: a measured pair's p95, an inferred one's upper end
+    mbps: Fraction | None
+    loss: Fraction | None
+    jitter_ms: Fraction | None
+
+
+UNKNOWN = Link(None, None, None, None)
+
+
+@dataclass(frozen=True)
+class Network:
+    """Looks pairs up by name. A region or site that the pairs do not hold is unknown, and so never admissible."""
+
+    pairs: Pairs
+    facts: Facts
+    _region: dict[str, int] = field(default_factory=dict)
+    _site: dict[str, int] = field(default_factory=dict)
+    _links: dict[tuple[str, str], Link] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._region.update({name: r for r, name in enumerate(self.pairs.regions)})
+        self._site.update({name: p for p, name in enumerate(self.pairs.sites)})
+
+    def link(self, region: str, site: str) -> Link:
+        """The pair's figures."""
+        if (region, site) not in self._links:
+            self._links[(region, site)] = self._read(region, site)
+        return self._links[(region, site)]
+
+    def _read(self, region: str, site: str) -> Link:
+        if region not in self._region or site not in self._site:
+            return UNKNOWN
+        at = (self._region[region], self._site[site])
+        pairs = self.pairs
+        rtt = {State.MEASURED: pairs.rtt_p95_ms, State.INFERRED: pairs.rtt_upper_ms}.get(
+            State(int(pairs.rtt_state[at]))
+        )
+        mbps = None if pairs.mbps_state[at] == State.UNKNOWN else _finite(float(pairs.mbps[at]))
+        return Link(
+            rtt_ms=None if rtt is None else _finite(float(rtt[at])),
+            mbps=mbps if mbps else None,
+            loss=_finite(float(pairs.loss[at])),
+            jitter_ms=_finite(float(pairs.jitter_ms[at])),
+        )
+
+    def network_ms(self, region: str, service: Service, site: str) -> Fraction | None:
+        """Round trips and the request's way up, ms; None where a figure that counts is unknown or too high."""
+        return self.why_not(region, service, site)[0]
+
+    def why_not(self, region: str, service: Service, site: str) -> tuple[Fraction | None, str]:
+        """As `network_ms`, with the reason in words where it is None."""
+        link = self.link(region, site)
+        if link.rtt_ms is None:
+            return None, "no latency is known"
+        if link.mbps is None and service.kbyte_in > self.facts.bandwidth_free_kbyte:
+            return None, "no bandwidth is known for a request of this size"
+        for what, limit, figure in (
+            ("loss", service.max_loss, link.loss),
+            ("jitter", service.max_jitter_ms, link.jitter_ms),
+        ):
+            if limit is not None and figure is None:
+                return None, f"{what} is limited and not known"
+            if limit is not None and figure is not None and figure > limit:
+                return None, f"{what} {float(figure):.6g} is above {float(limit):.6g}"
+        transfer = 8 * service.kbyte_in / link.mbps if link.mbps is not None else Fraction(0)
+        return service.round_trips * link.rtt_ms + transfer, ""
+
+    def arrays(self) -> tuple["np.ndarray[tuple[int, int], np.dtype[np.float64]]", ...]:
+        """Planned RTT, Mbit/s, loss and jitter as float arrays, regions × sites of the pairs; NaN where unknown."""
+        pairs = self.pairs
+        rtt = np.where(pairs.rtt_state == State.MEASURED, pairs.rtt_p95_ms, pairs.rtt_upper_ms)
+        rtt = np.where(pairs.rtt_state == State.UNKNOWN, np.nan, rtt)
+        mbps = np.where((pairs.mbps_state == State.UNKNOWN) | ~(pairs.mbps > 0), np.nan, pairs.mbps)
+        return tuple(np.where(np.isfinite(a), a, np.nan) for a in (rtt, mbps, pairs.loss, pairs.jitter_ms))
+
+
+def _finite(value: float) -> Fraction | None:
+    """The figure, with None for NaN and for an infinity, which no measurement yields."""
+    return known(value) if not np.isinf(value) else None

@@ -1,0 +1,76 @@
+"""Reads routes.parquet without trusting it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from placement.audit.facts import Key
+from placement.audit.report import Findings
+
+NAMES = ("region", "model", "service", "slice", "site", "shape")
+COLUMNS = (*NAMES, "failure", "share_ppb")
+
+
+@dataclass(frozen=True)
+class RouteRow:
+    """A share of a demand class in a slice, on a shape at a site."""
+
+    key: Key
+    site: str
+    shape: str
+    share_ppb: int
+
+
+def read_routes(path: Path, findings: Findings) -> tuple[RouteRow, ...] | None:
+    """The routes; None when the file cannot be read or its columns are not those of a plan."""
+    try:
+        table = pq.read_table(path)
+    except Exception as error:  # a damaged file may fail anywhere in the decoder
+        findings.check("format", False, "routes.parquet", f"cannot be read: {type(error).__name__}: {error}")
+        return None
+    if not _columns_fit(table.schema, findings):
+        return None
+    found: dict[tuple[Key, str, str], RouteRow] = {}
+    try:
+        columns = [table.column(name).to_pylist() for name in COLUMNS]
+    except Exception as error:  # text that is not UTF-8 shows only here
+        findings.check("format", False, "routes.parquet", f"cannot be decoded: {type(error).__name__}")
+        return None
+    for j, (region, model, service, slice_, site, shape, failure, share) in enumerate(zip(*columns, strict=True)):
+        where = f"routes.parquet row {j}"
+        if failure is not None:
+            findings.check("not honoured", False, where, f"a route for the failure of {failure!r} is not planned yet")
+            continue
+        whole = isinstance(share, int) and 0 <= share <= 10**9
+        findings.check("format", whole, where, f"share_ppb {share!r} is no whole number from 0 to 10^9")
+        named = all((region, model, service, site, shape))
+        findings.check("format", named, where, "a name is missing")
+        if not whole or not named:
+            continue
+        key = (region, model, service, slice_ or "")
+        unique = (key, site, shape) not in found
+        if findings.check("format", unique, where, f"{'/'.join(key)} to {shape} at {site} is listed twice"):
+            found[(key, site, shape)] = RouteRow(key, site, shape, share)
+    return tuple(found.values())
+
+
+def _columns_fit(schema: pa.Schema, findings: Findings) -> bool:
+    if not findings.check(
+        "format", sorted(schema.names) == sorted(COLUMNS), "routes.parquet", f"columns are {schema.names}"
+    ):
+        return False
+    fits = True
+    for name in COLUMNS:
+        kind = schema.field(name).type
+        if pa.types.is_dictionary(kind):
+            kind = kind.value_type
+        texts = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+        good = (
+            pa.types.is_integer(kind)
+            if name == "share_ppb"
+            else texts or (pa.types.is_null(kind) and name in ("failure", "slice"))
+        )
+        fits &= findings.check("format", good, f"routes.parquet.{name}", f"is of type {kind}")
+    return fits
