@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from placement.geo import great_circle_km
+from placement.worlds import world
 from placement.worlds.reading import MissingReferenceError, numbers, read_text, rows
 
 METRO_KM = 50.0  # two airports of one country nearer than this serve one metro: LHR and LCY, NRT and HND are not
@@ -47,15 +48,20 @@ def sightings(reference: Path) -> pd.DataFrame:
         known = frame["code"].map(numbers(airports[column]))
         frame[axis] = known.fillna(numbers(frame[axis]))
     frame = frame[frame["latitude"].notna() & (frame["country"].str.len() == 2)]
-    frame["country"] = _agreed_country(frame, airports["country"])
+    frame["country"] = _agreed_country(frame, world.read_cities(reference))
     return frame.drop_duplicates(["provider", "code"]).reset_index(drop=True)
 
 
-def _agreed_country(seen: pd.DataFrame, airports: pd.Series) -> pd.Series:
-    """One country per code: the airport's if any list says so, else what most lists say (one has JNB in SA)."""
-    votes = seen.groupby(["code", "country"]).size().reset_index(name="votes")
-    votes["airport"] = votes["code"].map(airports) == votes["country"]
-    votes = votes.sort_values(["airport", "votes", "country"], ascending=[False, False, True])
+def _agreed_country(seen: pd.DataFrame, cities: pd.DataFrame) -> pd.Series:
+    """One country per code where lists differ (JNB in SA, San Juan in US): the nearest town's if any list says so,
+    else what most lists say."""
+    votes = seen.groupby(["code", "country"]).agg(votes=("provider", "size"), latitude=("latitude", "first"),
+                                                  longitude=("longitude", "first")).reset_index()  # fmt: skip
+    votes["nearest"] = False
+    for i in votes.index[votes["code"].duplicated(keep=False)]:
+        km = great_circle_km(votes["latitude"][i], votes["longitude"][i], cities["latitude"], cities["longitude"])
+        votes.loc[i, "nearest"] = cities["country"].iloc[int(km.argmin())] == votes["country"][i]
+    votes = votes.sort_values(["nearest", "votes", "country"], ascending=[False, False, True])
     return seen["code"].map(votes.drop_duplicates("code").set_index("code")["country"])
 
 
