@@ -9,11 +9,15 @@ import numpy as np
 import pandas as pd
 
 from placement.geo import fibre_floor_ms, great_circle_km
+from placement.topology.coverage import coverage
 from placement.topology.direct import Direct, direct, match
 from placement.topology.endpoints import Endpoints, endpoints
+from placement.topology.graph import graph
 from placement.topology.inference import Inferred, inferred
 from placement.topology.pairs import Float, Pairs, Provenance, State
 from placement.topology.summaries import summarise, window_start
+from probes.record import empty_table
+from probes.store import read_folder
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -41,14 +45,10 @@ class Topology:
 
     def coverage(self) -> pd.DataFrame:
         """How well the pairs are known, by the region's country: see `coverage.coverage`."""
-        from placement.topology.coverage import coverage
-
         return coverage(self.pairs, self.regions, self.demand)
 
     def graph(self) -> "nx.Graph[str]":
         """Regions, sites, links and pairs as a networkx graph: see `graph.graph`."""
-        from placement.topology.graph import graph
-
         return graph(self.pairs, self.regions, self.sites, self.links)
 
 
@@ -58,9 +58,6 @@ def build_pairs(scenario: "Scenario") -> Topology:
     Raises:
         probes.reading.ImportFailure: a file in the folder is no native record file; every bad record is named.
     """
-    from probes.store import read_folder
-    from probes.record import empty_table
-
     folder = scenario.folder / "measurements"
     records = read_folder(folder) if folder.is_dir() else empty_table()
     planning_date = scenario.document.planning_date
@@ -119,7 +116,7 @@ def _pairs(regions: pd.DataFrame, sites: pd.DataFrame, measured: Direct, known: 
         rtt_p95_ms=measured.rtt_p95_ms,
         rtt_lower_ms=lower,
         rtt_upper_ms=upper,
-        loss=np.where(np.isnan(measured.loss), np.where(is_inferred, known.loss, np.nan), measured.loss),
+        loss=measured.loss,
         jitter_ms=measured.jitter_ms,
         samples=np.where(is_measured | (measured.samples > 0), measured.samples, known.samples),
         mbps_state=np.select([has_mbps, infers_mbps], [State.MEASURED, State.INFERRED], State.UNKNOWN).astype(np.int8),

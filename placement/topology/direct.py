@@ -84,7 +84,7 @@ def direct(summaries: pd.DataFrame, matches: Matches, shape: tuple[int, int]) ->
             found, value = weighted_mean(pair[rows], values[rows], matches.weight[rows])
         return _spread(found, value, shape)
 
-    averages = used & np.isnan(column["rtt_p95_ms"]) & (column["samples"] > 0)
+    averages = used & np.isnan(column["rtt_p95_ms"])
     newest = np.full(shape[0] * shape[1], -np.inf)
     np.maximum.at(newest, pair, column["observed_at_s"])
     samples = np.zeros(shape[0] * shape[1], np.int64)
@@ -142,7 +142,8 @@ def _places(names: pd.Series, side: pd.DataFrame) -> pd.DataFrame:
 def _speaks_of_latency(pair: Ints, column: dict[str, NDArray[np.generic]], shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Rows that speak of their pair's latency and loss: those that got answers by the best kind of method that did."""
     worst = np.int8(2)
-    answered = np.asarray(column["samples"]) > 0
+    answered = ~np.isnan(column["rtt_p95_ms"].astype(float)) | ~np.isnan(column["rtt_avg_ms"].astype(float))
+    answered |= column["samples"].astype(np.int64) > 0
     rank = np.where(answered, np.where(column["method"] == "http", 1, 0), worst).astype(np.int8)
     best = np.full(shape[0] * shape[1], worst)
     np.minimum.at(best, pair, rank)

@@ -1,35 +1,61 @@
-"""What is not measured between a pair's own ends, but follows: over links, or from a figure for whole countries."""
+"""What is not measured between a pair's own ends, but follows: over links, or from figures of another grain."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from placement.geo import fibre_floor_ms
+from placement.topology.aggregate import LEAST_SAMPLES, Figures, figures, fit, mean_distance_km, upper_ms
 from placement.topology.direct import Direct
 from placement.topology.endpoints import Endpoints
+from placement.topology.links import shortest_paths
 from placement.topology.pairs import Codes, Float, Provenance
+from placement.topology.populace import populaces
+
+Ints = NDArray[np.int64]
+NORMAL_95 = 1.645  # 95 % of a normal distribution lies below its mean plus so many standard deviations
 
 
 @dataclass(frozen=True)
 class Inferred:
-    """R × P arrays: NaN (samples 0) where nothing follows."""
+    """R × P arrays: NaN (samples 0) where nothing follows. Made whole, then narrowed in place by each source."""
 
     rtt_lower_ms: Float
     rtt_upper_ms: Float
     provenance: Codes
-    loss: Float
-    samples: NDArray[np.int64]
-    mbps: Float
+    samples: Ints
     observed_at_s: Float
+    mbps: Float
 
     @classmethod
     def nothing(cls, shape: tuple[int, int]) -> "Inferred":
         """No pair can be inferred."""
-        empty = np.full(shape, np.nan)
-        return cls(
-            empty, empty, np.full(shape, Provenance.NONE, np.int8), empty, np.zeros(shape, np.int64), empty, empty
-        )
+        unknown = [np.full(shape, np.nan) for _ in range(4)]
+        provenance = np.full(shape, Provenance.NONE, np.int8)
+        return cls(unknown[0], unknown[1], provenance, np.zeros(shape, np.int64), unknown[2], unknown[3])
+
+    def narrow(
+        self,
+        block: tuple[Ints, Ints] | tuple[slice, slice],
+        lower_ms: Float,
+        upper_ms: Float,
+        provenance: Provenance,
+        samples: Ints | int = 0,
+        observed_at_s: Float | float = np.nan,
+    ) -> None:
+        """Takes the interval wherever its upper end is below what stands there."""
+        better = ~np.isnan(upper_ms) & ~(self.rtt_upper_ms[block] <= upper_ms)
+        for array, value in (
+            (self.rtt_lower_ms, lower_ms),
+            (self.rtt_upper_ms, upper_ms),
+            (self.provenance, provenance),
+            (self.samples, samples),
+            (self.observed_at_s, observed_at_s),
+        ):
+            array[block] = np.where(better, value, array[block])
 
 
 def inferred(
@@ -41,5 +67,68 @@ def inferred(
     sites: pd.DataFrame,
     distance_km: Float,
 ) -> Inferred:
-    """What follows for every pair; of a path and an aggregate the one with the lower upper end."""
-    return Inferred.nothing(distance_km.shape)  # replaced below
+    """What follows for every pair; of several intervals the one with the lowest upper end, in the order of this text:
+    averages between the pair's own ends, paths over links, figures for countries and networks."""
+    known = Inferred.nothing((len(regions), len(sites)))
+    everything = (slice(None), slice(None))
+    averages_ms = _own_average_upper_ms(measured)
+    known.narrow(
+        everything, measured.rtt_base_ms, averages_ms, Provenance.DIRECT, measured.samples, measured.observed_at_s
+    )
+    paths = shortest_paths(measured, links, pd.Index(regions["region"]), pd.Index(sites["site"]))
+    if paths is not None:
+        known.narrow(everything, paths.rtt_lower_ms, paths.rtt_upper_ms, Provenance.PATH)
+        known.mbps[:] = paths.mbps
+    _narrow_by_aggregates(known, summaries, ends, regions, sites, distance_km)
+    return known
+
+
+def _own_average_upper_ms(measured: Direct) -> Float:
+    """Upper end for a pair of whose own ends only averages are known.
+
+    An average is no latency, so the pair is inferred: the calibrated rule for averages, and where ten samples give a
+    standard deviation at least the average + 1.645 of it.
+    """
+    spread_ms = np.where(measured.samples >= LEAST_SAMPLES, measured.rtt_std_ms, np.nan)
+    return np.fmax(upper_ms(measured.rtt_avg_ms), measured.rtt_avg_ms + NORMAL_95 * spread_ms)
+
+
+def _narrow_by_aggregates(
+    known: Inferred,
+    summaries: pd.DataFrame,
+    ends: Endpoints,
+    regions: pd.DataFrame,
+    sites: pd.DataFrame,
+    distance_km: Float,
+) -> None:
+    """Intervals from the summaries of which at least one end is a country or a network and both map somewhere."""
+    coarse = summaries["source"].isin(ends.aggregates) | summaries["target"].isin(ends.aggregates)
+    mapped = summaries["source"].isin(ends.names) & summaries["target"].isin(ends.names)
+    found = figures(summaries[coarse & mapped])
+    if not len(found.a):
+        return
+    model = fit(found, mean_distance_km(found, populaces(found.names, ends, regions, sites)))
+    floor_ms = fibre_floor_ms(distance_km)
+    for figure, block in _blocks(found, ends):
+        least_ms = np.fmax(found.minimum_ms[figure], floor_ms[block])
+        seen = (found.samples[figure], found.observed_at_s[figure])
+        if not np.isnan(found.p95_ms[figure]):
+            whole = np.full(least_ms.shape, found.p95_ms[figure])
+            known.narrow(block, least_ms, np.fmax(whole, least_ms), Provenance.AGGREGATE, *seen)
+        elif not np.isnan(model.inflation[figure]):
+            centre_ms = model.centre_ms(found, figure, distance_km[block])
+            known.narrow(block, least_ms, np.fmax(upper_ms(centre_ms), least_ms), Provenance.MODEL, *seen)
+
+
+def _blocks(found: Figures, ends: Endpoints) -> Iterator[tuple[int, tuple[Ints, Ints]]]:
+    """Every figure with the regions of one end and the sites of the other, both ways round."""
+    frame = ends.frame[ends.frame["endpoint"].isin(found.names)]
+    places: dict[str, dict[str, Ints]] = {"region": {}, "site": {}}
+    for (side, name), group in frame.groupby(["side", "endpoint"]):
+        places[str(side)][str(name)] = group["place"].to_numpy(np.int64)
+    for figure, (a, b) in enumerate(zip(found.a, found.b, strict=True)):
+        for at_region, at_site in {(a, b), (b, a)}:
+            rows = places["region"].get(found.names[at_region])
+            columns = places["site"].get(found.names[at_site])
+            if rows is not None and columns is not None:
+                yield figure, (rows[:, None], columns[None, :])

@@ -53,8 +53,10 @@ _CLEAN = """
 CREATE TEMP TABLE cleaned AS
 WITH kept AS (
     SELECT * REPLACE (
-        CASE WHEN source NOT IN (FROM known) AND source_alias IN (FROM known) THEN source_alias ELSE source END AS source,
-        CASE WHEN target NOT IN (FROM known) AND target_alias IN (FROM known) THEN target_alias ELSE target END AS target
+        CASE WHEN source NOT IN (FROM known) AND source_alias IN (FROM known)
+            THEN source_alias ELSE source END AS source,
+        CASE WHEN target NOT IN (FROM known) AND target_alias IN (FROM known)
+            THEN target_alias ELSE target END AS target
     ), coalesce(clock_ok, true) AND NOT coalesce(loaded, false) AS timed FROM once WHERE {window}
 ), valid AS (
     SELECT * REPLACE (
@@ -89,12 +91,10 @@ CREATE TEMP TABLE base AS SELECT {keys},
     sum(CASE WHEN sent IS NOT NULL THEN received END)::BIGINT AS received_of_sent,
     sum(samples)::BIGINT AS samples,
     min(coalesce(list_min(rtt_ms), rtt_min_ms)) AS rtt_base_ms,
-    CASE WHEN sum(samples) FILTER (rtt_avg_ms IS NOT NULL) > 0 THEN
-        sum((rtt_avg_ms * 1e6)::HUGEINT * samples) FILTER (rtt_avg_ms IS NOT NULL)
-        / 1e6 / sum(samples) FILTER (rtt_avg_ms IS NOT NULL) END AS rtt_avg_ms,
-    CASE WHEN sum(samples) FILTER (rtt_std_ms IS NOT NULL) > 0 THEN
-        sqrt(sum((rtt_std_ms * rtt_std_ms * 1e6)::HUGEINT * samples) FILTER (rtt_std_ms IS NOT NULL)
-        / 1e6 / sum(samples) FILTER (rtt_std_ms IS NOT NULL)) END AS rtt_std_ms,
+    sum((rtt_avg_ms * 1e6)::HUGEINT * windows_weight)::DOUBLE / 1e6
+        / sum(windows_weight) FILTER (rtt_avg_ms IS NOT NULL) AS rtt_avg_ms,
+    sqrt(sum((rtt_std_ms * rtt_std_ms * 1e6)::HUGEINT * windows_weight)::DOUBLE / 1e6
+        / sum(windows_weight) FILTER (rtt_std_ms IS NOT NULL)) AS rtt_std_ms,
     sum(list_sum(list_transform(range(1, len(rtt_ms)),
         lambda i: (abs(rtt_ms[i + 1] - rtt_ms[i]) * 1e6)::BIGINT)))::HUGEINT AS steps_ns,
     sum(list_count(list_transform(range(1, len(rtt_ms)),
@@ -219,7 +219,7 @@ def _summary_frame(connection: duckdb.DuckDBPyConnection, window: str) -> pd.Dat
 def _stale(connection: duckdb.DuckDBPyConnection, window: str) -> dict[str, int]:
     query = f"SELECT source, target, count(*) AS n FROM once WHERE NOT ({window}) GROUP BY ALL ORDER BY ALL"
     rows = _frame(connection, query)
-    return {f"{row.source} → {row.target}": int(row.n) for row in rows.itertuples()}
+    return {f"{source} → {target}": int(n) for source, target, n in rows.to_numpy()}
 
 
 def _frame(connection: duckdb.DuckDBPyConnection, query: str) -> pd.DataFrame:

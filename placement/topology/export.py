@@ -1,0 +1,70 @@
+"""The topology as files: GraphML of the graph, Parquet of the pairs; each appears whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import networkx as nx
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from placement.topology.pairs import Pairs, Provenance, State
+
+if TYPE_CHECKING:
+    from placement.topology.build import Topology
+
+
+def write_graphml(topology: "Topology", path: Path) -> None:
+    """Writes `Topology.graph()`; raises OSError when the place cannot be written."""
+    graph = topology.graph()
+    _atomically(path, lambda temporary: nx.write_graphml_xml(graph, temporary, encoding="utf-8"))
+
+
+def write_pairs(topology: "Topology", path: Path) -> None:
+    """Writes one row per pair as `pairs_table` says; raises OSError when the place cannot be written."""
+    table = pairs_table(topology.pairs)
+    _atomically(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
+
+
+def pairs_table(pairs: Pairs) -> pa.Table:
+    """R · P rows in the order of region and site: region, site, state, provenance, then the arrays of `Pairs`.
+
+    Figures that are not known are null; states and provenances are words.
+    """
+    shape = pairs.rtt_state.shape
+    region, site = (axis.ravel() for axis in np.indices(shape, dtype=np.int32))
+    columns: dict[str, pa.Array] = {
+        "region": pa.DictionaryArray.from_arrays(pa.array(region), pa.array(pairs.regions, pa.string())),
+        "site": pa.DictionaryArray.from_arrays(pa.array(site), pa.array(pairs.sites, pa.string())),
+        "rtt_state": _words(pairs.rtt_state, State),
+        "rtt_provenance": _words(pairs.rtt_provenance, Provenance),
+    }
+    for name in ("rtt_base_ms", "rtt_p50_ms", "rtt_p95_ms", "rtt_lower_ms", "rtt_upper_ms", "loss", "jitter_ms"):
+        columns[name] = pa.array(getattr(pairs, name).ravel(), from_pandas=True)
+    columns["samples"] = pa.array(pairs.samples.ravel())
+    columns["mbps_state"] = _words(pairs.mbps_state, State)
+    for name in ("mbps", "observed_at_s"):
+        columns[name] = pa.array(getattr(pairs, name).ravel(), from_pandas=True)
+    return pa.table(columns)
+
+
+def _words(codes: "np.ndarray[tuple[int, ...], np.dtype[np.int8]]", kind: type[State] | type[Provenance]) -> pa.Array:
+    words = pa.array([member.name.lower() for member in kind], pa.string())
+    return pa.DictionaryArray.from_arrays(pa.array(codes.ravel()), words)
+
+
+def _atomically(path: Path, write: Callable[[str], object]) -> None:
+    """Writes into the same folder under another name, then renames."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        write(name)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
