@@ -34,7 +34,7 @@ class Typed:
 
 
 def typed(raw: Raw, spec: Table, *, strict: bool = True) -> tuple[Typed, list[Finding]]:
-    """The frame of a raw table and all that is wrong with it. Not `strict`: columns beside the dictionary's are ignored."""
+    """The frame of a raw table and all that is wrong with it. Not `strict`: unknown columns are passed over."""
     found = _header(raw, spec, strict)
     columns: dict[str, Values] = {}
     for column in spec.columns:

@@ -2,7 +2,18 @@
 
 from collections.abc import Callable, Iterator
 
-from placement.scenario.checks import places, references, units
+from placement.scenario.checks import (
+    later,
+    measurements,
+    places,
+    ratios,
+    references,
+    residency,
+    shapes,
+    supply,
+    time,
+    units,
+)
 from placement.scenario.draft import Draft
 from placement.scenario.findings import Finding
 
@@ -12,6 +23,13 @@ CHECKS: tuple[Check, ...] = (
     *references.CHECKS,
     *places.CHECKS,
     *units.CHECKS,
+    *ratios.CHECKS,
+    *residency.CHECKS,
+    *shapes.CHECKS,
+    *time.CHECKS,
+    *supply.CHECKS,
+    *later.CHECKS,
+    *measurements.CHECKS,
 )
 
 
