@@ -165,9 +165,9 @@ def endpoints(at: pd.DataFrame) -> pd.DataFrame:
 
 
 def measurements(reference: Path) -> pd.DataFrame:
-    """Native records, one per run: the mean of its five pings as its one sample, and the TCP rate it sent.
+    """Native records, one per run: the mean of its pings, and the TCP rate from source (client) to target (server).
 
-    The origin's column `bitrate_Bps` holds bit/s. Client (from) sends to server (to).
+    The origin's column `bitrate_Bps` holds bit/s. It keeps no count of pings: at least one was answered.
     """
     raw = read_text(reference / "rtt" / "intercloud2022" / "results.csv")
     frame = pd.DataFrame({"observed_at": raw["timestamp"], "agent": raw["run_id"]})
@@ -175,7 +175,7 @@ def measurements(reference: Path) -> pd.DataFrame:
     frame["target"] = raw["to_cloud"].str.lower() + "-" + raw["to_region"]
     frame["method"] = "imported:intercloud"
     frame["received"] = 1
-    frame["rtt_ms"] = numbers(raw["avgrtt"])
+    frame["rtt_avg_ms"] = numbers(raw["avgrtt"])
     frame["mbps"] = rounded(numbers(raw["bitrate_Bps"]) / BITS_PER_MEGABIT)
     frame["direction"] = "up"
     return frame.sort_values(["observed_at", "source", "target"], kind="stable").reset_index(drop=True)
