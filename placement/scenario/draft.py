@@ -8,7 +8,7 @@ import pandas as pd
 
 from placement.scenario.dictionary import tables
 from placement.scenario.document import Document
-from placement.scenario.findings import Finding, shortened
+from placement.scenario.findings import Finding, Severity, shortened
 from placement.scenario.tables import Typed, unread
 
 
@@ -52,7 +52,7 @@ class Draft:
 
 def at_rows(
     draft: Draft, table: str, rows: Iterable[int], column: str, rule: str, message: str, mend: str,
-    severity: str = "error",
+    severity: Severity = "error",
 ) -> Iterator[Finding]:  # fmt: skip
     """One Finding for each line in `rows`, with the cell's value."""
     frame, file = draft.frame(table), draft.file(table)
@@ -60,4 +60,4 @@ def at_rows(
     values = frame.loc[lines, column] if column in frame.columns else pd.Series("", index=lines)
     for line, value in zip(lines, values, strict=True):
         text = f"{value:g}" if isinstance(value, float) else shortened(value)
-        yield Finding(rule, file, message, mend, line, column, text, "warning" if severity == "warning" else "error")
+        yield Finding(rule, file, message, mend, line, column, text, severity)

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from placement.geo import FIBRE_KM_PER_RTT_MS, great_circle_km
 from placement.scenario.checks.records import batches, least_ms
 from placement.scenario.draft import Draft
-from placement.scenario.findings import Finding, shortened
+from placement.scenario.findings import Finding, Severity, shortened
 from placement.scenario.world import Float, world
 
 FOLDER = "measurements"
 SHOWN = 5
+ENOUGH = 20  # records, before a wrong unit is suspected of all of them
 MOST_PAIRS = 10_000  # kept by name; beyond it a unit is wrong, not a pair
 AGGREGATES = ("country", "asn")  # a figure over many places has no distance of its own
 SLACK_KM = 50.0  # coordinates are those of a city
@@ -25,7 +26,7 @@ Int = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Places:
-    """Where endpoints are: E sorted names, a point each (NaN for countries and ASNs), and how far around it they may be.
+    """Where endpoints are: E sorted names, a point each (NaN for countries and ASNs), and how far around they may be.
 
     A site is at its point. A region's users are within reach of the farthest known city of its country; an endpoint
     of several places is within reach of all of them.
@@ -114,7 +115,7 @@ def _ends(table: Any, column: str, places: Places) -> Int:
 
 
 def _timed(table: Any, places: Places) -> tuple[Int, Float, Float, Float]:
-    """Of records with a time between two known points: pair, least ms, floor ms between the points, and within reach."""
+    """Of records with a time between known points: pair, least ms, floor ms between the points, and within reach."""
     source, target = _ends(table, "source", places), _ends(table, "target", places)
     low = least_ms(table)
     usable = (source >= 0) & (target >= 0) & ~np.isnan(low)
@@ -164,20 +165,23 @@ def _said_of_ends(tally: Tally) -> Iterator[Finding]:
     message = f"{len(most)} endpoints map to no region and no site ({records} ends of records): {shown}{more}"
     mend = "Add them to endpoints with their region or site, or leave them: their records are not used."
     nothing = tally.records > 0 and not tally.timed and records >= tally.records
-    severity = "error" if nothing else "warning"
+    severity: Severity = "error" if nothing else "warning"
     yield Finding("unmapped-endpoint", FOLDER, message, mend, None, "endpoint", shortened(most[0][0]), severity)
 
 
 def _said_of_light(draft: Draft, tally: Tally, places: Places) -> Iterator[Finding]:
-    if tally.timed and tally.impossible + tally.early > tally.timed / 2:
-        message = f"{tally.early} of {tally.timed} round trips are faster than light in fibre: it looks like seconds"
+    if tally.timed >= ENOUGH and tally.impossible > tally.timed / 2:
+        message = (
+            f"{tally.impossible} of {tally.timed} round trips are faster than light in fibre: it looks like seconds"
+        )
         yield Finding("faster-than-light", FOLDER, message, "Times are milliseconds: import the files again.")
         return
     if tally.pairs:
         yield from _said_of_pairs(draft, tally, places)
     if tally.examples:
         count = tally.early - tally.impossible
-        message = f"{count} round trips below light in fibre between the points of region and site: {'; '.join(tally.examples)}"
+        what = "below light in fibre between the points of region and site"
+        message = f"{count} round trips {what}: {'; '.join(tally.examples)}"
         mend = "Fine where users are nearer than their region's point; else check coordinates and endpoints."
         yield Finding("faster-than-light", FOLDER, message, mend, severity="warning")
 
@@ -196,7 +200,7 @@ def _said_of_pairs(draft: Draft, tally: Tally, places: Places) -> Iterator[Findi
         pair_name = _pair_name(places, int(number))
         message = f"RTT below light in fibre: {pair_name} took {least:.3g} ms, and light takes at least {floor:.3g} ms"
         of = f"{message} ({count} of its {int(total)} records)"
-        severity = "error" if count == total else "warning"
+        severity: Severity = "error" if count == total else "warning"
         yield Finding("faster-than-light", FOLDER, of, mend, None, "rtt_ms", f"{least:.6g}", severity)
 
 

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 
 from placement.scenario.draft import Draft, at_rows
-from placement.scenario.findings import Finding
+from placement.scenario.findings import Finding, Severity
 from placement.scenario.world import Float
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """What two figures make of each other. Below `low` or above `high` is doubted, beyond `least` and `most` an error."""
+    """What two figures make of each other. Outside of `low` to `high` is doubted, of `least` to `most` an error."""
 
     unit: str
     least: float
@@ -88,7 +88,8 @@ def check_mean_below_design(draft: Draft) -> Iterator[Finding]:
 def _over(above: "pd.Series[float]", below: "pd.Series[float]") -> Float:
     """The quotient; NaN where either is unknown or zero."""
     top, bottom = above.to_numpy(np.float64), below.to_numpy(np.float64)
-    return np.divide(top, bottom, out=np.full(len(top), np.nan), where=(bottom > 0) & (top > 0))
+    usable = (bottom > 0) & (top > 0)
+    return np.where(usable, top / np.where(usable, bottom, 1.0), np.nan)
 
 
 def _judged(draft: Draft, name: str, column: str, frame: pd.DataFrame, value: Float, ratio: Ratio) -> Iterator[Finding]:
@@ -100,7 +101,7 @@ def _judged(draft: Draft, name: str, column: str, frame: pd.DataFrame, value: Fl
         word = "impossible" if absurd[place] else "doubtful"
         message = f"{word}: {value[place]:.3g} {ratio.unit}; it looks like {unit}"
         mend = f"Expected {ratio.low:g} to {ratio.high:g} {ratio.unit}: check the units of both figures."
-        severity = "error" if absurd[place] else "warning"
+        severity: Severity = "error" if absurd[place] else "warning"
         yield from at_rows(draft, name, [int(lines[place])], column, "units", message, mend, severity)
 
 

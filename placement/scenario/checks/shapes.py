@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from placement.scenario.draft import Draft, at_rows
-from placement.scenario.findings import Finding, shortened
+from placement.scenario.findings import Finding, Severity, shortened
 
 OF_A_SHAPE = ("model", "gpu", "gpus_per_replica", "precision", "operating_point", "memory_gb", "weights_gb")
 
@@ -32,10 +32,11 @@ def check_memory(draft: Draft) -> Iterator[Finding]:
     gpus = draft.frame("gpus").drop_duplicates("gpu").set_index("gpu")["memory_gb"]
     room = frame["gpu"].map(gpus).to_numpy(np.float64) * frame["gpus_per_replica"].to_numpy(np.float64)
     needed = frame["memory_gb"].to_numpy(np.float64)
+    lines = frame.index.to_numpy(np.int64)
     for place in np.nonzero(needed > room * (1 + 1e-9))[0]:
         message = f"more memory than the replica's GPUs have: {room[place]:g} GB"
         mend = "Take more GPUs for a replica, a smaller precision, or correct memory_gb."
-        yield from at_rows(draft, "shapes", [int(frame.index[place])], "memory_gb", "memory", message, mend)
+        yield from at_rows(draft, "shapes", [int(lines[place])], "memory_gb", "memory", message, mend)
     heavy = frame.index[frame["weights_gb"].to_numpy(np.float64) > needed]
     message, mend = "the weights are larger than memory_gb", "memory_gb holds weights and cache: correct one of them."
     yield from at_rows(draft, "shapes", heavy, "weights_gb", "memory", message, mend)
@@ -70,7 +71,7 @@ def check_a_server_holds_it(draft: Draft) -> Iterator[Finding]:
 
 
 def _asked(draft: Draft) -> pd.DataFrame:
-    """Distinct (model, service, profile, latency_budget_ms) of demand, with the first line that asks it and how many."""
+    """Distinct (model, service, profile, latency_budget_ms) of demand, with the first line and the number of rows."""
     services = draft.frame("services").drop_duplicates("service")[["service", "profile", "latency_budget_ms"]]
     demand = draft.frame("demand")[["model", "service"]].assign(line=draft.frame("demand").index, rows=1)
     demand = demand[(demand["model"] != "") & (demand["service"] != "")]
@@ -125,7 +126,7 @@ def check_budget_above_ttft(draft: Draft) -> Iterator[Finding]:
         )
         seconds = everything and budget * 1000 > float(rows["ttft"].min()) and budget <= 60
         mend = "It looks like seconds: write milliseconds." if seconds else "Widen the budget, or add a faster shape."
-        severity = "error" if everything else "warning"
+        severity: Severity = "error" if everything else "warning"
         file = draft.file("services")
         yield Finding("budget-below-ttft", file, message, mend, line, "latency_budget_ms", f"{budget:g}", severity)
 

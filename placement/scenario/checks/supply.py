@@ -21,7 +21,9 @@ def check_rent_or_capex(draft: Draft) -> Iterator[Finding]:
 def check_idle_below_full(draft: Draft) -> Iterator[Finding]:
     """A server draws no more when idle than at full load."""
     frame = draft.frame("servers")
-    rows = frame.index[frame["idle_kw"] > frame["power_kw"]] if draft.own("servers") else []
+    if not draft.own("servers"):
+        return
+    rows = frame.index[frame["idle_kw"] > frame["power_kw"]]
     message, mend = "idle power above power_kw", "Correct one of the two."
     yield from at_rows(draft, "servers", rows, "idle_kw", "idle-power", message, mend)
 

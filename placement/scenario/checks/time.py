@@ -6,7 +6,7 @@ import numpy as np
 
 from placement.scenario.document import FILE
 from placement.scenario.draft import Draft, at_rows
-from placement.scenario.findings import Finding, shortened
+from placement.scenario.findings import Finding, Severity, shortened
 
 DAY_H = 24.0
 
@@ -44,7 +44,7 @@ def check_demand_by_slice(draft: Draft) -> Iterator[Finding]:
     frame = draft.frame("demand")
     named = frame["slice"] != ""
     if "slices" in draft and len(frame) and not named.any():
-        severity = "error" if (draft.frame("energy")["slice"] != "").any() else "warning"
+        severity: Severity = "error" if (draft.frame("energy")["slice"] != "").any() else "warning"
         message = "no row of demand names a slice, though there is a table slices"
         mend = "Fill the column slice of demand, or remove the table (and the slices of energy)."
         file = draft.file("demand")

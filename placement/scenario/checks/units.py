@@ -7,7 +7,7 @@ import pandas as pd
 
 from placement.scenario.dictionary import Column, tables
 from placement.scenario.draft import Draft, at_rows
-from placement.scenario.findings import Finding
+from placement.scenario.findings import Finding, Severity
 
 PLACED_ELSEWHERE = ("latitude", "longitude")  # they have checks of their own
 
@@ -39,7 +39,7 @@ def _outside(draft: Draft, name: str, column: Column, values: "pd.Series[float]"
         if unit:
             message = f"{message}; it looks like {unit[0]}"
         mend = f"In {column.unit} it would be {unit[1]:g}." if unit else "Check figure and unit."
-        severity = "error" if absurd[place] else "warning"
+        severity: Severity = "error" if absurd[place] else "warning"
         rows = [int(lines[place])]
         yield from at_rows(draft, name, rows, column.name, "units", message, mend, severity)
 
