@@ -66,8 +66,8 @@ def _underscored(table: dict[str, Any]) -> dict[str, Any]:
         "auto_envvar_prefix": "NEARSERVE",
         "max_content_width": 100,
     },
-    epilog="Exit codes: 0 ok, 1 crash, 2 usage, 3 infeasible, 4 bad data, 5 audit failed, 6 stale or locked, 7 limit hit, "
-    "no plan. Example: nearserve plan atlas-2025 -o my-plan",
+    epilog="Exit codes: 0 ok, 1 crash, 2 usage, 3 infeasible, 4 bad data, 5 audit failed, 6 stale or locked, "
+    "7 limit hit, no plan. Example: nearserve plan atlas-2025 -o my-plan",
 )
 @click.version_option(package_name="nearserve")
 @click.option(

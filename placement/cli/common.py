@@ -36,7 +36,7 @@ class Failure(click.ClickException):
 
     def __init__(self, code: Exit, message: str, details: dict[str, Any] | None = None) -> None:
         super().__init__(message)
-        self.exit_code = code
+        self.exit_code = int(code)  # type: ignore[misc]  # click reads it from the instance
         self.details = details or {}
 
     def show(self, file: IO[Any] | None = None) -> None:
@@ -104,18 +104,14 @@ def bad_data(folder: Path, findings: Sequence["Finding"]) -> Failure:
 
 def finding_json(finding: "Finding") -> dict[str, Any]:
     """A finding as a JSON object."""
-    names = ("severity", "file", "row", "column", "value", "message", "mend")
+    names = ("rule", "severity", "file", "row", "column", "value", "message", "mend")
     return {name: getattr(finding, name) for name in names}
 
 
 def print_findings(findings: Sequence["Finding"], most: int = 200) -> None:
-    """Findings on stderr, one a line with its mend below it."""
+    """Findings on stderr, one a line."""
     for finding in findings[:most]:
-        place = ":".join(str(part) for part in (finding.file, finding.row, finding.column) if part not in (None, ""))
-        value = f" {finding.value!r}" if finding.value not in (None, "") else ""
-        click.echo(f"{finding.severity}: {place}:{value} {finding.message}", err=True)
-        if finding.mend:
-            click.echo(f"    mend: {finding.mend}", err=True)
+        click.echo(f"{finding.severity}: {finding}", err=True)
     if len(findings) > most:
         click.echo(f"... and {len(findings) - most} more; --format json lists them all", err=True)
 

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 
 from placement.cli.common import Exit, emit_json, format_option, print_table
+from placement.datasets import dataset, scenario_names
 
 LIBRARIES = ("numpy", "scipy", "pandas", "pyarrow", "duckdb", "networkx", "pydantic", "numba", "ortools", "rich")
 
@@ -41,8 +42,6 @@ def _outcome(check: Callable[[], str]) -> tuple[bool, str]:
 
 
 def _python() -> str:
-    if sys.version_info < (3, 11):
-        raise RuntimeError("nearserve needs Python 3.11 or newer")
     return sys.version.split()[0]
 
 
@@ -55,10 +54,6 @@ def _library(name: str) -> str:
 
 
 def _datasets() -> str:
-    from placement.datasets import (
-        dataset,
-        scenario_names,
-    )
     from placement.scenario import load  # noqa: PLC0415
 
     names = scenario_names()

@@ -35,7 +35,7 @@ def command(
     A bad record is counted and shown, never a crash and never a zero. Reading the same file twice adds nothing.
     """
     from probes.importers import FORMATS, import_file  # noqa: PLC0415
-    from probes.reading import BadRecordsError  # noqa: PLC0415
+    from probes.reading import BadRecord, BadRecordsError  # noqa: PLC0415
     from probes.store import write_records  # noqa: PLC0415
 
     if kind not in FORMATS:
@@ -45,7 +45,7 @@ def command(
         raise Failure(Exit.USAGE, "say where the records go: -o SCENARIO/measurements")
     when = observed_at.replace(tzinfo=UTC) if observed_at else None
     results = []
-    bad = []
+    bad: list[BadRecord] = []
     for path in files:
         try:
             results.append(

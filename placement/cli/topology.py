@@ -37,8 +37,7 @@ def command(scenario: str, output: Path | None, output_format: str) -> None:
         list(coverage.columns), coverage.astype(object).values.tolist(), title=f"Pairs of {loaded.document.name}"
     )
     if unmapped:
-        click.echo(
-            f"\n{len(unmapped)} endpoints map nowhere ({sum(unmapped.values()):,} records): {', '.join(list(unmapped)[:8])}"
-        )
+        count, examples = sum(unmapped.values()), ", ".join(list(unmapped)[:8])
+        click.echo(f"\n{len(unmapped)} endpoints map nowhere ({count:,} records): {examples}")
     if output is not None:
         click.echo(f"\nwritten to {output}")

@@ -10,12 +10,13 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from placement.frames import keyed, numbered, records
 from placement.plan.certificate import certificate_arrays, shadow_prices
 from placement.plan.document import BILLION, PlanDocument, Provenance, Replicas, Servers, Unserved
 from placement.plan.folder import ROUTES, PlanFiles
 from placement.plan.ledger import Ledger, Left, Route, Standing, cents, exact
 from placement.plan.reasons import blocking_rules
-from placement.problem import Names
+from placement.problem import Names, demand_rows
 from placement.scenario import Scenario
 from placement.topology.pairs import Pairs
 from solvers.problem import Problem
@@ -40,15 +41,16 @@ def build_plan(solved: Solved, parameters: dict[str, Any]) -> PlanFiles:
     placement = solved.solution.placement
     if placement is None:
         raise ValueError("a solution without a placement makes no plan")
-    demand = _demand_table(solved)
+    demand = demand_rows(solved.scenario)
     routed_ppb, left_ppb = parts_per_billion(solved.problem, placement)
-    routes = _routes(solved, demand, routed_ppb)
+    routes = _routes(solved, routed_ppb)
     standing = _standing(solved, placement)
-    left = _left(solved, demand, left_ppb)
     ledger = Ledger(solved.scenario, demand)
+    left = _left(solved, ledger, left_ppb)
     cost = ledger.cost(standing, routes, left)
     bound = solved.solution.bound_usd
     document = PlanDocument(
+        schema="nearserve-plan-1",
         scenario=solved.scenario.document.name,
         status="OPTIMAL" if solved.solution.status == "OPTIMAL" else "FEASIBLE",
         objective_usd_month=cost.total,
@@ -70,7 +72,7 @@ def build_plan(solved: Solved, parameters: dict[str, Any]) -> PlanFiles:
             seed=solved.scenario.document.seed,
         ),
     )
-    return PlanFiles(document, _routes_table(demand, routes), certificate_arrays(solved.solution, solved.names))
+    return PlanFiles(document, _routes_table(solved.names, routes), certificate_arrays(solved.solution, solved.names))
 
 
 def parts_per_billion(problem: Problem, placement: Placement) -> tuple[Int, Int]:
@@ -93,26 +95,19 @@ def parts_per_billion(problem: Problem, placement: Placement) -> tuple[Int, Int]
     return share, left
 
 
-def _demand_table(solved: Solved) -> pd.DataFrame:
-    """The demand rows in the Problem's order."""
-    keys = ["region", "model", "service", "slice"]
-    return solved.scenario.table("demand").sort_values(keys).reset_index(drop=True)
-
-
-def _routes(solved: Solved, demand: pd.DataFrame, routed_ppb: Int) -> list[Route]:
+def _routes(solved: Solved, routed_ppb: Int) -> list[Route]:
     """Every pair that carries something, with its exact planned latency."""
     problem, names, pairs = solved.problem, solved.names, solved.pairs
-    services = solved.scenario.table("services").set_index("service")
-    ttft = solved.scenario.table("shapes").set_index(["shape", "profile"])["ttft_p95_ms"].to_dict()
-    region_number = {name: r for r, name in enumerate(pairs.regions)}
-    site_number = {name: p for p, name in enumerate(pairs.sites)}
+    services = keyed(solved.scenario.table("services"), "service")
+    ttft = {(row["shape"], row["profile"]): row["ttft_p95_ms"] for row in records(solved.scenario.table("shapes"))}
+    region_number, site_number = numbered(pairs.regions), numbered(pairs.sites)
     rtt = pairs.planned_rtt_ms
     routes = []
     for n in np.flatnonzero(routed_ppb):
         i, b = int(problem.pair_demand[n]), problem.pair_block[n]
         site, shape = names.sites[problem.block_site[b]], names.shapes[problem.block_shape[b]]
-        service = services.loc[demand["service"].iat[i]]
-        place = region_number[demand["region"].iat[i]], site_number[site]
+        service = services[names.demands[i].service]
+        place = region_number[names.demands[i].region], site_number[site]
         latency = exact(service["round_trips"]) * exact(rtt[place]) + exact(ttft[shape, service["profile"]])
         if not np.isnan(pairs.mbps[place]):
             latency += 8 * exact(service["kbyte_in"]) / exact(pairs.mbps[place])
@@ -143,24 +138,21 @@ def _replicas(solved: Solved, placement: Placement) -> tuple[Replicas, ...]:
     )
 
 
-def _left(solved: Solved, demand: pd.DataFrame, left_ppb: Int) -> list[Left]:
+def _left(solved: Solved, ledger: Ledger, left_ppb: Int) -> list[Left]:
     """Unserved rows with the penalty of the whole row, exact where the service states it."""
-    stated = solved.scenario.table("services").set_index("service")["unserved_usd_per_1000"]
-    ledger = Ledger(solved.scenario, demand)
+    services = keyed(solved.scenario.table("services"), "service")
     left = []
-    for i in np.flatnonzero(left_ppb):
-        usd_per_1000 = stated[demand["service"].iat[i]]
-        penalty = (
-            Fraction(float(solved.problem.unserved_usd[i]))
-            if np.isnan(usd_per_1000)
-            else exact(usd_per_1000) * ledger.requests_month(int(i)) / 1000
-        )
-        left.append(Left(int(i), int(left_ppb[i]), penalty))
+    for i in np.flatnonzero(left_ppb).tolist():
+        stated = services[solved.names.demands[i].service]["unserved_usd_per_1000"]
+        by_rule = Fraction(float(solved.problem.unserved_usd[i]))
+        penalty = by_rule if np.isnan(stated) else exact(stated) * ledger.requests_month(i) / 1000
+        left.append(Left(i, int(left_ppb[i]), penalty))
     return left
 
 
 def _unserved(solved: Solved, demand: pd.DataFrame, left: list[Left]) -> tuple[Unserved, ...]:
     reasons = blocking_rules(solved.scenario, solved.pairs, demand.iloc[[u.demand for u in left]])
+    rows = [solved.names.demands[u.demand] for u in left]
     return tuple(
         Unserved(
             region=row.region,
@@ -171,16 +163,18 @@ def _unserved(solved: Solved, demand: pd.DataFrame, left: list[Left]) -> tuple[U
             usd_month=cents(Fraction(u.share_ppb, BILLION) * u.penalty_usd),
             reason=reason,
         )
-        for u, row, reason in zip(left, demand.iloc[[u.demand for u in left]].itertuples(), reasons, strict=True)
+        for u, row, reason in zip(left, rows, reasons, strict=True)
     )
 
 
-def _routes_table(demand: pd.DataFrame, routes: list[Route]) -> pa.Table:
+def _routes_table(names: Names, routes: list[Route]) -> pa.Table:
     """routes.parquet: sorted as the demand is; `failure` is null until backup routes are planned."""
-    rows = demand.iloc[[r.demand for r in routes]]
-    columns = {name: rows[name].tolist() for name in ("region", "model", "service")}
-    columns["slice"] = [name or None for name in rows["slice"]]
-    columns |= {
+    rows = [names.demands[r.demand] for r in routes]
+    columns = {
+        "region": [row.region for row in rows],
+        "model": [row.model for row in rows],
+        "service": [row.service for row in rows],
+        "slice": [row.slice or None for row in rows],
         "site": [r.site for r in routes],
         "shape": [r.shape for r in routes],
         "failure": [None] * len(routes),

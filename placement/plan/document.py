@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA = "nearserve-plan-1"
 BILLION = 10**9
 
 Count = Annotated[int, Field(ge=0, strict=True)]
@@ -91,7 +90,7 @@ class Provenance(_Value):
 class PlanDocument(_Value):
     """The canonical plan. Shares are parts per billion; the routes stand beside it in routes.parquet."""
 
-    schema_: Literal["nearserve-plan-1"] = Field(SCHEMA, alias="schema")
+    schema_: Literal["nearserve-plan-1"] = Field("nearserve-plan-1", alias="schema")
     scenario: str
     status: Literal["OPTIMAL", "FEASIBLE"]
     objective_usd_month: float

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from placement.frames import Row, keyed, records
 from placement.plan.document import BILLION, Cost, Latency
 from placement.problem.money import energy_usd_per_kwh
 from placement.scenario import Scenario
@@ -67,14 +67,14 @@ class Ledger:
     def __init__(self, scenario: Scenario, demand: pd.DataFrame) -> None:
         """`demand` in the Problem's order; its columns as in the contract."""
         self._money = scenario.document.money
-        self._sites = _rows(scenario.table("sites"), "site")
-        self._servers = _rows(scenario.table("servers"), "server")
-        self._services = _rows(scenario.table("services"), "service")
+        self._sites = keyed(scenario.table("sites"), "site")
+        self._servers = keyed(scenario.table("servers"), "server")
+        self._services = keyed(scenario.table("services"), "service")
         shapes = scenario.table("shapes")
-        self._shapes = _rows(shapes.drop_duplicates("shape"), "shape")
+        self._shapes = keyed(shapes.drop_duplicates("shape"), "shape")
         rates = zip(shapes["shape"], shapes["profile"], shapes["requests_per_s"], strict=True)
         self._requests_per_s = {(shape, profile): exact(rate) for shape, profile, rate in rates}
-        self._demand: list[dict[str, Any]] = demand.to_dict("records")  # type: ignore[assignment]
+        self._demand = records(demand)
         slices = tuple(sorted(set(demand["slice"])))
         self.hours = _slice_hours(scenario, slices)
         price = energy_usd_per_kwh(scenario, slices)
@@ -184,10 +184,6 @@ class Ledger:
         return Latency(**found)
 
 
-def _rows(table: pd.DataFrame, key: str) -> dict[str, dict[str, Any]]:
-    return {str(row[key]): row for row in table.to_dict("records")}  # type: ignore[misc]
-
-
 def _or_zero(value: float) -> Fraction:
     """An optional price: absent means that nothing is charged."""
     return Fraction() if np.isnan(value) else exact(value)
@@ -201,7 +197,7 @@ def _slice_hours(scenario: Scenario, slices: tuple[str, ...]) -> Mapping[str, Fr
     return {name: MONTH_HOURS * exact(table[name]) / DAY_HOURS for name in slices}
 
 
-def _dynamic_kw(servers: Iterable[dict[str, Any]]) -> dict[str, Fraction]:
+def _dynamic_kw(servers: Iterable[Row]) -> dict[str, Fraction]:
     """kW that a busy GPU draws above idle: the most over the servers of that GPU."""
     found: dict[str, Fraction] = {}
     for row in servers:

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from placement.frames import Row, floats, keyed, numbered
 from placement.problem.residency import allowed_sites
 from placement.problem.routes import network_ms
 from placement.scenario import Scenario
@@ -15,20 +17,20 @@ CAPACITY = "4-12 capacity: every admissible site is full, or serving would cost 
 
 def blocking_rules(scenario: Scenario, pairs: Pairs, rows: pd.DataFrame) -> Iterator[str]:
     """The blocking rule of each of the demand `rows`, in their order."""
-    services = scenario.table("services").set_index("service", drop=False)
+    services = keyed(scenario.table("services"), "service")
     shapes = scenario.table("shapes")
-    regions = {name: r for r, name in enumerate(pairs.regions)}
+    regions = numbered(pairs.regions)
     for index in range(len(rows)):
         row = rows.iloc[[index]]
-        service = services.loc[row["service"].iat[0]]
+        service = services[str(row["service"].iat[0])]
         serving = shapes[(shapes["model"] == row["model"].iat[0]) & (shapes["profile"] == service["profile"])]
-        yield _rule(scenario, pairs, row, service, serving["ttft_p95_ms"], regions[row["region"].iat[0]])
+        yield _rule(scenario, pairs, row, service, floats(serving, "ttft_p95_ms"), regions[str(row["region"].iat[0])])
 
 
 def _rule(
-    scenario: Scenario, pairs: Pairs, row: pd.DataFrame, service: pd.Series, ttft_ms: pd.Series, region: int
+    scenario: Scenario, pairs: Pairs, row: pd.DataFrame, service: Row, ttft_ms: NDArray[np.float64], region: int
 ) -> str:
-    if ttft_ms.empty:
+    if not len(ttft_ms):
         return f"2 latency: no shape of {row['model'].iat[0]} serves the profile {service['profile']}"
     allowed = allowed_sites(scenario, row, service)[0]
     if not allowed.any():

@@ -1,9 +1,13 @@
 """What leaving demand unserved costs."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from placement.frames import floats, integers, keyed, texts
+from placement.problem.money import server_month_usd, standing_usd
 from placement.problem.routes import Rates, Routes
 from placement.scenario import Scenario
 
@@ -19,38 +23,44 @@ def unserved_usd(
     demand: pd.DataFrame,
     row_slice: Int,
     rates: Rates,
-    routes: Routes,
-    shapes: pd.DataFrame,
-    offers: pd.DataFrame,
+    all_routes: Callable[[pd.DataFrame], Routes],
 ) -> Float:
     """USD a month of leaving each demand row whole unserved, I.
 
     The service's `unserved_usd_per_1000` if given. Else three times the dearest way to serve the row: its route and
     the GPUs that it keeps busy, at the price per GPU of the dearest new server of that kind there. A row without
     any admissible route takes the largest such rate of its (model, service), else of the scenario.
+    `all_routes` gives the routes on given shapes; it is asked only where a penalty is not stated, and then for every
+    shape of the scenario, so that the penalty does not depend on which shapes the solver looks at.
     """
-    thousands = demand["mean_requests_per_s"].to_numpy(np.float64) * 3.6 * rates.hours[row_slice]
-    given = demand["service"].map(scenario.table("services").set_index("service")["unserved_usd_per_1000"])
-    rate = given.to_numpy(np.float64).copy()
+    thousands = floats(demand, "mean_requests_per_s") * 3.6 * rates.hours[row_slice]
+    services = keyed(scenario.table("services"), "service")
+    rate = np.array([services[name]["unserved_usd_per_1000"] for name in texts(demand, "service")], np.float64)
     missing = np.isnan(rate)
     if missing.any():
-        rate[missing] = _default_rate(demand, thousands, routes, shapes, offers)[missing]
+        shapes = scenario.table("shapes").drop_duplicates("shape").sort_values("shape").reset_index(drop=True)
+        replica_usd = _dearest_replica_usd(scenario, rates, shapes)
+        rate[missing] = _default_rate(demand, thousands, all_routes(shapes), replica_usd)[missing]
     return rate * thousands
 
 
-def _default_rate(
-    demand: pd.DataFrame, thousands: Float, routes: Routes, shapes: pd.DataFrame, offers: pd.DataFrame
-) -> Float:
+def _dearest_replica_usd(scenario: Scenario, rates: Rates, shapes: pd.DataFrame) -> Float:
+    """A replica's GPUs for a month at the price of the dearest new server of their kind at the site, P × D."""
+    sites, servers = scenario.table("sites"), scenario.table("servers")
+    server_usd = standing_usd(sites, servers, rates.price, rates.hours) + server_month_usd(scenario, servers)
+    gpu_usd = server_usd / integers(servers, "gpus")
+    kind, wanted = np.array(texts(servers, "gpu")), np.array(texts(shapes, "gpu"))
+    of_kind = np.where(kind[None, :, None] == wanted[None, None, :], gpu_usd[:, :, None], 0.0)
+    return np.asarray(of_kind.max(axis=1, initial=0.0) * floats(shapes, "gpus_per_replica"), np.float64)
+
+
+def _default_rate(demand: pd.DataFrame, thousands: Float, routes: Routes, replica_usd: Float) -> Float:
     """USD per 1000 requests by the default rule, I."""
-    new = offers[offers["new"]]
-    per_gpu = (new["usd"] / new["gpus"]).groupby([new["site_number"], new["gpu"]]).max()
-    table = np.zeros((int(routes.site.max(initial=0)) + 1, len(shapes)))
-    for (site, gpu), usd in per_gpu.items():
-        if site < len(table):
-            table[site] = np.where(shapes["gpu"] == gpu, usd * shapes["gpus_per_replica"], table[site])
     dearest = np.full(len(demand), -np.inf)
-    np.maximum.at(dearest, routes.demand, routes.usd + routes.load * table[routes.site, routes.shape])
+    np.maximum.at(dearest, routes.demand, routes.usd + routes.load * replica_usd[routes.site, routes.shape])
     with np.errstate(divide="ignore", invalid="ignore"):
-        rate = pd.Series(np.where(np.isfinite(dearest) & (thousands > 0), DEAREST_TIMES * dearest / thousands, np.nan))
+        known = np.isfinite(dearest) & (thousands > 0)
+        rate = pd.Series(np.where(known, DEAREST_TIMES * dearest / thousands, np.nan))
     of_kind = rate.groupby([demand["model"], demand["service"]]).transform("max")
-    return rate.fillna(of_kind).fillna(rate.max()).fillna(LAST_RESORT_USD_PER_1000).to_numpy(np.float64)
+    filled = rate.fillna(of_kind).fillna(rate.max()).fillna(LAST_RESORT_USD_PER_1000)
+    return np.asarray(filled, np.float64)

@@ -5,12 +5,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from placement.datasets import dataset
+from placement.frames import Row
 from placement.scenario import Scenario
 
 Bool = NDArray[np.bool_]
 
 
-def allowed_sites(scenario: Scenario, rows: pd.DataFrame, service: pd.Series) -> Bool:
+def allowed_sites(scenario: Scenario, rows: pd.DataFrame, service: Row) -> Bool:
     """Which sites may serve which of the demand `rows` of one service, G × P; all of them where there is no rule."""
     sites = scenario.table("sites")
     everywhere = np.ones((len(rows), len(sites)), np.bool_)

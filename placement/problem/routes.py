@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from placement.frames import Row, floats, keyed, numbered, records, texts
 from placement.problem.money import dynamic_kw_per_gpu, egress_usd_per_request_s
 from placement.problem.residency import allowed_sites
 from placement.scenario import Scenario
@@ -42,7 +43,7 @@ class Rates:
 class _Group:
     """The demand rows of one (service, model), with what of latency does not depend on the shape."""
 
-    service: pd.Series
+    service: Row
     model: str
     rows: Int  # G: positions in the demand frame
     network_ms: Float  # G × P: NaN where no latency is known or a limit of the service is broken
@@ -59,35 +60,35 @@ def admissible_routes(
         shapes: shape names in the Problem's order.
     """
     table = scenario.table("shapes")
-    number = {name: d for d, name in enumerate(shapes)}
+    number = numbered(shapes)
     dynamic = dynamic_kw_per_gpu(scenario.table("servers"))
     parts = []
     for group in _groups(scenario, pairs, demand):
         serving = table[(table["model"] == group.model) & (table["profile"] == group.service["profile"])]
-        for shape in serving.itertuples():
-            if shape.shape not in number:
+        for shape in records(serving):
+            if shape["shape"] not in number:
                 continue
-            latency = group.network_ms + shape.ttft_p95_ms
-            member, site = np.nonzero(group.allowed & _within(group.network_ms, shape.ttft_p95_ms, group.service))
+            latency = group.network_ms + shape["ttft_p95_ms"]
+            member, site = np.nonzero(group.allowed & _within(group.network_ms, shape["ttft_p95_ms"], group.service))
             row = group.rows[member]
-            load = demand["requests_per_s"].to_numpy(np.float64)[row] / shape.requests_per_s
-            kw = dynamic.get(shape.gpu, 0.0) * shape.gpus_per_replica / shape.requests_per_s
-            usd = _route_usd(
-                scenario, demand, rates, group.service, row, row_slice[row], site, kw, latency[member, site]
-            )
-            parts.append((row, site, np.full(len(row), number[shape.shape]), load, usd, latency[member, site]))
+            ms = latency[member, site]
+            load = floats(demand, "requests_per_s")[row] / shape["requests_per_s"]
+            kw = dynamic.get(shape["gpu"], 0.0) * shape["gpus_per_replica"] / shape["requests_per_s"]
+            usd = _route_usd(scenario, demand, rates, group.service, row, row_slice[row], site, kw, ms)
+            parts.append((row, site, np.full(len(row), number[shape["shape"]]), load, usd, ms))
     if not parts:
-        nothing = np.empty(0)
-        return Routes(
-            nothing.astype(np.int64), nothing.astype(np.int64), nothing.astype(np.int64), nothing, nothing, nothing
-        )
+        none, nothing = np.empty(0, np.int64), np.empty(0)
+        return Routes(none, none, none, nothing, nothing, nothing)
     row, site, d, load, usd, latency = (np.concatenate(column) for column in zip(*parts, strict=True))
     order = np.lexsort((d, site, row))
     return Routes(row[order], site[order], d[order], load[order], usd[order], latency[order])
 
 
-def network_ms(scenario: Scenario, pairs: Pairs, service: pd.Series, regions: Int) -> Float:
-    """What the network takes of the budget, regions × P: round trips and the request's way up; NaN where not admissible."""
+def network_ms(scenario: Scenario, pairs: Pairs, service: Row, regions: Int) -> Float:
+    """What the network takes of the budget, regions × P, ms: round trips and the request's way up.
+
+    NaN where the pair is not admissible whatever the shape: unknown latency or bandwidth, or too much loss or jitter.
+    """
     rtt = pairs.planned_rtt_ms[regions]
     mbps = pairs.mbps[regions]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -102,18 +103,20 @@ def network_ms(scenario: Scenario, pairs: Pairs, service: pd.Series, regions: In
 
 
 def _groups(scenario: Scenario, pairs: Pairs, demand: pd.DataFrame) -> Iterator[_Group]:
-    services = scenario.table("services").set_index("service", drop=False)
-    region_number = {name: r for r, name in enumerate(pairs.regions)}
-    region_of_row = demand["region"].map(region_number).to_numpy(np.int64)
-    for (service_name, model), rows in demand.groupby(["service", "model"], sort=True).indices.items():
-        service = services.loc[service_name]
+    services = keyed(scenario.table("services"), "service")
+    region_number = numbered(pairs.regions)
+    region_of_row = np.array([region_number[name] for name in texts(demand, "region")], np.int64)
+    kinds = list(zip(texts(demand, "service"), texts(demand, "model"), strict=True))
+    members: dict[tuple[str, str], list[int]] = {}
+    for i, kind in enumerate(kinds):
+        members.setdefault(kind, []).append(i)
+    for (service_name, model), member in sorted(members.items()):
+        service, rows = services[service_name], np.array(member, np.int64)
         allowed = allowed_sites(scenario, demand.iloc[rows], service)
-        yield _Group(
-            service, model, rows.astype(np.int64), network_ms(scenario, pairs, service, region_of_row[rows]), allowed
-        )
+        yield _Group(service, model, rows, network_ms(scenario, pairs, service, region_of_row[rows]), allowed)
 
 
-def _within(network: Float, ttft_ms: float, service: pd.Series) -> Bool:
+def _within(network: Float, ttft_ms: float, service: Row) -> Bool:
     """Where network + TTFT ≤ budget; sums that floats cannot tell from the budget are compared as fractions."""
     budget = service["latency_budget_ms"]
     total = network + ttft_ms
@@ -130,7 +133,7 @@ def _route_usd(
     scenario: Scenario,
     demand: pd.DataFrame,
     rates: Rates,
-    service: pd.Series,
+    service: Row,
     row: Int,
     row_slice: Int,
     site: Int,
@@ -139,10 +142,10 @@ def _route_usd(
 ) -> Float:
     """USD a month of serving whole rows at sites: load energy, egress, priced milliseconds."""
     sites = scenario.table("sites")
-    mean = demand["mean_requests_per_s"].to_numpy(np.float64)[row]
-    design = demand["requests_per_s"].to_numpy(np.float64)[row]
+    mean = floats(demand, "mean_requests_per_s")[row]
+    design = floats(demand, "requests_per_s")[row]
     hours = rates.hours[row_slice]
-    energy = mean * kw_per_request_s * sites["pue"].to_numpy(np.float64)[site] * rates.price[site, row_slice] * hours
+    energy = mean * kw_per_request_s * floats(sites, "pue")[site] * rates.price[site, row_slice] * hours
     by_mean, by_peak = egress_usd_per_request_s(sites, service["kbyte_out"], 1.0)
     millions = mean * 3600 * hours / 1e6
     waiting = scenario.document.money.latency_usd_per_million_request_ms * millions * latency_ms

@@ -4,42 +4,55 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from placement.frames import Row, floats, keyed, records
 from placement.scenario import Scenario
 
+Float = NDArray[np.float64]
 Int = NDArray[np.int64]
+
+GROUP = ("model", "gpu", "gpus_per_replica")  # at most one operating point of a group runs at a site
 
 
 def quarters(shapes: pd.DataFrame) -> Int:
     """Quarter GPUs a replica takes, D."""
-    return np.rint(shapes["gpus_per_replica"].to_numpy(np.float64) * 4).astype(np.int64)
+    return np.asarray(np.rint(floats(shapes, "gpus_per_replica") * 4), np.int64)
+
+
+def groups(shapes: pd.DataFrame) -> Int:
+    """A number for each (model, GPU, size), D."""
+    return np.asarray(shapes.groupby(list(GROUP), sort=True).ngroup(), np.int64)
 
 
 def undominated(scenario: Scenario, demand: pd.DataFrame) -> pd.DataFrame:
-    """The shapes of demanded models, one row each (not by profile), D, sorted by name.
+    """The shapes of demanded models that a server could run, one row each (not by profile), D, sorted by name.
 
-    Among shapes of one model, GPU and size only one may run at a site, so one that another beats in capacity and TTFT
-    for every profile asked for is never needed.
+    Of a group only one shape may run at a site, so one that another beats in capacity and TTFT for every profile
+    asked for is in no best plan; of twins the first by name stays.
     """
     table = scenario.table("shapes")
-    table = table[table["model"].isin(set(demand["model"]))]
-    services = scenario.table("services").set_index("service")["profile"]
-    asked = sorted(set(demand["service"].map(services)))
-    wide = table[table["profile"].isin(asked)].pivot_table(
-        index=["model", "gpu", "gpus_per_replica", "shape"],
-        columns="profile",
-        values=["requests_per_s", "ttft_p95_ms"],
-        aggfunc="first",
-    )
+    stands = table["gpu"].isin(set(scenario.table("servers")["gpu"])) & table["model"].isin(set(demand["model"]))
+    services = keyed(scenario.table("services"), "service")
+    asked = sorted({services[name]["profile"] for name in set(demand["service"])})
+    members: dict[tuple[str, ...], dict[str, dict[str, Row]]] = {}
+    for row in records(table[stands & table["profile"].isin(asked)]):
+        group = members.setdefault(tuple(row[name] for name in GROUP), {})
+        group.setdefault(row["shape"], {})[row["profile"]] = row
+    kept = {name for group in members.values() for name in _best(group, asked)}
+    shapes = table.drop_duplicates("shape")
+    return shapes[shapes["shape"].isin(kept)].sort_values("shape").reset_index(drop=True)
+
+
+def _best(group: dict[str, dict[str, Row]], profiles: list[str]) -> list[str]:
+    """Names of a group's shapes that no other beats."""
+    names = sorted(group)
+    absent = {"requests_per_s": 0.0, "ttft_p95_ms": np.inf}
+    figures = [[group[name].get(profile, absent) for profile in profiles] for name in names]
+    capacity = np.array([[row["requests_per_s"] for row in rows] for rows in figures])
+    ttft = np.array([[row["ttft_p95_ms"] for row in rows] for rows in figures])
     kept = []
-    for _, group in wide.groupby(level=["model", "gpu", "gpus_per_replica"], sort=True):
-        capacity = group["requests_per_s"].fillna(0.0).to_numpy(np.float64)
-        ttft = group["ttft_p95_ms"].fillna(np.inf).to_numpy(np.float64)
-        for j in range(len(group)):
-            no_worse = (capacity >= capacity[j]).all(axis=1) & (ttft <= ttft[j]).all(axis=1)
-            better = no_worse & ((capacity > capacity[j]).any(axis=1) | (ttft < ttft[j]).any(axis=1))
-            twin_before = no_worse & (np.arange(len(group)) < j)
-            if not (better | twin_before).any():
-                kept.append(group.index[j][-1])
-    shapes = table.drop_duplicates("shape").set_index("shape", drop=False).loc[sorted(kept)]
-    stands = shapes["gpu"].isin(set(scenario.table("servers")["gpu"]))
-    return shapes[stands].reset_index(drop=True)
+    for j, name in enumerate(names):
+        as_good = (capacity >= capacity[j]).all(axis=1) & (ttft <= ttft[j]).all(axis=1)
+        better = as_good & ((capacity > capacity[j]).any(axis=1) | (ttft < ttft[j]).any(axis=1))
+        if not (better | (as_good & (np.arange(len(names)) < j))).any():
+            kept.append(name)
+    return kept
