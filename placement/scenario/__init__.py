@@ -4,5 +4,17 @@ from placement.scenario.document import Document
 from placement.scenario.findings import Assumed, Finding, ScenarioError
 from placement.scenario.load import inspect, load
 from placement.scenario.scenario import Report, Scenario
+from placement.scenario.template import copy_dataset, write_template
 
-__all__ = ["Assumed", "Document", "Finding", "Report", "Scenario", "ScenarioError", "inspect", "load"]
+__all__ = [
+    "Assumed",
+    "Document",
+    "Finding",
+    "Report",
+    "Scenario",
+    "ScenarioError",
+    "copy_dataset",
+    "inspect",
+    "load",
+    "write_template",
+]

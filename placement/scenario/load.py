@@ -1,5 +1,6 @@
 """Scenario folder to Scenario: read everything, check everything, report everything."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -48,6 +49,7 @@ def inspect(folder: Path) -> Report:
     for name, table in sorted((given | defaults).items()):
         whole[name], of_table = filled(table)
         assumed += of_table
+    assumed = _less_energy(assumed, given | defaults)
     broken = frozenset(set(listing.tables) - set(given))
     draft = Draft(folder, document, _usable(whole, document), _unfiltered(whole), broken, listing.measurements)
     found += check_all(draft)
@@ -143,6 +145,23 @@ def _restricted(defaults: dict[str, Typed], given: dict[str, Typed]) -> dict[str
             known = set(given[owner].frame[column])
             table = kept[name]
             kept[name] = Typed(table.spec, table.file, table.frame[table.frame[column].isin(known)], defaulted=True)
+    return kept
+
+
+def _less_energy(assumed: list[Assumed], read: dict[str, Typed]) -> list[Assumed]:
+    """A site whose price of energy stands in the table energy is not assumed to pay the default."""
+    if not {"sites", "energy"} <= set(read):
+        return assumed
+    sites, energy = read["sites"].frame, read["energy"].frame
+    energy = energy[energy["usd_per_kwh"].notna()]
+    priced = sites["site"].isin(energy["site"]) | sites["country"].isin(energy["country"])
+    rows = int((sites["usd_per_kwh"].isna() & ~priced).sum())
+    kept = []
+    for one in assumed:
+        if (one.table, one.column) != ("sites", "usd_per_kwh"):
+            kept.append(one)
+        elif rows:
+            kept.append(replace(one, rows=rows))
     return kept
 
 
