@@ -206,8 +206,10 @@ def _received(run: _Run, totals: lines.Totals, seen: int, collector: Collector) 
 
 def _compare_times(run: _Run, received: int, collector: Collector) -> None:
     """The least and greatest time of the lines against the statistics, where both saw the same packets."""
-    spread = run.spread
-    if spread is None or len(run.rtt_ms) != received or not run.rtt_ms or run.duplicates or run.clock_moved:
+    spread, totals = run.spread, run.totals
+    if spread is None or totals is None or not run.rtt_ms or run.duplicates or run.clock_moved:
+        return
+    if len(run.rtt_ms) != (received if totals.program_counts_errors else totals.received):
         return
     for name, shown, said in (("min", min(run.rtt_ms), spread.min_ms), ("max", max(run.rtt_ms), spread.max_ms)):
         # A line's time has three digits: it may be cut by 1 %, and by 1 ms where only whole ones are printed.

@@ -242,7 +242,9 @@ def _trouble(text: str) -> Trouble | None:
 
 
 _EPOCH: Final = re.compile(r"\[(\d{9,10})\.(\d{1,9})\](?:\s|$)")
-_ISO: Final = re.compile(r"\[?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,6})?)\d*\s?(Z|[+-]\d\d:?\d\d)?\]?:?(?:\s|$)")
+_ISO: Final = re.compile(
+    r"\[?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,6})?)\d*\s?(Z|[+-]\d\d:?\d\d)?\]?:?(?:\s|$)"
+)
 _CLOCK_TIME: Final = re.compile(r"\[?\d\d:\d\d:\d\d(?:\.\d+)?\]?\s(?=\S)")
 
 

@@ -20,6 +20,7 @@ from probes.record import Record
 
 METHOD: Final = "imported:ripe-atlas"
 _UNANSWERED_ERRORS: Final = ("", "p", "P")  # port and protocol unreachable are how a destination ends a trace
+_STREAM_WORD: Final = "atlas_result"  # what the streaming interface writes before each result
 _MEND: Final = "leave the result out, or fetch it again"
 
 
@@ -66,9 +67,7 @@ def _unwrapped(value: Any) -> list[Any]:
     """The results in a value: a page of the API, a message of the stream, an array on one line, or itself."""
     if isinstance(value, dict) and "prb_id" not in value and isinstance(value.get("results"), list):
         return list(value["results"])
-    if isinstance(value, list):
-        return [one for one in value if one != "atlas_result"]
-    return [value]
+    return [one for one in (value if isinstance(value, list) else [value]) if one != _STREAM_WORD]
 
 
 def _read_one(result: Any, row: int, collector: Collector, options: Options) -> None:
