@@ -38,9 +38,9 @@ class Service:
 
 SERVICES = (
     Service(
-        "chat", "chat", 400.0, 6.0, 40.0, 1, 0.8, 9000.0,
+        "chat", "chat", 350.0, 6.0, 40.0, 1, 0.8, 9000.0,
         ("gpt-oss-120b", "qwen3-30b-a3b", "llama-3.1-8b", "qwen3.5-35b-a3b", "qwen3-vl-8b", "qwen3-vl-4b"), True,
-        "first word within 0.4 s; 1,155 tokens in are about 6 kB, 211 streamed out with framing about 40 kB",
+        "first word within 0.35 s; 1,155 tokens in are about 6 kB, 211 streamed out with framing about 40 kB",
     ),
     Service(
         "voice", "chat", 200.0, 12.0, 40.0, 1, 0.4, 4500.0,
@@ -53,12 +53,12 @@ SERVICES = (
         "completion while typing; 2,048 tokens in are about 10 kB",
     ),
     Service(
-        "agentic", "agentic", 1500.0, 40.0, 60.0, 4, 10.0, 330.0,
+        "agentic", "agentic", 1300.0, 40.0, 60.0, 4, 10.0, 330.0,
         ("gpt-oss-120b", "qwen3.5-122b-a10b", "minimax-m2.7"), True,
         "four sequential tool calls, each a round trip",
     ),
     Service(
-        "long-context", "long-context", 3000.0, 130.0, 90.0, 1, 20.0, 130.0,
+        "long-context", "long-context", 2000.0, 130.0, 90.0, 1, 20.0, 130.0,
         ("gpt-oss-20b", "qwen3.5-35b-a3b"), True,
         "a document of 32,000 tokens, about 130 kB",
     ),

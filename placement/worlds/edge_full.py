@@ -1,0 +1,73 @@
+"""What `edge-full` adds for rules of later work: slices, domains, jobs and delivery periods."""
+
+import numpy as np
+import pandas as pd
+
+from placement.worlds.edge_demand import GPU, Offer
+
+SLICES = (("s1-00utc", "00:00", 8), ("s2-08utc", "08:00", 8), ("s3-16utc", "16:00", 8))
+BUSY_LOCAL_HOUR = 15.0  # of the sine that demand follows through the day
+SWING = 0.45
+PERIODS = ("2027-H1", "2027-H2")
+FIRST_PERIOD_SHARE = 0.6
+
+
+def slices() -> pd.DataFrame:
+    """Rows of slices.csv."""
+    return pd.DataFrame(SLICES, columns=["slice", "start_utc", "hours_per_day"])
+
+
+def demand_by_slice(demand: pd.DataFrame, utc_offset_hours: "pd.Series[float]") -> pd.DataFrame:
+    """Demand in every slice: 1 + 0.45·cos around 15:00 local time, against its largest value.
+
+    `utc_offset_hours` is indexed by region.
+    """
+    offset = demand["region"].map(utc_offset_hours).to_numpy(np.float64)
+    parts = []
+    for name, start, hours in SLICES:
+        local = int(start[:2]) + hours / 2 + offset
+        factor = (1 + SWING * np.cos((local - BUSY_LOCAL_HOUR) / 12 * np.pi)) / (1 + SWING)
+        part = demand.assign(slice=name)
+        for column in ("requests_per_s", "mean_requests_per_s"):
+            part[column] = [float(f"{value:.6g}") for value in part[column].to_numpy(np.float64) * factor]
+        parts.append(part)
+    return pd.concat(parts).sort_values(["region", "model", "service", "slice"], ignore_index=True)
+
+
+def domains(sites: pd.DataFrame) -> pd.DataFrame:
+    """Rows of domains.csv: metros of two and more sites, and the grid of every country."""
+    several = sites.groupby("town")["site"].transform("count") > 1
+    metro_name = sites.groupby("town")["site"].transform("first")
+    metros = pd.DataFrame({"domain": "metro-" + metro_name[several], "site": sites["site"][several]})
+    grids = pd.DataFrame({"domain": "grid-" + sites["country"].str.lower(), "site": sites["site"]})
+    return pd.concat([metros, grids]).sort_values(["domain", "site"], ignore_index=True)
+
+
+def jobs(rng: np.random.Generator, offer: Offer, sites: pd.DataFrame) -> pd.DataFrame:
+    """Rows of jobs.csv: one for each hundred sites, at least two."""
+    count = max(2, len(sites) // 100)
+    names = sites["site"].to_numpy(object)
+    windows = ("", SLICES[0][0], f"{SLICES[0][0]}+{SLICES[2][0]}")
+    return pd.DataFrame(
+        {
+            "job": [f"job-{number:03d}" for number in range(1, count + 1)],
+            "kind": rng.choice(["finetune", "posttrain"], count, p=[0.7, 0.3]),
+            "model": rng.choice(np.array(offer.models, object), count),
+            "gpu": GPU,
+            "gpus": rng.choice([2, 4, 8], count),
+            "hours": np.round(rng.uniform(4, 200, count), 1),
+            "window": rng.choice(np.array(windows, object), count),
+            "deadline": "2027-01-31",
+            "preemptible": np.where(rng.random(count) < 0.5, "yes", "no"),
+            "data_gb": np.round(rng.lognormal(np.log(200), 1.0, count), 1),
+            "data_site": rng.choice(names, count),
+        }
+    )
+
+
+def in_periods(deliveries: pd.DataFrame) -> pd.DataFrame:
+    """Deliveries split over the two periods."""
+    first = (deliveries["quantity"] * FIRST_PERIOD_SHARE).round().astype(np.int64)
+    early = deliveries.assign(period=PERIODS[0], quantity=first)
+    late = deliveries.assign(period=PERIODS[1], quantity=deliveries["quantity"] - first)
+    return pd.concat([early, late], ignore_index=True)
