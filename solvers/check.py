@@ -55,7 +55,7 @@ def _misfits(problem: Problem, placement: Placement) -> Iterator[str]:
             yield f"{name} holds a negative count"
 
 
-def _exceeded(what: str, left: Float, right: Float, tolerance: float) -> Iterator[str]:
+def _exceeded(what: str, left: Float | Int, right: Float | Int, tolerance: float) -> Iterator[str]:
     """One line when left ≤ right fails somewhere; an infinite right never fails."""
     room = tolerance * np.maximum(1.0, np.abs(np.where(np.isfinite(right), right, 1.0)))
     bad = np.flatnonzero(left > right + room)
@@ -85,20 +85,18 @@ def _replica_capacity(problem: Problem, placement: Placement, tolerance: float) 
         load = np.bincount(
             problem.pair_block[here], (problem.pair_load * placement.share)[here], minlength=problem.blocks
         )
-        room = problem.capacity_factor * placement.replicas
+        room = np.asarray(problem.capacity_factor * placement.replicas, np.float64)
         yield from _exceeded(f"(4) replica capacity in slice {number}", load, room, tolerance)
 
 
 def _linking(problem: Problem, placement: Placement, tolerance: float) -> Iterator[str]:
     one_is_enough = problem.pair_load <= 1
-    replicas = placement.replicas[problem.pair_block].astype(np.float64)
+    replicas = placement.replicas[problem.pair_block]
     yield from _exceeded("(5) linking", placement.share[one_is_enough], replicas[one_is_enough], tolerance)
 
 
 def _gpus(problem: Problem, placement: Placement, tolerance: float) -> Iterator[str]:
-    yield from _exceeded(
-        "replicas above block_max", placement.replicas.astype(float), problem.block_max.astype(float), tolerance
-    )
+    yield from _exceeded("replicas above block_max", placement.replicas, problem.block_max, tolerance)
     quarters = problem.shape_quarters[problem.block_shape]
     gpu_of_block = problem.shape_gpu[problem.block_shape]
     held = 4 * problem.server_gpus[problem.offer_server]
@@ -113,7 +111,7 @@ def _gpus(problem: Problem, placement: Placement, tolerance: float) -> Iterator[
 
 
 def _per_site(problem: Problem, site: Int, kept: Bool, amount: Int) -> Float:
-    return np.bincount(site[kept], amount[kept].astype(np.float64), minlength=problem.sites)
+    return np.bincount(site[kept], amount[kept], minlength=problem.sites).astype(np.float64)
 
 
 def _choices(problem: Problem, placement: Placement, _: float) -> Iterator[str]:
@@ -125,8 +123,8 @@ def _choices(problem: Problem, placement: Placement, _: float) -> Iterator[str]:
 
 def _sites(problem: Problem, placement: Placement, tolerance: float) -> Iterator[str]:
     opened = placement.open[problem.offer_site]
-    most = np.where(opened, problem.offer_max, 0).astype(np.float64)
-    yield from _exceeded("(7, 8) servers above offer_max or at a closed site", placement.servers * 1.0, most, tolerance)
+    most = np.where(opened, problem.offer_max, 0)
+    yield from _exceeded("(7, 8) servers above offer_max or at a closed site", placement.servers, most, tolerance)
     for resource in range(problem.site_limit.shape[1]):
         use = problem.server_use[problem.offer_server, resource] * placement.servers
         total = np.bincount(problem.offer_site, use, minlength=problem.sites)

@@ -23,6 +23,7 @@ from ortools.math_opt import (
 from ortools.math_opt.core.python import solver as mathopt
 
 from solvers.exact.model import Model
+from solvers.exact.quiet import solver_chatter_to_stderr
 from solvers.problem import Float
 
 
@@ -66,6 +67,15 @@ def solve_glop(model: Model, *, time_limit_s: float | None = None) -> Answer:
     return _solve_mathopt(model, parameters_pb2.SOLVER_TYPE_GLOP, options, time_limit_s, None, True)
 
 
+def solve_cp_sat_message(
+    model: Model, *, time_limit_s: float | None, gap: float, start: Float | None, threads: int
+) -> Answer:
+    """CP-SAT through MathOpt, for a model that `solvers.exact.whole` made whole."""
+    options = parameters_pb2.SolveParametersProto(random_seed=1, threads=threads)
+    options.relative_gap_tolerance = gap
+    return _solve_mathopt(model, parameters_pb2.SOLVER_TYPE_CP_SAT, options, time_limit_s, start, False)
+
+
 def mathopt_message(model: Model, *, relaxed: bool = False) -> model_pb2.ModelProto:
     """The model as MathOpt's message."""
     columns, rows = len(model.cost), len(model.row_upper)
@@ -107,18 +117,11 @@ def _solve_mathopt(
     hints = model_parameters_pb2.ModelSolveParametersProto()
     if start is not None:
         hints.solution_hints.add(variable_values=_sparse(np.arange(len(start)), start))
+    message, registration = mathopt_message(model, relaxed=relaxed), callback_pb2.CallbackRegistrationProto()
+    initial = parameters_pb2.SolverInitializerProto()
     try:
-        result = mathopt.solve(
-            mathopt_message(model, relaxed=relaxed),
-            kind,
-            parameters_pb2.SolverInitializerProto(),
-            options,
-            hints,
-            None,
-            callback_pb2.CallbackRegistrationProto(),
-            None,
-            None,
-        )
+        with solver_chatter_to_stderr():
+            result = mathopt.solve(message, kind, initial, options, hints, None, registration, None, None)
     except Exception as error:  # MathOpt raises its own status type, which it does not export
         return Answer(End.FAILED, None, -np.inf, str(error))
     return _read_mathopt(model, result)
@@ -150,7 +153,7 @@ def _read_mathopt(model: Model, result: result_pb2.SolveResultProto) -> Answer:
 
 def model_builder(model: Model) -> Any:
     """The model in the model builder's helper, filled from the sparse matrix."""
-    built = helper.ModelBuilderHelper()
+    built: Any = helper.ModelBuilderHelper()
     built.fill_model_from_sparse_data(
         model.lower, model.upper, model.cost, model.row_lower, model.row_upper, model.matrix
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from solvers.problem import Float, Int, Problem
+from solvers.problem import Bool, Float, Int, Problem
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ def layout(problem: Problem, most: "Most") -> Columns:
     """The columns of `problem`."""
     choice_block = np.flatnonzero(excludes_others(problem) & (most.replicas > 1)).astype(np.int64)
     lengths = (problem.sites, problem.offers, problem.blocks, len(choice_block), problem.pairs, problem.demands)
-    start = np.concatenate([[0], np.cumsum(lengths)]).tolist()
-    return Columns(*start, choice_block=choice_block)
+    servers, replicas, choices, share, unserved, count = np.cumsum(lengths).tolist()
+    return Columns(0, servers, replicas, choices, share, unserved, count, choice_block)
 
 
-def excludes_others(problem: Problem) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def excludes_others(problem: Problem) -> Bool:
     """Blocks that share their choice with another block, B."""
     chosen = problem.block_choice >= 0
     times = np.bincount(problem.block_choice[chosen])
@@ -67,21 +67,22 @@ def most(problem: Problem) -> Most:
 
     Servers: offer_max, what a site's limits carry, what one limit row carries. Replicas: block_max, what the demand
     could use in the busiest slice (replicas cost nothing themselves, so more are never needed), and the GPUs the
-    site could hold. Shares: what that many replicas could serve.
+    site could hold. Servers again: what those replicas could fill. Shares: what that many replicas could serve.
     """
     servers = _most_servers(problem)
     replicas = np.minimum(problem.block_max, _replicas_of_demand(problem))
-    replicas = np.minimum(replicas, _replicas_of_gpus(problem, servers))
+    replicas = np.minimum(replicas, _replicas_of_gpus(problem, servers)).astype(np.int64)
+    servers = np.minimum(servers, _servers_of_replicas(problem, replicas))
     carried = problem.capacity_factor * replicas[problem.pair_block]
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.where(problem.pair_load > carried, carried / problem.pair_load, 1.0)
     share[replicas[problem.pair_block] == 0] = 0.0
-    return Most(servers, replicas.astype(np.int64), share)
+    return Most(servers, replicas, share)
 
 
 def _whole(ratio: Float) -> Float:
     """Floor, forgiving the last digits that a division loses."""
-    return np.floor(ratio * (1 + 1e-12) + 1e-9)
+    return np.asarray(np.floor(ratio * (1 + 1e-12) + 1e-9), np.float64)
 
 
 def _most_servers(problem: Problem) -> Int:
@@ -93,7 +94,7 @@ def _most_servers(problem: Problem) -> Int:
         entries = problem.limit_matrix.tocoo()
         allowed = np.where(entries.data > 0, _whole(problem.limit_rhs[entries.row] / entries.data), np.inf)
     np.minimum.at(result, entries.col, allowed)
-    return np.maximum(result, 0.0).astype(np.int64)
+    return np.asarray(np.maximum(result, 0.0), np.int64)
 
 
 def _replicas_of_demand(problem: Problem) -> Float:
@@ -102,7 +103,7 @@ def _replicas_of_demand(problem: Problem) -> Float:
     load = np.bincount(key, problem.pair_load, minlength=problem.blocks * slices)
     busiest = load.reshape(problem.blocks, slices).max(axis=1, initial=0.0)
     wanted = np.bincount(problem.pair_block, minlength=problem.blocks) > 0
-    return np.maximum(np.ceil(busiest / problem.capacity_factor), wanted)
+    return np.asarray(np.maximum(np.ceil(busiest / problem.capacity_factor), wanted), np.float64)
 
 
 def _replicas_of_gpus(problem: Problem, servers: Int) -> Float:
@@ -124,9 +125,19 @@ def _replicas_of_gpus(problem: Problem, servers: Int) -> Float:
     return result
 
 
-def _carried(
-    problem: Problem, offer_key: Int, kept: np.ndarray, held: Int, use: Float, resource: int, gpus: int
-) -> Float:
+def _servers_of_replicas(problem: Problem, replicas: Int) -> Int:
+    """Servers that would hold every replica of their GPU type at the site, O; no bound where a server earns money."""
+    gpus = int(max(problem.shape_gpu.max(initial=0), problem.server_gpu.max(initial=0))) + 1
+    block_key = problem.block_site * gpus + problem.shape_gpu[problem.block_shape]
+    quarters = problem.shape_quarters[problem.block_shape] * replicas
+    wanted = np.bincount(block_key, quarters, minlength=problem.sites * gpus)
+    key = problem.offer_site * gpus + problem.server_gpu[problem.offer_server]
+    held = np.maximum(4 * problem.server_gpus[problem.offer_server], 1)
+    enough = np.ceil(wanted[key] / held)
+    return np.where(problem.offer_usd >= 0, enough, problem.offer_max).astype(np.int64)
+
+
+def _carried(problem: Problem, offer_key: Int, kept: Bool, held: Int, use: Float, resource: int, gpus: int) -> Float:
     """Quarter GPUs of each (site, GPU type) that one limit could carry on its densest server."""
     density = np.zeros(problem.sites * gpus)
     with np.errstate(divide="ignore"):

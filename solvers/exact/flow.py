@@ -54,6 +54,7 @@ def _reduced(model: Model, fixed: Float, free: Int) -> Model:
         matrix=matrix,
         row_lower=model.row_lower[row] - moved,
         row_upper=model.row_upper[row] - moved,
+        row_scale=model.row_scale[row],
     )
 
 

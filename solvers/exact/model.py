@@ -23,6 +23,7 @@ class Model:
     matrix: sp.csr_matrix
     row_lower: Float
     row_upper: Float
+    row_scale: Float  # what every row was multiplied by: a power of two
     columns: Columns
     families: tuple[Rows, ...]
 
@@ -55,6 +56,7 @@ def build_model(problem: Problem) -> Model:
         matrix=matrix,
         row_lower=np.concatenate([rows.lower for rows in families]) * scale,
         row_upper=np.concatenate([rows.upper for rows in families]) * scale,
+        row_scale=scale,
         columns=columns,
         families=families,
     )

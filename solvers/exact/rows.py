@@ -143,7 +143,7 @@ def gpus(problem: Problem, columns: Columns, _: Most) -> Rows:
         kept, row, stays = _kept(block_key[large], wanted)
         block = np.flatnonzero(large)[stays]
         parts.append((start + row, columns.replicas + block, quarters[block].astype(np.float64)))
-        _, row, stays = _kept(offer_key[roomy], wanted)
+        kept, row, stays = _kept(offer_key[roomy], wanted)
         offer = np.flatnonzero(roomy)[stays]
         parts.append((start + row, columns.servers + offer, -held[offer].astype(np.float64)))
         label_site.append(kept // types)

@@ -9,10 +9,11 @@ from solvers.check import violations
 from solvers.exact.backends import Answer, End, solve_highs, solve_scip
 from solvers.exact.flow import route
 from solvers.exact.model import Model, build_model, vector
+from solvers.exact.whole import solve_cp_sat
 from solvers.problem import Float, Problem
 from solvers.solution import Placement, Solution, Status, cost_usd
 
-_BACKENDS: dict[str, Callable[..., Answer]] = {"highs": solve_highs, "scip": solve_scip}
+_BACKENDS: dict[str, Callable[..., Answer]] = {"highs": solve_highs, "scip": solve_scip, "cp-sat": solve_cp_sat}
 BACKENDS = tuple(_BACKENDS)
 """Names that `solve_exact` takes."""
 
@@ -34,7 +35,8 @@ def solve_exact(
     backend proved the hard rows contradict each other; LIMIT that time ended before any plan; ERROR that the
     backend failed or its plan broke a rule, which `message` names. Every placement returned passed `solvers.check`.
 
-    Raises ValueError for a backend that does not exist and for a `start` that breaks a rule.
+    Raises ValueError for a backend that does not exist, for "cp-sat" where shares may be split, and for a `start`
+    that breaks a rule.
     """
     if backend not in _BACKENDS:
         raise ValueError(f"backend {backend!r} is none of {', '.join(BACKENDS)}")
@@ -102,4 +104,4 @@ def clean(problem: Problem, model: Model, values: Float) -> Placement | None:
         return route(problem, model, opened, servers, replicas)
     share = np.rint(values[at.share : at.unserved])
     served = np.bincount(problem.pair_demand, share, problem.demands)
-    return Placement(opened, servers, replicas, share, 1.0 - served)
+    return Placement(opened, servers, replicas, share, np.asarray(1.0 - served, np.float64))

@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-from solvers.problem import CAPACITY_FACTOR, Problem
+from solvers.problem import CAPACITY_FACTOR, Float, Int, Problem
 
 _QUARTERS = np.array([1, 2, 4, 8, 16, 32])
 _LIKELY = np.array([0.15, 0.2, 0.3, 0.2, 0.1, 0.05])
@@ -41,12 +41,13 @@ def random_tiny(seed: int, *, single_source: bool | None = None) -> Problem:
     )[1]
     limit = sp.csr_matrix(np.round(draw.uniform(0, 3, (2, len(offer_site))) * (draw.random((2, 1)) < 0.5), 1))
     use = np.column_stack([0.5 + 0.6 * server_gpus, server_gpus.astype(float)])
-    sometimes = lambda chance, values: np.where(draw.random(values.shape) < chance, values, np.inf)  # noqa: E731
     return Problem(
         open_usd=draw.uniform(0, 5, sites).round(2),
-        uplink_mbps=sometimes(0.4, draw.uniform(0.5, 4, sites).round(2)),
-        downlink_mbps=sometimes(0.3, draw.uniform(0.5, 4, sites).round(2)),
-        site_limit=np.column_stack([sometimes(0.6, draw.uniform(1, 15, sites).round(1)), draw.integers(2, 20, sites)]),
+        uplink_mbps=_sometimes(draw, 0.4, draw.uniform(0.5, 4, sites).round(2)),
+        downlink_mbps=_sometimes(draw, 0.3, draw.uniform(0.5, 4, sites).round(2)),
+        site_limit=np.column_stack(
+            [_sometimes(draw, 0.6, draw.uniform(1, 15, sites).round(1)), draw.integers(2, 20, sites).astype(np.float64)]
+        ),
         server_gpu=server_gpu,
         server_gpus=server_gpus,
         server_use=use.round(2),
@@ -72,19 +73,24 @@ def random_tiny(seed: int, *, single_source: bool | None = None) -> Problem:
         * (draw.random() > 0.1),  # now and then no load at all, as in a p-median
         pair_usd=draw.uniform(0, 4, pairs).round(2),
         limit_matrix=limit,
-        limit_rhs=sometimes(0.8, draw.uniform(0, 9, 2).round(1)),
+        limit_rhs=_sometimes(draw, 0.8, draw.uniform(0, 9, 2).round(1)),
         monthly_budget_usd=round(float(draw.uniform(5, 40)), 1) if draw.random() < 0.25 else np.inf,
         single_source=bool(draw.random() < 0.2) if single_source is None else single_source,
         capacity_factor=CAPACITY_FACTOR if draw.random() < 0.5 else 1.0,
     )
 
 
-def _some(draw: np.random.Generator, rows: int, columns: int, most: int) -> tuple[np.ndarray, np.ndarray]:
+def _some(draw: np.random.Generator, rows: int, columns: int, most: int) -> tuple[Int, Int]:
     """Up to `most` of the cells of a grid, sorted by (row, column), at least one."""
     cells = np.sort(draw.permutation(rows * columns)[: int(draw.integers(min(2, rows * columns), most + 1))])
     return (cells // columns).astype(np.int64), (cells % columns).astype(np.int64)
 
 
-def _penalties(draw: np.random.Generator, demands: int) -> np.ndarray:
+def _sometimes(draw: np.random.Generator, chance: float, values: Float) -> Float:
+    """Limits of which each is on with that chance."""
+    return np.where(draw.random(values.shape) < chance, values, np.inf)
+
+
+def _penalties(draw: np.random.Generator, demands: int) -> Float:
     usd = draw.uniform(5, 80, demands).round(1)
     return np.where(draw.random(demands) < 0.05, np.inf, usd)

@@ -1,0 +1,101 @@
+"""The reference edge instances (`../shared/instances/edge_arrays.py`, `.npz`) as placement problems.
+
+What differs from the arrays' own matrix, all of it on purpose:
+
+- Costs stay in USD a DAY, so every `_usd` of the problem and its solutions is a day's.
+- The arrays charge for each replica; a problem prices servers and flows only. So a pair pays for the replicas its
+  load fills, whole or not, and `replica_usd_day` says what a plan's rounding up adds to get back to the arrays' cost.
+- Equation 6 asks for servers as large as a replica; the arrays do not. They differ only with replicas of more GPUs
+  than the smallest server has (two), that is on scales with four-GPU replicas.
+- Bandwidth is Gbit/s in the arrays and Mbit/s here.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+
+from solvers.problem import Float, Int, Problem
+from solvers.solution import Placement
+
+_SERVER_GPUS = np.array([2, 4, 8])
+_SERVER_KW = np.array([1.6, 3.0, 5.8])
+_SERVER_RACK_UNITS = np.array([2.0, 4.0, 6.0])
+
+
+@dataclass(frozen=True)
+class EdgeInstance:
+    """A reference instance: the problem, and USD a day for each replica of every block."""
+
+    problem: Problem
+    replica_usd_day: Float  # B
+
+    def reference_cost_usd_day(self, placement: Placement, cost_usd: float) -> float:
+        """`cost_usd` of a placement as the arrays would charge it: whole replicas instead of filled ones."""
+        problem = self.problem
+        filled = np.bincount(problem.pair_block, problem.pair_load * placement.share, problem.blocks)
+        return cost_usd + float(self.replica_usd_day @ (placement.replicas - filled))
+
+
+def read_edge_arrays(path: Path) -> EdgeInstance:
+    """Read one `.npz` of the reference generator.
+
+    Raises KeyError when an array is missing.
+    """
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    sites = len(arrays["open_cost"])
+    demand, quarters = arrays["demand"], np.rint(4 * arrays["gpus_per_replica"]).astype(np.int64)
+    models = len(quarters)
+    pair_block = _blocks_of_pairs(arrays)
+    order = np.lexsort((pair_block, arrays["pair_class"]))
+    pair_class, pair_block = arrays["pair_class"][order], pair_block[order]
+    load = demand[pair_class]
+    server_use = np.column_stack([_SERVER_KW, _SERVER_RACK_UNITS, _SERVER_GPUS])
+    slots = arrays["gpu_slots"].astype(np.float64)
+    # Server kind k of site p is offer 3p + k; its stock row counts it at every site.
+    kind = np.tile(np.arange(3), sites)
+    stock = sp.csr_matrix((np.ones(3 * sites), (kind, np.arange(3 * sites))), shape=(3, 3 * sites))
+    mbps = 1000.0 * demand * arrays["uplink_per_replica"][arrays["class_model"]]
+    problem = Problem(
+        open_usd=arrays["open_cost"].astype(np.float64),
+        uplink_mbps=1000.0 * arrays["uplink"],
+        downlink_mbps=np.full(sites, np.inf),
+        site_limit=np.column_stack([arrays["power_kw"], arrays["rack_units"], slots]),
+        server_gpu=np.zeros(3, np.int64),
+        server_gpus=_SERVER_GPUS.astype(np.int64),
+        server_use=server_use,
+        offer_site=np.repeat(np.arange(sites), 3),
+        offer_server=kind,
+        offer_max=(slots[:, None] // _SERVER_GPUS).astype(np.int64).reshape(-1),
+        offer_usd=arrays["server_cost"].reshape(-1).astype(np.float64),
+        shape_gpu=np.zeros(models, np.int64),
+        shape_quarters=quarters,
+        shape_model=np.arange(models),
+        block_site=arrays["replica_site"].astype(np.int64),
+        block_shape=arrays["replica_model"].astype(np.int64),
+        block_max=(4 * slots[arrays["replica_site"]] // quarters[arrays["replica_model"]]).astype(np.int64),
+        block_choice=np.full(len(arrays["replica_site"]), -1),
+        demand_model=arrays["class_model"].astype(np.int64),
+        demand_slice=np.zeros(len(demand), np.int64),
+        unserved_usd=arrays["unserved_cost"].astype(np.float64),
+        out_mbps=mbps,
+        in_mbps=np.zeros(len(demand)),
+        pair_demand=pair_class.astype(np.int64),
+        pair_block=pair_block,
+        pair_load=load,
+        pair_usd=arrays["pair_cost"][order] + load * arrays["replica_cost"][arrays["replica_model"][pair_block]],
+        limit_matrix=stock,
+        limit_rhs=arrays["inventory"].astype(np.float64),
+        capacity_factor=1.0,
+    )
+    return EdgeInstance(problem, arrays["replica_cost"][problem.block_shape])
+
+
+def _blocks_of_pairs(arrays: dict[str, np.ndarray]) -> Int:
+    """The (site, model) block of every pair; the arrays keep blocks sorted that way."""
+    models = len(arrays["gpus_per_replica"])
+    key = arrays["replica_site"] * models + arrays["replica_model"]
+    wanted = arrays["pair_site"] * models + arrays["class_model"][arrays["pair_class"]]
+    return np.asarray(np.searchsorted(key, wanted), np.int64)
