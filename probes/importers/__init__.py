@@ -3,8 +3,7 @@
 `import_file(path, format)` gives the native records of a file, with everything in it that could not be used.
 """
 
-import gzip
-import zlib
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,12 +13,11 @@ from typing import BinaryIO, Final
 from probes.importers import iperf3, native, ping, ripe_atlas
 from probes.importers.collector import Collector
 from probes.importers.options import Options
+from probes.importers.unpack import unpacked
 from probes.reading import BadRecord, BadRecordsError, ImportResult, OnError
 from probes.record import utc_ns
 
 __all__ = ["FORMATS", "Format", "import_file"]
-
-_GZIP_MAGIC: Final = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ def import_file(
     target: str | None = None,
     observed_at: datetime | None = None,
 ) -> ImportResult:
-    """Reads one file of a named format, plain or gzipped, into native records.
+    """Reads one file of a named format, plain or in gzip, bzip2 or xz, into native records.
 
     `source`, `target` and `observed_at` (UTC where it has no zone) stand for what the file does not say and replace
     what it says. Raises BadRecordsError with all bad records when `on_error` is "fail" and there are any; whatever
@@ -77,13 +75,10 @@ def import_file(
 
 
 def _read(raw: BinaryIO, chosen: Format, collector: Collector, options: Options) -> None:
-    zipped = raw.read(2) == _GZIP_MAGIC
-    raw.seek(0)
-    if not zipped:
+    packed = unpacked(raw)
+    if packed is None:
         chosen.read(raw, collector, options)
         return
-    try:
-        with gzip.open(raw, "rb") as plain:
-            chosen.read(plain, collector, options)  # type: ignore[arg-type]
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        collector.bad(0, "file", "", f"the gzip stream is broken: {error}", "fetch the file again; its head is kept")
+    chosen.read(io.BufferedReader(packed), collector, options)
+    if packed.failure:
+        collector.bad(0, "file", "", f"the compression is broken: {packed.failure}", "fetch the file again")

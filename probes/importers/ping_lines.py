@@ -109,11 +109,11 @@ _HEADERS: Final = (
     ),
 )
 _REPLY: Final = re.compile(
-    r"\d+ bytes from (?P<from>.+?)[:,]\s+(?:icmp_)?(?:seq|req)[= ](?P<seq>\d+)\b(?P<rest>.*)", re.IGNORECASE
+    r"\d+ bytes from (?P<from>.+?)[:,]\s+(?:icmp_)?(?:seq|req)[= ](?P<seq>\d+)\b\.?(?P<rest>.*)", re.IGNORECASE
 )
 _WINDOWS_REPLY: Final = re.compile(r"Reply from \S+:\s+(?:bytes=\d+\s+)?(?P<rest>time[=<].*)", re.IGNORECASE)
 _REST: Final = re.compile(
-    r"[\s,]*(?:(?:ttl|hlim)[= ]\d+)?[\s,]*(?:(?:id|ident)=\d+\s*)?"
+    r"[\s,]*(?:(?:id|ident)=\d+\s*)?(?:(?:ttl|hlim)[= ]\d+)?[\s,]*"
     rf"(?:time\s?(?P<sign>[=<])\s?(?P<time>{_FIGURE})\s?(?P<unit>[a-zµμ]*))?"
     r"[\s,]*(?:ttl=\d+)?\s*(?P<marks>(?:\((?:DUP!|DIFFERENT ADDRESS!|truncated)\)\s*)*)",
     re.IGNORECASE,
@@ -122,7 +122,8 @@ _LOST: Final = (
     re.compile(r"no answer yet for icmp_seq=(?P<seq>\d+)"),
     re.compile(r"Request timeout for icmp_seq[ =](?P<seq>\d+)"),
     re.compile(r"From \S+(?: \(\S+\))?:? icmp_seq=(?P<seq>\d+) (?!Redirect)\S.*"),
-    re.compile(r"Request timed out\.?|(?:PING: transmit failed\. )?General failure\.?|Hardware error\.?"),
+    re.compile(r"Request timed out\.?|PING: transmit failed.*|General failure\.?|Hardware error\.?"),
+    re.compile(r"Destination (?:host|net) unreachable\.?"),
     re.compile(r"Reply from \S+: (?:Destination|TTL expired|Packet needs|Bad |Source|Communication)[^=<]*"),
 )
 _TOTALS: Final = re.compile(
@@ -142,12 +143,13 @@ _CLOCK: Final = re.compile(
     r"Warning: (?:time of day goes back|invalid timestamp).*|ping: Warning: time of day.*", re.IGNORECASE
 )
 _TROUBLE: Final = (
+    re.compile(r"ping6?: (?:cannot resolve|unknown host|bad address) '?(?P<host>[^\s:']+).*"),
     re.compile(
-        r"ping6?: (?:cannot resolve |unknown host |bad address |sendto: |sendmsg: |connect: )?'?(?P<host>[^\s:']*).*"
+        r"ping6?: (?P<host>[^\s:']+): (?:Name |Temporary failure|No address|Unknown host|nodename|System error"
+        r"|Non-recoverable|Address family).*"
     ),
     re.compile(r"Ping request could not find host (?P<host>\S+?)\.(?: .*)?"),
-    re.compile(r"connect: (?P<host>)Network is unreachable"),
-    re.compile(r"(?P<host>)sendto?: .*"),
+    re.compile(r"(?:ping6?: |connect: |sendto?: )(?P<host>).*"),
 )
 _NOTHING: Final = re.compile(
     r"\s*|PATTERN: 0x.*|WARNING: .*|\^C|-{2,3}\s?.* (?:ping6? statistics|PING Statistics|hping statistic)\s?-{2,4}"
@@ -155,6 +157,7 @@ _NOTHING: Final = re.compile(
     r"|From .* icmp_seq=\d+ Redirect.*"
     r"|\d+ bytes from [^:]+: (?:Destination|Time to live|Redirect|Source Quench|Communication).*"
     r"|Vr HL TOS .*|\s+\d\s+\d\s+[0-9a-f]{2} .*|\s*\d+/\d+ packets, .*"
+    r"|ping: sock4\.fd.*|ai->ai_family.*|ping: Warning: .*"
     r"|wrong data byte .*|#\d+\s.*|Terminated|[.\x08 ]+",
     re.IGNORECASE,
 )
@@ -163,7 +166,7 @@ _CORRUPT: Final = re.compile(r"BAD CHECKSUM", re.IGNORECASE)
 
 def parse(line: str) -> Line | None:
     """What a line says, once its time stamp is cut off; None for a line that no program here is known to write."""
-    text = line.strip().removeprefix("^C").strip()
+    text = line.replace("\a", "").strip().removeprefix("^C").strip()
     header = _header(text)
     if header is not None:
         return header

@@ -158,7 +158,7 @@ def _ping(result: dict[str, Any], row: int, collector: Collector) -> _Counts:
         if count is None and result.get(field) is not None:
             raise _UnusableError(field, result[field], "is not a count")
     listed = result.get("result")
-    if listed is None:
+    if listed is None or (listed == [] and received):  # built-in measurements have had an empty list
         return _summary(result, sent, received, row, collector)
     if not isinstance(listed, list):
         raise _UnusableError("result", listed, "is not a list of packets")

@@ -187,6 +187,9 @@ def test_packets_too_small_for_a_time_are_received_without_one(tmp_path: Path) -
     [
         ("ping: nosuch.example: Name or service not known", "nosuch.example"),
         ("ping: unknown host nosuch.example", "nosuch.example"),
+        ("ping: nosuch.example: Temporary failure in name resolution", "nosuch.example"),
+        ("ping: connect: Network is unreachable", ""),
+        ("ping: socket: Operation not permitted", ""),
         ("ping: cannot resolve nosuch.example: Unknown host", "nosuch.example"),
         ("ping: bad address 'nosuch.example'", "nosuch.example"),
         ("Ping request could not find host nosuch. Please check the name and try again.", "nosuch"),
@@ -197,6 +200,19 @@ def test_a_host_that_is_not_found_is_a_record_of_the_error_with_nothing_sent(
 ) -> None:
     row = only(read(tmp_path, line + "\n"))
     assert (row["target"], row["sent"], row["received"], row["error"]) == (host, 0, 0, line)
+
+
+def test_lines_of_verbose_and_of_older_programs_are_read(tmp_path: Path) -> None:
+    verbose = (
+        "ping: sock4.fd: 3 (socktype: SOCK_DGRAM), sock6.fd: 4, hints.ai_family: AF_UNSPEC\n\n"
+        "ai->ai_family: AF_INET, ai->ai_canonname: '1.1.1.1'\nPING 1.1.1.1 (1.1.1.1) 56(84) bytes of data.\n"
+        "\a64 bytes from 1.1.1.1: icmp_seq=1 ident=7 ttl=57 time=250 usec\n"
+    )
+    solaris = "PING pop.example: 56 data bytes\n64 bytes from pop.example (1.1.1.1): icmp_seq=0. time=2.5 ms\n"
+    result = read(tmp_path, verbose + solaris)
+    assert result.table["rtt_ms"].to_pylist() == [[0.25], [2.5]]
+    assert result.table["target"].to_pylist() == ["1.1.1.1", "pop.example"]
+    assert {bad.field for bad in result.bad} == {"statistics"}
 
 
 def test_many_runs_of_one_file_are_many_records(tmp_path: Path) -> None:

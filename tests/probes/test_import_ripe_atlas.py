@@ -1,7 +1,11 @@
 """RIPE Atlas results: small ones written by hand, and the reference samples with figures counted by hand."""
 
+import bz2
+import gzip
 import json
+import lzma
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -112,6 +116,13 @@ def test_figures_written_as_text_and_a_summary_without_packets_are_read(tmp_path
     assert (row["sent"], row["received"], row["rtt_ms"], row["source_alias"]) == (3, 2, None, "10.0.0.2")
 
 
+def test_an_empty_list_of_packets_beside_a_summary_is_read_by_the_summary(tmp_path: Path) -> None:
+    row = only(read(tmp_path, PING | {"min": 9.25, "avg": 10.5, "max": 11.5, "result": []}))
+    assert (row["sent"], row["received"], row["rtt_avg_ms"]) == (3, 3, 10.5)
+    none = read(tmp_path, PING | {"rcvd": 0, "min": -1, "avg": -1, "max": -1, "result": []})
+    assert (only(none)["sent"], only(none)["received"], none.bad) == (3, 0, ())
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
@@ -189,6 +200,20 @@ def test_broken_json_costs_its_own_record_only(tmp_path: Path) -> None:
     array = read(tmp_path, f"[{good},\n{good[:40]},\n{good},\n{good[:-20]}")
     assert array.table.num_rows == 2
     assert len(array.bad) == 2
+
+
+@pytest.mark.parametrize("packing", [gzip, bz2, lzma])
+def test_a_compressed_file_is_read_and_one_cut_off_keeps_its_head(tmp_path: Path, packing: ModuleType) -> None:
+    many = [json.dumps(PING | {"prb_id": number, "note": f"{number * 7919 % 10_007}"}) for number in range(20_000)]
+    packed = packing.compress("\n".join(many).encode())
+    path = tmp_path / "atlas.packed"
+    path.write_bytes(packed)
+    assert import_file(path, "ripe-atlas").table.num_rows == 20_000
+    path.write_bytes(packed[: len(packed) // 2])
+    result = import_file(path, "ripe-atlas", on_error="skip")
+    if packing is not bz2:  # a block of bzip2 is all or nothing
+        assert 5_000 < result.table.num_rows < 15_000
+    assert "compression is broken" in result.bad[0].message
 
 
 def test_nested_brackets_without_end_are_told_and_end(tmp_path: Path) -> None:
