@@ -55,7 +55,7 @@ def endpoints(table: pd.DataFrame, regions: Sequence[str], sites: Sequence[str])
 def _listed(table: pd.DataFrame, side: str, places: Sequence[str]) -> pd.DataFrame:
     if not len(table):
         return _rows([], [], side, np.empty(0, np.int64), np.empty(0))
-    place = pd.Index(places, dtype=object).get_indexer(pd.Index(table[side], dtype=object))
+    place = pd.Index(list(places)).get_indexer(pd.Index(list(table[side])))
     rows = table[place >= 0]
     weight = rows["weight"].fillna(1.0).to_numpy(np.float64) if "weight" in rows else np.ones(len(rows))
     return _rows(list(rows["endpoint"]), list(rows["kind"]), side, place[place >= 0].astype(np.int64), weight)

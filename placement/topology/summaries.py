@@ -6,6 +6,7 @@ p95s (of fewer than twenty equal windows the largest), weighted by what was rece
 (nanoseconds), so that no order of addition shows in the last bit.
 """
 
+import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -13,7 +14,10 @@ from datetime import date, timedelta
 import duckdb
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
+MEMORY = "1500MB"  # what DuckDB may hold before it spills to disk
+VALUES_AT_ONCE = 8_000_000  # records and samples
 KEYS = ("source", "target", "method", "family")
 
 COLUMNS = {
@@ -43,21 +47,28 @@ COLUMNS = {
 """What is read of a record; a column that the records do not have counts as absent throughout."""
 
 # Agents deliver at least once: a record that has a key and comes again, the same in every column, counts once.
+_REPEATED = """
+SELECT 1 FROM records WHERE boot_id IS NOT NULL AND seq IS NOT NULL
+GROUP BY agent, boot_id, seq HAVING count(*) > 1 LIMIT 1
+"""
 _ONCE = """
-CREATE TEMP VIEW once AS
 SELECT * FROM records WHERE boot_id IS NULL OR seq IS NULL
 UNION ALL SELECT DISTINCT * FROM records WHERE boot_id IS NOT NULL AND seq IS NOT NULL
 """
 
+_NAMED = """
+CREATE TEMP VIEW named AS SELECT * REPLACE (
+    CASE WHEN source NOT IN (FROM known) AND source_alias IN (FROM known) THEN source_alias ELSE source END AS source,
+    CASE WHEN target NOT IN (FROM known) AND target_alias IN (FROM known) THEN target_alias ELSE target END AS target
+) FROM ({once})
+"""
+
+# Quantiles hold all values of a group in memory, so the pairs are taken a part at a time.
 _CLEAN = """
-CREATE TEMP TABLE cleaned AS
+CREATE OR REPLACE TEMP TABLE cleaned AS
 WITH kept AS (
-    SELECT * REPLACE (
-        CASE WHEN source NOT IN (FROM known) AND source_alias IN (FROM known)
-            THEN source_alias ELSE source END AS source,
-        CASE WHEN target NOT IN (FROM known) AND target_alias IN (FROM known)
-            THEN target_alias ELSE target END AS target
-    ), coalesce(clock_ok, true) AND NOT coalesce(loaded, false) AS timed FROM once WHERE {window}
+    SELECT *, coalesce(clock_ok, true) AND NOT coalesce(loaded, false) AS timed
+    FROM named WHERE {window} AND hash(source, target) % {parts} = {part}
 ), valid AS (
     SELECT * REPLACE (
         list_transform(rtt_ms, lambda v: CASE WHEN v > 0 AND isfinite(v) THEN v END) AS rtt_ms,
@@ -84,7 +95,7 @@ FROM counted
 """
 
 _BASE = """
-CREATE TEMP TABLE base AS SELECT {keys},
+CREATE OR REPLACE TEMP TABLE base AS SELECT {keys},
     count(*) AS records,
     sum(sent)::BIGINT AS sent,
     sum(received)::BIGINT AS received,
@@ -106,12 +117,13 @@ FROM cleaned GROUP BY {keys}
 """
 
 _POOLED = """
-CREATE TEMP TABLE pooled AS SELECT {keys}, quantile_cont(v, 0.5) AS p50, quantile_cont(v, 0.95) AS p95, count(v) AS n
+CREATE OR REPLACE TEMP TABLE pooled AS
+SELECT {keys}, quantile_cont(v, 0.5) AS p50, quantile_cont(v, 0.95) AS p95, count(v) AS n
 FROM (SELECT {keys}, unnest(rtt_ms) AS v FROM cleaned WHERE pooled) GROUP BY {keys}
 """
 
 _WINDOWED = """
-CREATE TEMP TABLE windowed_{name} AS
+CREATE OR REPLACE TEMP TABLE windowed_{name} AS
 WITH ranked AS (
     SELECT {keys}, {column} AS v, windows_weight AS w,
            sum(windows_weight) OVER (PARTITION BY {keys} ORDER BY {column}) AS below,
@@ -136,7 +148,6 @@ FROM base
 LEFT JOIN pooled ON {on_pooled}
 LEFT JOIN windowed_p50 ON {on_p50}
 LEFT JOIN windowed_p95 ON {on_p95}
-ORDER BY ALL
 """
 
 
@@ -172,15 +183,17 @@ def summarise(records: pa.Table, known: Collection[str] = (), newer_than: date |
     A time that is not finite and above zero is no measurement; times of records with `clock_ok` false, or taken
     under load, count neither as latency nor as jitter. The counts of what was sent and received hold in any case.
     """
-    connection = duckdb.connect()
-    try:
+    with tempfile.TemporaryDirectory(prefix="nearserve-") as spill, duckdb.connect() as connection:
         connection.execute("SET preserve_insertion_order = false")
+        connection.execute(f"SET memory_limit = '{MEMORY}'")
+        connection.execute("SET temp_directory = ?", [spill])
         connection.register("records", _with_all_columns(records))
+        repeated = connection.sql(_REPEATED).to_arrow_table().num_rows
         connection.register("known", pa.table({"name": pa.array(sorted(known), pa.string())}))
+        connection.execute(_NAMED.format(once=_ONCE if repeated else "FROM records"))
         window = "true" if newer_than is None else f"observed_at >= TIMESTAMPTZ '{newer_than.isoformat()} 00:00:00+00'"
-        return Summaries(_summary_frame(connection, window), _stale(connection, window))
-    finally:
-        connection.close()
+        frame = _summary_frame(connection, window, 1 + _values(records) // VALUES_AT_ONCE)
+        return Summaries(frame, _stale(connection, window))
 
 
 def window_start(planning_date: date | None, max_age_days: float | None) -> date | None:
@@ -201,23 +214,33 @@ def _with_all_columns(records: pa.Table) -> pa.Table:
     return pa.table(arrays, names=list(COLUMNS))
 
 
-def _summary_frame(connection: duckdb.DuckDBPyConnection, window: str) -> pd.DataFrame:
+def _values(records: pa.Table) -> int:
+    """How many records and samples there are."""
+    if "rtt_ms" not in records.column_names:
+        return int(records.num_rows)
+    samples = pc.sum(pc.list_value_length(records.column("rtt_ms"))).as_py()
+    return int(records.num_rows + (samples or 0))
+
+
+def _summary_frame(connection: duckdb.DuckDBPyConnection, window: str, parts: int) -> pd.DataFrame:
     keys = ", ".join(KEYS)
-    connection.execute(_ONCE)
-    connection.execute(_CLEAN.format(window=window))
-    connection.execute(_BASE.format(keys=keys))
-    connection.execute(_POOLED.format(keys=keys))
-    connection.execute(_WINDOWED.format(keys=keys, name="p50", column="rtt_p50_ms", percent=50))
-    connection.execute(_WINDOWED.format(keys=keys, name="p95", column="rtt_p95_ms", percent=95))
     joins = {
         f"on_{short}": " AND ".join(f"base.{key} IS NOT DISTINCT FROM {table}.{key}" for key in KEYS)
         for short, table in (("pooled", "pooled"), ("p50", "windowed_p50"), ("p95", "windowed_p95"))
     }
-    return _frame(connection, _JOIN.format(**joins))
+    for part in range(parts):
+        connection.execute(_CLEAN.format(window=window, parts=parts, part=part))
+        connection.execute(_BASE.format(keys=keys))
+        connection.execute(_POOLED.format(keys=keys))
+        connection.execute(_WINDOWED.format(keys=keys, name="p50", column="rtt_p50_ms", percent=50))
+        connection.execute(_WINDOWED.format(keys=keys, name="p95", column="rtt_p95_ms", percent=95))
+        into = "INSERT INTO summaries" if part else "CREATE TEMP TABLE summaries AS"
+        connection.execute(f"{into} {_JOIN.format(**joins)}")
+    return _frame(connection, f"FROM summaries ORDER BY {keys}")
 
 
 def _stale(connection: duckdb.DuckDBPyConnection, window: str) -> dict[str, int]:
-    query = f"SELECT source, target, count(*) AS n FROM once WHERE NOT ({window}) GROUP BY ALL ORDER BY ALL"
+    query = f"SELECT source, target, count(*) AS n FROM named WHERE NOT ({window}) GROUP BY ALL ORDER BY ALL"
     rows = _frame(connection, query)
     return {f"{source} → {target}": int(n) for source, target, n in rows.to_numpy()}
 
