@@ -144,9 +144,9 @@ def read_facts(scenario: Scenario) -> Facts:
 def rows(scenario: Scenario, table: str) -> Iterator[Mapping[str, Any]]:
     """Rows of a table by column name; none where the scenario has no such table."""
     frame: pd.DataFrame = scenario.table(table)
-    columns = [str(name) for name in frame.columns]
-    for values in frame.itertuples(index=False, name=None):
-        yield dict(zip(columns, values, strict=True))
+    names = [str(name) for name in frame.columns]
+    for values in zip(*(frame[name].tolist() for name in names), strict=True):
+        yield dict(zip(names, values, strict=True))
 
 
 def _or(value: float, otherwise: Fraction) -> Fraction:

@@ -1,0 +1,341 @@
+"""For every rule a violation is planted in the valid plan, or its limit moved below it, and the audit names it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from audit_world import NAN, ROUTES, TABLES, certificate, edited, pairs, plan, routes_table, scenario, with_later, write
+
+from placement.audit import RULES, audit
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is changed, and the rule that must be named."""
+
+    rule: str
+    what: str
+    document: dict[str, Any] | None = None
+    routes: Any = ROUTES
+    tables: dict[str, str | None] | None = None
+    network: dict[str, Any] | None = None
+    arrays: dict[str, Any] | None = None
+    later: bool = False
+    toml: dict[str, Any] | None = None
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """The valid plan.json with the value at a dotted path replaced; `-` in place of a value removes it."""
+    document = plan()
+    *way, last = [int(step) if step.isdigit() else step for step in path.split(".")]
+    place: Any = document
+    for step in way:
+        place = place[step]
+    if value == "-":
+        del place[last]
+    else:
+        place[last] = value
+    return document
+
+
+def route(number: int, **columns: Any) -> tuple[Any, ...]:
+    """The valid routes with columns of one of them changed."""
+    names = ("region", "model", "service", "slice", "site", "shape", "share_ppb")
+    row = tuple({**dict(zip(names, ROUTES[number], strict=True)), **columns}.values())
+    return (*ROUTES[:number], row, *ROUTES[number + 1 :])
+
+
+def moved(number: int, other: int, share_ppb: int) -> tuple[Any, ...]:
+    """The valid routes with parts per billion moved from one route to another."""
+    rows = [list(row) for row in ROUTES]
+    rows[number][6] -= share_ppb
+    rows[other][6] += share_ppb
+    return tuple(map(tuple, rows))
+
+
+def without(number: int) -> tuple[Any, ...]:
+    return (*ROUTES[:number], *ROUTES[number + 1 :])
+
+
+def figure(name: str, at: tuple[int, int], value: float) -> dict[str, Any]:
+    """One figure of the pairs replaced."""
+    array = getattr(pairs(), name).copy()
+    array[at] = value
+    return {name: array}
+
+
+def failure_route() -> pa.Table:
+    table = routes_table()
+    column = pa.array(["metro", *[None] * 5], pa.string())
+    return table.set_column(table.schema.get_field_index("failure"), "failure", column)
+
+
+def float_shares() -> pa.Table:
+    table = routes_table()
+    shares = pa.array([float(row[6]) for row in ROUTES], pa.float64())
+    return table.set_column(table.schema.get_field_index("share_ppb"), "share_ppb", shares)
+
+
+def nulls(name: str) -> pa.Table:
+    table = routes_table()
+    values = [None, *table.column(name).to_pylist()[1:]]
+    return table.set_column(table.schema.get_field_index(name), name, pa.array(values, table.schema.field(name).type))
+
+
+SERVER, REPLICA, LEFT = plan()["servers"][0], plan()["replicas"][0], plan()["unserved"][0]
+
+PLANTED = [
+    Case("provenance", "another scenario's name", changed("scenario", "other")),
+    Case("provenance", "an input without its hash", changed("provenance.inputs_sha256", {"sites.csv": "5" * 64})),
+    Case(
+        "provenance",
+        "an input that changed since",
+        changed("provenance.inputs_sha256", {"sites.csv": "6" * 64, "demand.csv": "d" * 64}),
+    ),
+    Case(
+        "provenance",
+        "an input that the scenario does not have",
+        changed("provenance.inputs_sha256", {"sites.csv": "5" * 64, "demand.csv": "d" * 64, "pins.csv": "1" * 64}),
+    ),
+    Case("not honoured", "a rule of later work in the scenario", later=True),
+    Case("not honoured", "a job", changed("jobs", [{"job": "j"}])),
+    Case("not honoured", "a route for a failure", routes=failure_route()),
+    Case("not honoured", "a period", changed("servers.0.period", "2027")),
+    Case("not honoured", "replicas of one slice", changed("replicas.0.slice", "day")),
+    Case("1 demand", "a part per billion too few", changed("unserved.0.share_ppb", 99_999_999)),
+    Case("1 demand", "a part per billion too many", changed("unserved.0.share_ppb", 100_000_001)),
+    Case("1 demand", "a class without any share", changed("unserved", [LEFT])),
+    Case("1 demand", "a class that nobody asked for", changed("unserved.1.region", "north")),
+    Case(
+        "2 latency",
+        "the budget a thousandth of a ms below the plan",
+        tables=edited("services", "code,code,200", "code,code,87.999"),
+    ),
+    Case(
+        "2 latency",
+        "a route beyond its budget",
+        routes=route(5, shape="one-far"),
+        network=figure("rtt_p95_ms", (1, 1), 10.001),
+    ),
+    Case("2 latency", "an unknown latency", network=figure("rtt_state", (1, 1), 0)),
+    Case("2 latency", "an inferred latency whose upper end is too far", network=figure("rtt_upper_ms", (0, 1), 68.401)),
+    Case("2 latency", "a measured latency whose p95 is too far", network=figure("rtt_p95_ms", (0, 0), 1e3)),
+    Case("2 latency", "no figure beside the state", network=figure("rtt_p95_ms", (0, 0), NAN)),
+    Case("2 latency", "an infinite latency", network=figure("rtt_p95_ms", (0, 0), np.inf)),
+    Case(
+        "2 latency",
+        "round trips that count",
+        tables=edited("services", "code,code,200,100,50,2", "code,code,200,100,50,8"),
+    ),
+    Case("2 latency", "a large request over unknown bandwidth", network=figure("mbps_state", (0, 0), 0)),
+    Case("2 latency", "a slow wire", network=figure("mbps", (0, 0), 1.0)),
+    Case("2 latency", "a bandwidth of nothing", network=figure("mbps", (0, 0), 0.0)),
+    Case("2 latency", "loss above the limit", network=figure("loss", (1, 1), 0.0201)),
+    Case("2 latency", "loss that is limited and unknown", network=figure("loss", (1, 1), NAN)),
+    Case("2 latency", "jitter above the limit", network=figure("jitter_ms", (1, 1), 10.01)),
+    Case("2 latency", "jitter that is limited and unknown", network=figure("jitter_ms", (1, 1), NAN)),
+    Case("2 latency", "a region that the pairs do not know", network={"regions": ("north", "west")}),
+    Case("2 latency", "a site that the pairs do not know", network={"sites": ("alba", "basel")}),
+    Case("3 residency", "a country outside the bloc", tables=edited("sites", "alba,DE", "alba,BR")),
+    Case("3 residency", "a vendor outside the set", tables=edited("sites", "1.25,,DE,east", "1.25,,CN,east")),
+    Case("3 residency", "a vendor that is not known", tables=edited("sites", "1.25,,DE,east", "1.25,,,east")),
+    Case(
+        "3 residency", "the demand row's own set", tables=edited("demand", "chat,night,4,2,", "chat,night,4,2,brazil")
+    ),
+    Case("3 residency", "a set that is not defined", tables=edited("demand", "chat,night,4,2,", "chat,night,4,2,mars")),
+    Case("3 residency", "the scenario's default set", toml={"limits": {"default_residency": "brazil"}}),
+    Case("3 residency", "no set at all", toml={"limits": {"default_residency": ""}}),
+    Case("4 replica capacity", "a part per billion above it", routes=moved(1, 0, 1)),
+    Case("4 replica capacity", "a replica fewer", changed("replicas.1.count", 1)),
+    Case("4 replica capacity", "a slower shape", tables=edited("shapes", "code,near,4,40", "code,near,3.999,40")),
+    Case(
+        "4 replica capacity",
+        "a shape that runs another model",
+        tables={"shapes": TABLES["shapes"].replace("one,m,", "one,n,")},
+    ),
+    Case("4 replica capacity", "a shape without the profile", routes=route(4, shape="two")),
+    Case("5 linking", "a route to a shape that does not stand", routes=route(2, shape="quarter")),
+    Case("5 linking", "a route to replicas of which none stands", changed("replicas.3.count", 0)),
+    Case("6 GPUs", "a replica more than the GPUs hold", changed("replicas.0.count", 2)),
+    Case("6 GPUs", "a quarter more than the GPUs hold", changed("replicas.1.count", 5)),
+    Case(
+        "6 GPUs",
+        "a large replica on small servers",
+        tables=edited("servers", "s2,g,2,4", "s2,g,1,4"),
+        document=changed("servers.0.count", 4),
+    ),
+    Case("6 GPUs", "a size that does not exist", tables=edited("shapes", "two,m,g,2,bf16", "two,m,g,4,bf16")),
+    Case(
+        "6 one operating point",
+        "a second operating point of the same size",
+        changed("replicas", [*plan()["replicas"], {**REPLICA, "site": "brest", "shape": "one-far"}]),
+    ),
+    Case("6 MIG", "parts of a GPU that cannot be cut", tables=edited("gpus", "g,96,4", "g,96,1")),
+    Case("6 MIG", "parts of a GPU that is cut into seven", tables=edited("gpus", "g,96,4", "g,96,7")),
+    Case(
+        "6 memory",
+        "a replica too large for its GPU",
+        tables=edited("shapes", "code,near,4,40,96", "code,near,4,40,96.01"),
+    ),
+    Case("6 memory", "weights too large for the GPU's slice", tables=edited("gpus", "g,96,4", "g,60,4")),
+    Case("7 power", "a watt too few", tables=edited("sites", "50,8,8,8,1.92", "50,8,7.999,8,1.92")),
+    Case("7 power", "a server too many", changed("servers.0.count", 3)),
+    Case("7 kW per rack", "a server hotter than a rack", tables=edited("sites", "1.56,,300", "1.56,3.999,300")),
+    Case("7 kW per rack", "racks that cannot cool them all", tables=edited("sites", "-4,30,42", "-4,30,41.99")),
+    Case("8 rack units", "a rack unit too few", tables=edited("sites", "50,8,8,8,1.92", "50,8,8,7.9,1.92")),
+    Case("9 uplink", "a bit a second too few", tables=edited("sites", "8,8,1.92", "8,8,1.919999")),
+    Case("9 uplink", "a part per billion more", routes=moved(0, 2, 1)),
+    Case("9 downlink", "a bit a second too few", tables=edited("sites", "0.1,1.56", "0.1,1.559999")),
+    Case("10 inventory", "a new server too many", changed("servers.0.new", 2)),
+    Case(
+        "10 inventory", "no stock where the table does not list the server", tables=edited("deliveries", ",,s4,1\n", "")
+    ),
+    Case("10 inventory", "stock for another group of sites", tables=edited("deliveries", ",east,s2,1", ",west,s2,1")),
+    Case("10 inventory", "one delivered fewer", tables=edited("deliveries", ",,s4,1", ",,s4,0")),
+    Case("10 fleet", "more kept than stand there", changed("servers.0.new", 0)),
+    Case("10 fleet", "no fleet at all", tables={"fleet": None}),
+    Case("11 export", "a GPU too many in the country", tables=edited("export", "g,,DE,4", "g,,DE,3")),
+    Case("11 export", "a server of a banned kind", tables=edited("export", ",s4,FR,4", ",s4,FR,3")),
+    Case("11 export", "a ban whose day has come", toml={"planning_date": "2026-06-02"}),
+    Case("11 export", "a ban without a date", tables=edited("export", "g,,FR,0,2026-06-02", "g,,FR,0,")),
+    Case("11 export", "a date where the scenario has no day of planning", toml={"planning_date": None}),
+    Case("12 capex", "a cent too few", tables=edited("budgets", "48000", "47999.99")),
+    Case("12 budget", "a cent too few", tables=edited("budgets", "10338.48", "10338.47")),
+    Case("objective", "a cent off", changed("objective_usd_month", 17229.62)),
+    Case("objective", "not the total", changed("cost.total", 17229.62)),
+    Case("cost", "a total that adds the rounded kinds", changed("cost.total", 17229.62)),
+    Case("cost", "fractions of a cent", changed("cost.egress", 27.304)),
+    Case("cost", "an unserved class a cent off", changed("unserved.0.usd_month", 2365.21)),
+    *(
+        Case("cost", f"{kind} a cent off", changed(f"cost.{kind}", round(plan()["cost"][kind] + cent, 2)))
+        for kind in plan()["cost"]
+        for cent in (0.01, -0.01)
+    ),
+    Case("served share", "a millionth off", changed("served_share", plan()["served_share"] + 1e-6)),
+    Case("served share", "a millionth short", changed("served_share", plan()["served_share"] - 1e-6)),
+    Case("latency percentiles", "the median off", changed("latency.p50_ms", 40.0)),
+    Case("latency percentiles", "p95 off", changed("latency.p95_ms", 70.8)),
+    Case("latency percentiles", "p99 off", changed("latency.p99_ms", 91.601)),
+    Case("latency percentiles", "p99 unsaid", changed("latency.p99_ms", None)),
+    Case("certificate", "a negative multiplier", arrays=certificate(budget=np.array(-1.0))),
+    Case("certificate", "a NaN", arrays=certificate([NAN, 0, 0, 0, 0])),
+    Case("bound", "above what is proved", changed("bound_verified_usd_month", 4525.97)),
+    Case("bound", "below what is proved", changed("bound_verified_usd_month", 4525.92)),
+    Case("bound", "a claim above the plan's own cost", changed("bound_claimed_usd_month", 17229.75)),
+    Case("bound", "a plan cheaper than what is proved of every plan", changed("objective_usd_month", 4525.9)),
+    Case("gap", "too small", changed("gap", 0.99)),
+    Case("gap", "too large", changed("gap", 1.01)),
+    Case("format", "a missing key", changed("gap", "-")),
+    Case("format", "an unknown key", changed("extra", 1)),
+    Case("format", "another schema", changed("schema", "nearserve-plan-2")),
+    Case("format", "a status without a plan", changed("status", "INFEASIBLE")),
+    Case("format", "no scenario", changed("scenario", "")),
+    Case("format", "text for a number", changed("objective_usd_month", "17229.63")),
+    Case("format", "true for a number", changed("served_share", True)),
+    Case("format", "a cost without one kind", changed("cost.egress", "-")),
+    Case("format", "a cost of an unknown kind", changed("cost.tax", 0.0)),
+    Case("format", "a cost that is a list", changed("cost", [])),
+    Case("format", "a sum beyond all money", changed("cost.egress", 1e16)),
+    Case("format", "a count that is true", changed("servers.0.new", True)),
+    Case("format", "a count with a fraction", changed("servers.0.count", 2.0)),
+    Case("format", "a negative count", changed("replicas.0.count", -1)),
+    Case("format", "a count beyond all machines", changed("replicas.0.count", 10**9 + 1)),
+    Case("format", "a share above one", changed("unserved.0.share_ppb", 10**9 + 1)),
+    Case("format", "more new than stand", changed("servers.1.new", 2)),
+    Case("format", "a server twice", changed("servers", [*plan()["servers"], SERVER])),
+    Case("format", "a replica twice", changed("replicas", [*plan()["replicas"], REPLICA])),
+    Case("format", "an unserved class twice", changed("unserved", [*plan()["unserved"], LEFT])),
+    Case("format", "a row that is no object", changed("servers", [1])),
+    Case("format", "rows that are no list", changed("replicas", {})),
+    Case("format", "a row without a key", changed("unserved.0.reason", "-")),
+    Case("format", "a row with an unknown key", changed("servers.0.colour", "red")),
+    Case("format", "an unserved class without a reason", changed("unserved.0.reason", "")),
+    Case("format", "an unserved class with a number for a slice", changed("unserved.0.slice", 1)),
+    Case("format", "jobs that are no list", changed("jobs", None)),
+    Case("format", "hashes that are no text", changed("provenance.inputs_sha256", {"sites.csv": 1})),
+    Case("format", "hashes that are no object", changed("provenance.inputs_sha256", None)),
+    Case("format", "provenance that is no object", changed("provenance", "mine")),
+    Case("format", "a server at a site that is not there", changed("servers.0.site", "nowhere")),
+    Case("format", "a server of an unknown kind", changed("servers.0.server", "s3")),
+    Case("format", "a replica at a site that is not there", changed("replicas.0.site", "nowhere")),
+    Case("format", "a replica of an unknown shape", changed("replicas.0.shape", "three")),
+    Case("format", "a route to a site that is not there", routes=route(0, site="nowhere")),
+    Case("format", "a route to an unknown shape", routes=route(0, shape="three")),
+    Case("1 demand", "a route of a class that is not there", routes=route(0, region="east")),
+    Case("format", "a route twice", routes=(*ROUTES, ROUTES[0])),
+    Case("format", "a negative share", routes=route(0, share_ppb=-1)),
+    Case("format", "a share above one in a route", routes=route(0, share_ppb=10**9 + 1)),
+    Case("format", "shares that are floats", routes=float_shares()),
+    Case("format", "a share that is null", routes=nulls("share_ppb")),
+    *(Case("format", f"a null {name}", routes=nulls(name)) for name in ("region", "model", "service", "site", "shape")),
+    Case("1 demand", "a null slice where classes have one", routes=nulls("slice")),
+    Case("format", "a column more", routes=routes_table().append_column("note", pa.array([""] * 6))),
+    Case("format", "a column fewer", routes=routes_table().drop_columns(["failure"])),
+]
+
+
+@pytest.mark.parametrize("case", PLANTED, ids=lambda case: f"{case.rule}: {case.what}")
+def test_the_audit_names_the_rule_that_a_planted_violation_breaks(case, tmp_path):
+    told = scenario(case.tables, case.toml)
+    told = with_later(told) if case.later else told
+    folder = write(tmp_path / "plan", case.document, case.routes, case.arrays)
+    report = audit(folder, told, pairs(**(case.network or {})))
+    assert not report.passed
+    assert case.rule in {violation.rule for violation in report.violations}, [str(v) for v in report.violations]
+
+
+def test_a_violation_is_planted_for_every_rule_that_the_auditor_knows():
+    assert {case.rule for case in PLANTED} == set(RULES)
+
+
+@pytest.mark.parametrize("name", ["plan.json", "routes.parquet"])
+def test_a_missing_file_is_a_violation_of_the_format(name, tmp_path):
+    folder = write(tmp_path / "plan")
+    (folder / name).unlink()
+    report = audit(folder, scenario(), pairs())
+    assert [violation.rule for violation in report.violations] == ["format"]
+    assert not report.passed
+
+
+def test_a_missing_certificate_is_named_where_the_plan_states_a_verified_bound(tmp_path):
+    folder = write(tmp_path / "plan")
+    (folder / "certificate.npz").unlink()
+    report = audit(folder, scenario(), pairs())
+    assert {violation.rule for violation in report.violations} == {"certificate", "bound", "gap"}
+    assert report.bound_verified_usd_month is None
+
+
+def test_a_missing_certificate_is_a_note_where_the_plan_states_no_bound(tmp_path):
+    folder = write(tmp_path / "plan", plan() | {"bound_verified_usd_month": None, "gap": None})
+    (folder / "certificate.npz").unlink()
+    report = audit(folder, scenario(), pairs())
+    assert report.passed
+    assert "there is no certificate: nothing is proved about the gap" in report.notes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"gap": NaN}',
+        '{"gap": 1, "gap": 2}',
+        "[" * 100_000,
+        '{"gap": ' + "9" * 5000 + "}",
+        "\x00",
+    ],
+)
+def test_text_that_is_no_plan_is_a_violation_of_the_format(text, tmp_path):
+    folder = write(tmp_path / "plan")
+    (folder / "plan.json").write_text(text, encoding="utf-8")
+    assert {violation.rule for violation in audit(folder, scenario(), pairs()).violations} == {"format"}
+
+
+def test_bytes_that_are_no_text_are_a_violation_of_the_format(tmp_path):
+    folder = write(tmp_path / "plan")
+    (folder / "plan.json").write_bytes(b"\xff\xfe{}")
+    assert {violation.rule for violation in audit(folder, scenario(), pairs()).violations} == {"format"}

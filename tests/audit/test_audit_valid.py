@@ -1,0 +1,33 @@
+"""The plan worked out by hand passes, and every rule was looked at."""
+
+from audit_world import pairs, plan, scenario, write
+
+from placement.audit import RULES, audit
+
+
+def test_the_plan_worked_out_by_hand_passes(tmp_path):
+    report = audit(write(tmp_path / "plan"), scenario(), pairs())
+    assert [str(v) for v in report.violations] == []
+    assert report.passed
+
+
+def test_every_rule_counts_the_facts_it_checked_so_that_none_passes_by_being_empty(tmp_path):
+    report = audit(write(tmp_path / "plan"), scenario(), pairs())
+    assert set(report.rules_checked) == set(RULES)
+    assert [rule for rule in RULES if report.rules_checked[rule] == 0 and rule != "not honoured"] == []
+
+
+def test_the_constant_is_the_penalty_of_the_one_class_that_residency_bans_everywhere(tmp_path):
+    report = audit(write(tmp_path / "plan"), scenario(), pairs())
+    assert abs(report.constant_usd_month - 4525.9494375) < 1e-9
+    assert abs(report.bound_verified_usd_month - 4525.9494375) < 1e-6
+    assert report.bound_verified_usd_month <= 4525.9494375
+    assert abs(report.gap_verified - 1) < 1e-6
+
+
+def test_a_plan_whose_bound_is_not_filled_in_yet_passes_and_is_told_so(tmp_path):
+    document = plan() | {"bound_verified_usd_month": None, "gap": None}
+    report = audit(write(tmp_path / "plan", document), scenario(), pairs())
+    assert report.passed
+    assert report.gap_verified is not None
+    assert "the plan states no verified bound" in report.notes
