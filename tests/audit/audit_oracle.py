@@ -7,6 +7,7 @@ priced above its penalty, which would prove less, and at its penalty where no si
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import audit_world
@@ -17,6 +18,7 @@ from placement.scenario import Scenario
 from placement.topology.pairs import Pairs
 
 HOURS = 730.0
+TWO_GPUS = 100
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,9 @@ def random_world(seed: int) -> World:
         for shape, gpus in (("a", 0.25), ("b", 1), ("c", 1), ("d", 2), ("e", 4)):
             if rng.random() < 0.7:
                 q, ttft = round(float(rng.uniform(1, 9)) * gpus, 3), int(rng.integers(20, 90))
-                shape_rows += [f"{m}{shape},{m},g,{gpus},fp8,chat,p,{q},{ttft},1,1,x"]
-                shape_rows += [f"{m}{shape},{m},g,{gpus},fp8,code,p,{round(q / 3, 3)},{ttft + 9},1,1,x"]
+                g = "h" if seed >= TWO_GPUS and shape in "bd" else "g"
+                shape_rows += [f"{m}{shape},{m},{g},{gpus},fp8,chat,p,{q},{ttft},1,1,x"]
+                shape_rows += [f"{m}{shape},{m},{g},{gpus},fp8,code,p,{round(q / 3, 3)},{ttft + 9},1,1,x"]
     changes: dict[str, str | None] = {
         "sites": "\n".join([head, *site_rows]),
         "regions": "region,country,latitude,longitude,users\n" + "\n".join(f"{r},DE,50,8,1" for r in regions),
@@ -72,7 +75,9 @@ def random_world(seed: int) -> World:
         f"chat,chat,120,5,10,{pick(0.5, 2)}\ncode,code,150,30,60,{pick(1, 3)}",
         "demand": "region,model,service,slice,requests_per_s,mean_requests_per_s,residency\n" + "\n".join(demand_rows),
         "servers": "server,gpu,gpus,power_kw,rack_units,capex_usd,idle_kw,support_usd_month,install_usd,months,"
-        "rent_usd_month\ns1,g,1,1.5,2,9000,,10,,36,\ns2,g,2,2.5,3,16000,0.5,,500,48,\ns4,g,4,5,6,,,30,,,900",
+        "rent_usd_month\ns1,g,1,1.5,2,9000,,10,,36,\ns2,g,2,2.5,3,16000,0.5,,500,48,\ns4,g,4,5,6,,,30,,,900"
+        + ("\nh2,h,2,2,2,20000,0.2,,,24," if seed >= TWO_GPUS else ""),
+        "gpus": "gpu,memory_gb,mig_slices,tdp_w\ng,96,4,600\nh,80,1,700",
         "shapes": audit_world.TABLES["shapes"].strip().splitlines()[0] + "\n" + "\n".join(shape_rows),
         "residency": None,
         "export": pick(None, f"gpu,server,country,max_gpus,from_date,reason\ng,,DE,{pick(0, 3)},,x\n,s2,FR,2,,x"),
@@ -158,7 +163,7 @@ def solved(world: World, prices: Prices | None = None) -> float:
     hours = hours or {"": HOURS}
     routes = list(_routes(world, hours))
     shapes = scenario.table("shapes").drop_duplicates("shape").to_dict("records")
-    _machines(model, world, sites, servers, shapes)
+    _machines(model, world, sites, servers, shapes, priced=prices is not None)
     spent, spent_unserved = dict(zip(model.columns, model.cost, strict=True)), {}
     for row in scenario.table("demand").to_dict("records"):
         key = _key(row)
@@ -184,8 +189,6 @@ def solved(world: World, prices: Prices | None = None) -> float:
     monthly = scenario.table("budgets")["monthly_usd"].dropna()
     if len(monthly):
         _state(model, list(spent.items()), float(monthly.min()), None if prices is None else prices.budget)
-    if prices is None:
-        _nested(model, sites, servers, shapes)
     return model.minimum()
 
 
@@ -211,7 +214,7 @@ def _state(model: Model, terms: list[tuple[tuple[Any, ...], float]], most: float
         model.price(terms, most, usd)
 
 
-def _machines(model: Model, world: World, sites: Any, servers: Any, shapes: Any) -> None:
+def _machines(model: Model, world: World, sites: Any, servers: Any, shapes: Any, *, priced: bool) -> None:
     fleet = {(row["site"], row["server"]): row["count"] for row in world.scenario.table("fleet").to_dict("records")}
     for site in sites:
         p = site["site"]
@@ -234,32 +237,29 @@ def _machines(model: Model, world: World, sites: Any, servers: Any, shapes: Any)
         model.row([*((h, use[h[2]]["power_kw"]) for h in held), (("open", p), -kw)], 0)
         model.row([*((h, use[h[2]]["rack_units"]) for h in held), (("open", p), -site["rack_units"])], 0)
         groups = defaultdict(list)
-        largest = max(
-            (k["gpus"] for k in servers if model.upper[model.columns[("new", p, k["server"])]] >= 1), default=0
-        )
+        largest: dict[str, int] = defaultdict(int)
+        for k in servers:
+            if model.upper[model.columns[("new", p, k["server"])]] >= 1:
+                largest[k["gpu"]] = max(largest[k["gpu"]], k["gpus"])
         for d in shapes:
-            most = 64 if d["gpus_per_replica"] <= largest else 0
+            most = 64 if d["gpus_per_replica"] <= largest[d["gpu"]] else 0
             model.column(("y", p, d["shape"]), 0, most, whole=True)
             model.column(("point", p, d["shape"]), 0, 1, whole=True)
             model.row([(("y", p, d["shape"]), 1), (("point", p, d["shape"]), -64)], 0)
-            groups[(d["model"], d["gpus_per_replica"])].append((("point", p, d["shape"]), 1.0))
+            groups[(d["model"], d["gpu"], d["gpus_per_replica"])].append((("point", p, d["shape"]), 1.0))
         for terms in groups.values():
             model.row(terms, 1)
-        gpus = [
-            *((h, -use[h[2]]["gpus"]) for h in held),
-            *((("y", p, d["shape"]), d["gpus_per_replica"]) for d in shapes),
-        ]
-        model.row(gpus, 0)
+        for size in (0,) if priced else (0, 2, 4, 8):
+            _gpus(model, p, servers, shapes, size)
 
 
-def _nested(model: Model, sites: Any, servers: Any, shapes: Any) -> None:
-    for p in (site["site"] for site in sites):
-        for size in (2, 4, 8):
-            have = [
-                ((kind, p, k["server"]), -k["gpus"]) for k in servers if k["gpus"] >= size for kind in ("kept", "new")
-            ]
-            need = [(("y", p, d["shape"]), d["gpus_per_replica"]) for d in shapes if d["gpus_per_replica"] >= size]
-            model.row([*have, *need], 0)
+def _gpus(model: Model, p: str, servers: Any, shapes: Any, size: int) -> None:
+    """A row of rule 6 for every GPU type."""
+    for gpu in sorted({k["gpu"] for k in servers}):
+        kinds = [k for k in servers if k["gpu"] == gpu and k["gpus"] >= size]
+        have = [((kind, p, k["server"]), -float(k["gpus"])) for k in kinds for kind in ("kept", "new")]
+        large = [d for d in shapes if d["gpu"] == gpu and d["gpus_per_replica"] >= size]
+        model.row([*have, *((("y", p, d["shape"]), d["gpus_per_replica"]) for d in large)], 0)
 
 
 def limits(world: World) -> list[tuple[str, list[tuple[tuple[Any, ...], float]], float]]:
@@ -304,7 +304,9 @@ def _routes(world: World, hours: dict[str, float]) -> Any:
     """(class, site, shape, replicas busy, USD a month, Mbit/s out, Mbit/s in) of everything admissible."""
     scenario, pairs = world.scenario, world.pairs
     services = scenario.table("services").set_index("service")
-    busy_kw = max((k["power_kw"] - k["idle_kw"]) / k["gpus"] for k in scenario.table("servers").to_dict("records"))
+    busy_kw: dict[str, float] = defaultdict(float)
+    for k in scenario.table("servers").to_dict("records"):
+        busy_kw[k["gpu"]] = max(busy_kw[k["gpu"]], (k["power_kw"] - k["idle_kw"]) / k["gpus"])
     for row in scenario.table("demand").to_dict("records"):
         service = services.loc[row["service"]]
         for site in scenario.table("sites").to_dict("records"):
@@ -322,10 +324,54 @@ def _routes(world: World, hours: dict[str, float]) -> Any:
                     continue
                 month = _mean(row) * 3600 * hours[row["slice"]]
                 out, in_ = (8 * row["requests_per_s"] * service[name] / 1000 for name in ("kbyte_out", "kbyte_in"))
-                usd = _mean(row) / d["requests_per_s"] * d["gpus_per_replica"] * busy_kw
+                usd = _mean(row) / d["requests_per_s"] * d["gpus_per_replica"] * busy_kw[d["gpu"]]
                 usd *= site["pue"] * site["usd_per_kwh"] * hours[row["slice"]]
                 transit = site["transit_usd_per_mbps_month"]
                 gigabytes = month * service["kbyte_out"] / 1e6
                 usd += gigabytes * site["egress_usd_per_gb"] if np.isnan(transit) else out * transit
                 usd += scenario.document.money.latency_usd_per_million_request_ms * month / 1e6 * latency
                 yield _key(row), site["site"], d["shape"], row["requests_per_s"] / d["requests_per_s"], usd, out, in_
+
+
+@cache
+def world(seed: int) -> World:
+    """A random world; from seed 100 on with two GPU types."""
+    return random_world(seed)
+
+
+@cache
+def optimum(seed: int) -> float:
+    return solved(world(seed))
+
+
+@cache
+def expected_bound(seed: int) -> float:
+    return solved(world(seed), random_prices(seed))
+
+
+def names(told: World) -> dict[str, list[Any]]:
+    """Names of demand rows, sites, slices and limits."""
+    table = told.scenario.table("demand")
+    keys = list(zip(table["region"], table["model"], table["service"], table["slice"], strict=True))
+    return {
+        "keys": keys,
+        "sites": list(told.scenario.table("sites")["site"]),
+        "slices": sorted(set(table["slice"])),
+        "limits": sorted({name for name, _, _ in limits(told)}),
+    }
+
+
+@cache
+def random_prices(seed: int) -> Prices:
+    """Prices of a sensible size: about what rows, wires, servers cost; some are zero."""
+    told, rng = world(seed), np.random.default_rng(1000 + seed)
+    listed = names(told)
+    some, scale = rng.integers(0, 2, 4), rng.choice([0.1, 0.3, 1.0])
+    wires = [(site, t) for site in listed["sites"] for t in listed["slices"]]
+    return Prices(
+        demand={key: float(scale * rng.uniform(-100, 6000)) for key in listed["keys"]},
+        up={wire: float(some[0] * rng.uniform(0, 300)) for wire in wires},
+        down={wire: float(some[1] * rng.uniform(0, 300)) for wire in wires},
+        limit={name: float(some[2] * rng.uniform(0, 0.1 if "capex" in name else 300)) for name in listed["limits"]},
+        budget=float(some[3] * rng.uniform(0, 1)),
+    )
