@@ -110,20 +110,22 @@ class CalibrationReport:
 
 
 def calibrate(reference: Path, gpus: Mapping[str, Gpu], models: Mapping[str, Model]) -> CalibrationReport:
-    """Fit five factors: compute, memory, time per request, routing to experts, and vLLM against TensorRT-LLM."""
+    """Fit four factors: the share of the peaks, time per request, routing to experts, and vLLM against TensorRT-LLM.
+
+    One share serves both peaks: fitted apart, arithmetic and memory trade against each other along a flat ridge.
+    """
     measurements = read_measurements(reference)
     with_llama2 = {**models, "llama2-70b": _llama2(models["llama-3.1-70b"])}
     fitted = [m for m in measurements if m.fitted]
 
     def residuals(x: NDArray[np.float64]) -> NDArray[np.float64]:
-        report = _compare(x, fitted, gpus, with_llama2)
-        return np.array([math.log1p(row.error) for row in report])
+        return np.array([math.log1p(row.error) for row in _compare(_factors(x), fitted, gpus, with_llama2)])
 
-    start, lower, upper = [0.6, 0.7, 1.0, 0.9, 0.9], [0.05, 0.2, 0.0, 0.2, 0.2], [1.0, 1.0, 20.0, 1.0, 2.0]
+    start, lower, upper = [0.6, 2.0, 0.8, 0.8], [0.05, 0.0, 0.2, 0.2], [1.0, 20.0, 1.0, 2.0]
     found = least_squares(residuals, start, bounds=(lower, upper), diff_step=[1e-3] * len(start))
-    # three decimals: the same on every machine
-    x = np.array([round(float(value), 3) for value in found.x], np.float64)
-    return CalibrationReport(_efficiency(x), float(x[4]), _compare(x, measurements, gpus, with_llama2))
+    # few digits: the same on every machine
+    factors = _factors([round(float(value), digits) for value, digits in zip(found.x, (3, 2, 3, 3), strict=True)])
+    return CalibrationReport(*factors, _compare(factors, measurements, gpus, with_llama2))
 
 
 def read_measurements(reference: Path) -> tuple[Measurement, ...]:
@@ -181,22 +183,28 @@ def _llama2(model: Model) -> Model:
     return replace(model, vocabulary=LLAMA2_VOCABULARY, total_params=params, active_params=params)
 
 
-def _efficiency(x: NDArray[np.float64]) -> Efficiency:
-    return Efficiency(compute=float(x[0]), memory=float(x[1]), request_ms=float(x[2]), experts=float(x[3]))
+def _factors(x: Sequence[float] | NDArray[np.float64]) -> tuple[Efficiency, float]:
+    """The efficiency, and the speed of vLLM against it."""
+    share, request_ms, experts, vllm = (float(value) for value in x)
+    return Efficiency(compute=share, memory=share, request_ms=request_ms, experts=experts), vllm
 
 
 def _compare(
-    x: NDArray[np.float64], measurements: Iterable[Measurement], gpus: Mapping[str, Gpu], models: Mapping[str, Model]
+    factors: tuple[Efficiency, float],
+    measurements: Iterable[Measurement],
+    gpus: Mapping[str, Gpu],
+    models: Mapping[str, Model],
 ) -> tuple[Comparison, ...]:
     return tuple(
-        Comparison(m, _predict(x, m, gpus[m.gpu], models[BENCHMARKS[m.benchmark].model])) for m in measurements
+        Comparison(m, _predict(factors, m, gpus[m.gpu], models[BENCHMARKS[m.benchmark].model])) for m in measurements
     )
 
 
-def _predict(x: NDArray[np.float64], measurement: Measurement, gpu: Gpu, model: Model) -> float:
+def _predict(factors: tuple[Efficiency, float], measurement: Measurement, gpu: Gpu, model: Model) -> float:
     """Output tokens a second and GPU at the largest batch that memory and the scenario's TPOT allow."""
-    efficiency = _efficiency(x).scaled(float(x[4]) if measurement.engine == "vllm" else 1.0)
-    replica = Replica(model, gpu, measurement.gpus, measurement.precision, efficiency)
+    efficiency, vllm = factors
+    speed = vllm if measurement.engine == "vllm" else 1.0
+    replica = Replica(model, gpu, measurement.gpus, measurement.precision, efficiency.scaled(speed))
     load = measurement.load
     batch = replica.in_flight_within_tpot(load, min(MAX_BATCH, replica.slots_in_memory(load)))
     return replica.requests_per_s(load, max(batch, 1.0)) * load.tokens_out / measurement.gpus
