@@ -101,7 +101,7 @@ def _read_run(run: dict[str, Any], row: int, collector: Collector, options: Opti
         return
     is_server = bool(_part(start, "accepted_connection"))
     reverse = bool(whole(test.get("reverse")))
-    both = bool(whole(test.get("bidir")))
+    both = bool(whole(test.get("bidir"))) or any(key.endswith("_bidir_reverse") for key in _part(run, "end"))
     udp = words(test.get("protocol")).upper() == "UDP"
     for suffix, down in (("", False), ("_bidir_reverse", True)) if both else (("", reverse),):
         measured = _direction(run, suffix, down, is_server, udp, row, collector)

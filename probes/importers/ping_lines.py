@@ -158,7 +158,7 @@ _NOTHING: Final = re.compile(
     r"|\d+ bytes from [^:]+: (?:Destination|Time to live|Redirect|Source Quench|Communication).*"
     r"|Vr HL TOS .*|\s+\d\s+\d\s+[0-9a-f]{2} .*|\s*\d+/\d+ packets, .*"
     r"|ping: sock4\.fd.*|ai->ai_family.*|ping: Warning: .*"
-    r"|wrong data byte .*|#\d+\s.*|Terminated|[.\x08 ]+",
+    r"|wrong data byte .*|pipe \d+|#\d+\s.*|Terminated|[.\x08 ]+",
     re.IGNORECASE,
 )
 _CORRUPT: Final = re.compile(r"BAD CHECKSUM", re.IGNORECASE)

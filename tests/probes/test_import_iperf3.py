@@ -80,8 +80,9 @@ def test_a_servers_file_names_the_client_as_the_source(tmp_path: Path) -> None:
     assert row["mbps"] == 94.0
 
 
-def test_both_directions_at_once_are_two_records_with_their_own_figures(tmp_path: Path) -> None:
-    both = run(bidir=1)
+@pytest.mark.parametrize("test", [{"bidir": 1}, {}])
+def test_both_directions_at_once_are_two_records_with_their_own_figures(tmp_path: Path, test: dict[str, int]) -> None:
+    both = run(**test)
     both["end"]["sum_received_bidir_reverse"] = {"bytes": 25_000_000, "bits_per_second": 2e7, "seconds": 10.0}
     both["end"]["streams"].append({"sender": {"sender": False, "min_rtt": 0}, "receiver": {}})
     rows = read(tmp_path, both).table.to_pylist()

@@ -24,6 +24,7 @@ no answer yet for icmp_seq=3
 
 --- pop.example ping statistics ---
 5 packets transmitted, 2 received, +1 duplicates, +2 errors, 60% packet loss, time 4060ms
+pipe 3
 rtt min/avg/max/mdev = 12.500/79.666/212.000/91.111 ms, pipe 3
 """
 MACOS = """\
