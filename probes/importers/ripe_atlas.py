@@ -19,6 +19,8 @@ from probes.importers.text import family_of, number, same_address, text_of, whol
 from probes.record import Record
 
 METHOD: Final = "imported:ripe-atlas"
+# A method of its own: many hosts answer no traceroute, and that is no loss of the pings beside it.
+METHOD_TRACEROUTE: Final = "imported:ripe-atlas-traceroute"
 _UNANSWERED_ERRORS: Final = ("", "p", "P")  # port and protocol unreachable are how a destination ends a trace
 _STREAM_WORD: Final = "atlas_result"  # what the streaming interface writes before each result
 _MEND: Final = "leave the result out, or fetch it again"
@@ -112,7 +114,7 @@ def _record(result: dict[str, Any], row: int, collector: Collector) -> Record:
         source_alias=words(result.get("from")) or words(result.get("src_addr")) or None,
         target=address or name,
         target_alias=name if address and name and not same_address(name, address) and name != address else None,
-        method=METHOD,
+        method=METHOD if kind == "ping" else METHOD_TRACEROUTE,
         family=family if family in (4, 6) else family_of(address),
         sent=counts.sent,
         received=counts.received,

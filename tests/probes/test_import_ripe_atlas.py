@@ -166,6 +166,7 @@ def test_a_traceroute_that_did_not_reach_its_destination_is_a_loss(tmp_path: Pat
     result = read(tmp_path, TRACE | {"result": [hop(1, {"from": "10.0.0.1", "rtt": 0.5}), last]})
     row = only(result)
     assert (row["sent"], row["received"], row["rtt_ms"], result.lost) == (3, 0, None, 3)
+    assert row["method"] == "imported:ripe-atlas-traceroute"
 
 
 def test_an_ipv6_destination_is_known_in_either_spelling(tmp_path: Path) -> None:
