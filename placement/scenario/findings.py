@@ -58,7 +58,11 @@ class ScenarioError(ValueError):
 
 def shortened(value: object, length: int = 60) -> str:
     """`value` as one line of printable text, at most `length` characters."""
-    text = "".join(letter if letter.isprintable() else "�" for letter in str(value)[: 4 * length])
+    try:
+        said = str(value)[: 4 * length]
+    except (RecursionError, ValueError):  # nested without end, or an integer of thousands of digits
+        said = f"({type(value).__name__})"
+    text = "".join(letter if letter.isprintable() else "�" for letter in said)
     return text if len(text) <= length else text[: length - 1] + "…"
 
 

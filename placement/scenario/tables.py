@@ -188,6 +188,8 @@ Test = Callable[[str], tuple[str | None, str]]
 def _text(column: Column, cell: str, test: Test | None) -> tuple[str, str, str, str]:
     """(value to keep, rule, message, mend); rule is "" where the cell is sound."""
     if _CONTROL.search(cell):
+        if column.kind == "text" and not (column.key or column.refers or column.choices):
+            return _CONTROL.sub(" ", cell), "", "", ""  # a remark may have lines
         return "", "not-text", "a control character or a line break in the cell", "Retype the cell."
     if test:
         value, mend = test(cell)

@@ -69,7 +69,7 @@ _ROWS: dict[str, tuple[dict[str, str], ...]] = {
     ),
 }  # fmt: skip
 
-# Region, site, round trips in ms; "" is one lost.
+# Region, site, round trips in ms of four pings; one was lost.
 _PINGS = (
     ("berlin", "fra1", ("9.8", "10.1", "10.4", "11.9")),
     ("berlin", "lis1", ("38.2", "38.9", "39.3", "44.0")),

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
 
 from placement.scenario.document import FILE
@@ -102,14 +101,10 @@ def _used_sets(draft: Draft) -> pd.DataFrame:
 
 def allows_a_site(rules: pd.DataFrame, sites: pd.DataFrame, home: str) -> bool:
     """Whether the rows of one set allow any of the sites to users of the country `home`."""
-    vendor = rules[rules["scope"] == "vendor"]["country"]
-    allowed = sites["country"].isin(_meant(rules[rules["scope"] != "vendor"]["country"], home)).to_numpy(np.bool_)
-    if len(vendor):
-        allowed &= sites["vendor_jurisdiction"].isin(_meant(vendor, home)).to_numpy(np.bool_)
-        if "@any" in set(vendor):
-            allowed |= (
-                sites["country"].isin(_meant(rules[rules["scope"] != "vendor"]["country"], home)).to_numpy(np.bool_)
-            )
+    vendor = rules.loc[rules["scope"] == "vendor", "country"]
+    allowed = sites["country"].isin(_meant(rules.loc[rules["scope"] != "vendor", "country"], home))
+    if len(vendor) and "@any" not in set(vendor):
+        allowed = allowed & sites["vendor_jurisdiction"].isin(_meant(vendor, home))
     return bool(allowed.any())
 
 

@@ -1,0 +1,124 @@
+"""scenario.toml: its keys, its mistakes, and what of it plan will refuse."""
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+from small_scenario import DOCUMENT, only, put
+
+from placement.scenario import inspect, load
+from placement.scenario.document import Document, document_later, parse
+
+
+def test_a_name_is_enough_and_the_rest_has_defaults() -> None:
+    document, found = parse('name = "x"')
+    assert found == []
+    assert document is not None
+    assert (document.currency, document.planning_date, document.seed) == ("USD", None, 0)
+    assert (document.money.wacc, document.limits.bandwidth_free_kbyte) == (0.08, 14.0)
+    assert document.shapes.gpus == ()
+    assert document_later(document) == []
+
+
+def test_a_date_is_taken_with_and_without_quotes() -> None:
+    for text in ("2026-03-01", '"2026-03-01"'):
+        document, _ = parse(f'name = "x"\nplanning_date = {text}')
+        assert document is not None
+        assert document.planning_date == dt.date(2026, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("line", "rule", "column", "value", "words"),
+    [
+        ("planing_date = 2026-01-01", "unknown-key", "planing_date", "2026-01-01", "Did you mean 'planning_date'"),
+        ("[monye]\nwacc = 1", "unknown-key", "monye", "{'wacc': 1}", "Did you mean 'money'"),
+        ("[money]\nwaac = 0.1", "unknown-key", "money.waac", "0.1", "Did you mean 'wacc'"),
+        ("[money]\nwacc = 8", "units", "money.wacc", "8", "0.08"),
+        ("[money]\nwacc = -0.1", "units", "money.wacc", "-0.1", "share"),
+        ("[money]\nwacc = nan", "units", "money.wacc", "nan", "share"),
+        ('[money]\nwacc = "cheap"', "units", "money.wacc", "cheap", "share"),
+        ("planning_date = 20260101", "planning-date", "planning_date", "20260101", "2026-01-31"),
+        ('planning_date = "soon"', "planning-date", "planning_date", "soon", "2026-01-31"),
+        ('currency = "EUR"', "bad-value", "currency", "EUR", "USD"),
+        ("seed = -1", "bad-value", "seed", "-1", ""),
+        ("seed = 1.5", "bad-value", "seed", "1.5", ""),
+        ("[limits]\nbandwidth_free_kbyte = -1", "bad-value", "limits.bandwidth_free_kbyte", "-1", ""),
+        ("[shapes]\ngpus = 3", "bad-value", "shapes.gpus", "3", ""),
+        ("limits = 3", "bad-value", "limits", "3", ""),
+    ],
+)
+def test_a_wrong_key_or_value_is_named_with_its_line(
+    folder: Path, line: str, rule: str, column: str, value: str, words: str
+) -> None:
+    put(folder, "scenario.toml", f'name = "x"\n\n{line}\n')
+    finding = only(folder, rule)
+    assert (finding.file, finding.column, finding.value, finding.severity) == ("scenario.toml", column, value, "error")
+    assert finding.row == 3 + ("\n" in line and "." in column)
+    assert words in f"{finding.message} {finding.mend}"
+
+
+def test_a_missing_name_is_named(folder: Path) -> None:
+    put(folder, "scenario.toml", "seed = 1\n")
+    assert only(folder, "missing-key").column == "name"
+
+
+def test_all_mistakes_are_reported_beside_those_of_tables(folder: Path) -> None:
+    put(folder, "scenario.toml", 'name = "x"\nseed = -1\n[money]\nwacc = 9\n[limit]\na = 1\n')
+    (folder / "regions.csv").unlink()
+    assert {(f.rule, f.column) for f in inspect(folder).findings} == {
+        ("bad-value", "seed"),
+        ("units", "money.wacc"),
+        ("unknown-key", "limit"),
+        ("missing-table", ""),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        ('name = "x"\nseed = \n', 2),
+        ('name = "x"\n\n[money\nwacc = 1\n', 3),
+        ("name = x\n", 1),
+        ('name = "x"\nname = "y"\n', 2),
+        ('name = "x"\nplanning_date = 31.12.2026\n', 2),
+    ],
+)
+def test_broken_toml_is_named_with_its_line(folder: Path, text: str, row: int) -> None:
+    put(folder, "scenario.toml", text)
+    finding = only(folder, "toml-syntax")
+    assert finding.row == row
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a = " + "[" * 5000, "a = " + "9" * 5000, "\x00", "a = 1e999999", "a." * 3000 + "b = 1", "seed = 0x" + "f" * 5000],
+)
+def test_toml_made_to_break_parsers_is_a_finding(text: str) -> None:
+    document, found = parse(text)
+    assert document is None
+    assert found
+    assert all(f.message for f in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        ("max_tco2e_month = 10", "limits.max_tco2e_month"),
+        ("replicas_follow_slices = true", "limits.replicas_follow_slices"),
+        ('[reliability]\nfailover = "planned"', "reliability.failover"),
+        ("[stability]\nmax_moves = 5", "stability.max_moves"),
+        ('[objective]\ngoals = ["served", "cost"]', "objective.goals"),
+    ],
+)
+def test_keys_of_later_work_are_read_and_listed_for_plan_to_refuse(folder: Path, text: str, column: str) -> None:
+    put(folder, "scenario.toml", DOCUMENT + text + "\n")
+    scenario = load(folder)
+    assert [f.column for f in scenario.later] == [column]
+    assert scenario.later[0].message.startswith("plan will refuse")
+
+
+def test_every_key_of_the_document_is_described() -> None:
+    for section in ("money", "limits", "reliability", "stability", "objective"):
+        part = type(Document.model_fields[section].default)
+        for name, field in part.model_fields.items():
+            assert field.description, f"{section}.{name}"
