@@ -1,0 +1,56 @@
+"""The closing linear program: the best shares for the servers and replicas of a plan, then whatever fell idle is sold."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solvers.exact.flow import best_flow
+from solvers.problem import Problem
+from solvers.solution import Placement
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+KEEP = 12
+"""Standing blocks kept for every demand row, cheapest first, besides those that serve it."""
+
+
+def reroute(problem: Problem, placement: Placement, keep: int = KEEP) -> Placement | None:
+    """The cheapest shares with sites, servers and replicas as they stand; None when the program fails."""
+    pairs = _useful_pairs(problem, placement, keep)
+    part = replace(
+        problem,
+        pair_demand=problem.pair_demand[pairs],
+        pair_block=problem.pair_block[pairs],
+        pair_load=problem.pair_load[pairs],
+        pair_usd=problem.pair_usd[pairs],
+    )
+    found = best_flow(part, placement.open, placement.servers, placement.replicas)
+    if found is None:
+        return None
+    share = np.zeros(problem.pairs)
+    share[pairs] = found.share
+    replicas = _needed_replicas(problem, share, placement.replicas)
+    return Placement(placement.open, placement.servers, replicas, share, found.unserved)
+
+
+def _useful_pairs(problem: Problem, placement: Placement, keep: int) -> Int:
+    """Pairs on standing blocks: those in use and the `keep` cheapest of every row."""
+    standing = np.flatnonzero(placement.replicas[problem.pair_block] > 0)
+    row = problem.pair_demand[standing]
+    order = np.lexsort((problem.pair_usd[standing], row))
+    first = np.searchsorted(row[order], np.arange(problem.demands))
+    rank = np.empty(len(standing), np.int64)
+    rank[order] = np.arange(len(standing)) - first[row[order]]
+    return standing[(rank < keep) | (placement.share[standing] > 0)]
+
+
+def _needed_replicas(problem: Problem, share: Float, replicas: Int) -> Int:
+    """Replicas that the loads ask for; never more than stand."""
+    slices = max(problem.slices, 1)
+    cell = problem.pair_block * slices + problem.demand_slice[problem.pair_demand]
+    load = np.bincount(cell, problem.pair_load * share, minlength=problem.blocks * slices).reshape(-1, slices)
+    used = np.bincount(problem.pair_block, share > 0, minlength=problem.blocks) > 0
+    need = np.ceil(load.max(axis=1, initial=0) / problem.capacity_factor - 1e-9).astype(np.int64)
+    return np.minimum(np.maximum(need, used), replicas)

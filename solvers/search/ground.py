@@ -1,0 +1,235 @@
+"""What the search reads and never changes: the problem by demand row and site, and the servers' cost tables."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from solvers.bound.evaluate import Evaluator
+from solvers.bound.layout import Layout, layout_of, starts
+from solvers.bound.servers import kind_ceiling
+from solvers.bound.sweep import Facts, Prices, Room, Structure, Tables, price_servers
+from solvers.problem import Problem
+from solvers.solution import Multipliers
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+Int32 = NDArray[np.int32]
+
+SIZES = np.array([1, 8, 16, 32])
+"""Quarters from which the rows of equation 6 count: all, and replicas of at least 2, 4 and 8 GPUs."""
+
+
+class Ground(NamedTuple):
+    """Read-only arrays of the kernels. An *entry* is a (demand row, site) with at least one pair.
+
+    A *team* holds the blocks of one model in one unit: a refit gives a model one block of a unit at a time.
+    """
+
+    entry_first: Int  # I + 1
+    entry_site: Int32  # E
+    entry_pair: Int  # E + 1: pairs of an entry
+    pair_demand: Int32
+    pair_block: Int32
+    pair_load: Float
+    pair_usd: Float
+    item_first: Int  # P + 1: stretch of every site in the lists of the state
+    demand_slice: Int32
+    demand_model: Int32
+    penalty: Float  # I: unserved_usd, finite
+    out_mbps: Float
+    in_mbps: Float
+    block_first: Int  # P + 1
+    block_unit: Int
+    block_quarters: Int
+    block_cap: Int
+    block_choice: Int
+    team_first: Int  # U + 1
+    member_first: Int
+    members: Int
+    unit_first: Int
+    unit_site: Int
+    unit_quantum: Int
+    kind_first: Int
+    kind_gpus: Int
+    offer_first: Int  # by kind: positions in `offers`, cheapest first
+    offers: Int
+    site_offer: Int  # P + 1
+    offer_unit: Int  # -1: no block could use it
+    offer_max: Int
+    offer_usd: Float
+    offer_guide: Float  # with the prices of the limit rows
+    offer_quarters: Int
+    offer_use: Float  # O × R
+    site_limit: Float
+    open_usd: Float
+    uplink: Float
+    downlink: Float
+    uplink_usd: Float  # P × T: guiding prices
+    downlink_usd: Float
+    limit_first: Int  # O + 1
+    limit_row: Int
+    limit_value: Float
+    limit_rhs: Float
+    table_first: Int  # U + 1
+    table_cost: Float
+    table_most: Int
+    best_first: Int
+    table_count: Int32
+    sizes: Int
+    capacity: float
+    slices: int
+    budget_usd: float
+    network: bool
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Lengths of the work space."""
+
+    pairs: int  # of a site
+    cells: int  # of a site: blocks × slices
+    teams: int
+    width: int
+    table: int
+    kinds: int
+
+
+def ground_of(problem: Problem, multipliers: Multipliers) -> tuple[Ground, Sizes]:
+    """The search's view of `problem`; the prices of the limit rows and the network guide it."""
+    layout = layout_of(problem)
+    with Evaluator(layout, threads=1) as evaluator:
+        prices = evaluator.prices(multipliers)._replace(paid=1.0)
+        guide = problem.offer_usd + problem.limit_matrix.T @ multipliers.limit_usd
+        prices = prices._replace(offer=np.asarray(guide, float))
+        facts, room, tables = evaluator.facts, evaluator.room, evaluator.tables
+        _fill_tables(layout.structure, facts, prices, room, tables, layout.unit_site)
+    s = layout.structure
+    entry_first, entry_site, entry_pair = _entries(problem)
+    teams = _teams(problem, layout)
+    first_block = np.searchsorted(problem.block_site, np.arange(problem.sites + 1)).astype(np.int64)
+    site_pairs = np.bincount(problem.pair_site, minlength=problem.sites)
+    matrix = problem.limit_matrix.tocsc()
+    caps = _caps(problem, layout)
+    ground = Ground(
+        entry_first=entry_first, entry_site=entry_site, entry_pair=entry_pair,
+        pair_demand=problem.pair_demand.astype(np.int32), pair_block=problem.pair_block.astype(np.int32),
+        pair_load=problem.pair_load.astype(float), pair_usd=problem.pair_usd.astype(float),
+        item_first=np.concatenate([[0], np.cumsum(site_pairs)]).astype(np.int64),
+        demand_slice=problem.demand_slice.astype(np.int32), demand_model=problem.demand_model.astype(np.int32),
+        penalty=finite_penalty(problem), out_mbps=facts.out_mbps, in_mbps=facts.in_mbps,
+        block_first=first_block, block_unit=teams["block_unit"],
+        block_quarters=problem.shape_quarters[problem.block_shape].astype(np.int64), block_cap=caps,
+        block_choice=problem.block_choice.astype(np.int64),
+        team_first=teams["team_first"], member_first=teams["member_first"], members=teams["members"],
+        unit_first=s.unit_first, unit_site=layout.unit_site.astype(np.int64), unit_quantum=s.unit_quantum,
+        kind_first=s.kind_first, kind_gpus=s.kind_gpus, offer_first=s.offer_first,
+        offers=_cheapest_first(s, np.asarray(guide, float)),
+        site_offer=np.searchsorted(problem.offer_site, np.arange(problem.sites + 1)).astype(np.int64),
+        offer_unit=_offer_units(problem, layout),
+        offer_max=facts.offer_max, offer_usd=problem.offer_usd.astype(float), offer_guide=np.asarray(guide, float),
+        offer_quarters=4 * problem.server_gpus[problem.offer_server].astype(np.int64),
+        offer_use=np.ascontiguousarray(problem.server_use[problem.offer_server], float),
+        site_limit=facts.site_limit, open_usd=facts.open_usd, uplink=facts.uplink, downlink=facts.downlink,
+        uplink_usd=multipliers.uplink_usd, downlink_usd=multipliers.downlink_usd,
+        limit_first=matrix.indptr.astype(np.int64), limit_row=matrix.indices.astype(np.int64),
+        limit_value=matrix.data.astype(float), limit_rhs=problem.limit_rhs.astype(float),
+        table_first=room.table_first, table_cost=tables.cost, table_most=tables.most, best_first=room.best_first,
+        table_count=tables.count, sizes=SIZES.astype(np.int64), capacity=facts.capacity, slices=facts.slices,
+        budget_usd=float(problem.monthly_budget_usd),
+        network=bool(np.isfinite(facts.uplink).any() or np.isfinite(facts.downlink).any()),
+    )  # fmt: skip
+    sizes = Sizes(
+        int(site_pairs.max(initial=0)) + 1,
+        int(np.diff(first_block).max(initial=0)) * facts.slices + 2,
+        int(np.diff(teams["team_first"]).max(initial=0)) + 1,
+        room.width,
+        int(np.diff(room.table_first).max(initial=0)) + 1,
+        int(np.diff(s.kind_first).max(initial=0)) + 1,
+    )
+    return ground, sizes
+
+
+def finite_penalty(problem: Problem) -> Float:
+    """The price of an unserved row; a row that must be served gets far more than anything can cost."""
+    usd = problem.unserved_usd.astype(float)
+    must = ~np.isfinite(usd)
+    if must.any():
+        most = float(usd[~must].max(initial=0.0)) + float(problem.pair_usd.max(initial=0.0))
+        most += float(problem.open_usd.max(initial=0.0)) + float(problem.offer_usd.max(initial=0.0)) * 100
+        usd[must] = 10 * most + 1.0
+    return usd
+
+
+def _cheapest_first(s: Structure, guide: Float) -> Int:
+    offers = s.offers.copy()
+    for k in range(len(s.offer_first) - 1):
+        span = slice(s.offer_first[k], s.offer_first[k + 1])
+        offers[span] = s.offers[span][np.argsort(guide[s.offers[span]], kind="stable")]
+    return offers
+
+
+def _entries(problem: Problem) -> tuple[Int, Int32, Int]:
+    """The (demand row, site) of the pairs, which are sorted by them."""
+    site = problem.pair_site
+    fresh = np.ones(problem.pairs, bool)
+    fresh[1:] = (np.diff(problem.pair_demand) != 0) | (np.diff(site) != 0)
+    first = np.flatnonzero(fresh)
+    return (
+        starts(problem.pair_demand[first], problem.demands),
+        site[first].astype(np.int32),
+        np.append(first, problem.pairs).astype(np.int64),
+    )
+
+
+def _teams(problem: Problem, layout: Layout) -> dict[str, Int]:
+    types = int(layout.unit_gpu.max(initial=0)) + 1
+    gpu = problem.shape_gpu[problem.block_shape]
+    key = layout.unit_site * types + layout.unit_gpu
+    block_unit = np.searchsorted(key, problem.block_site * types + gpu)
+    model = problem.shape_model[problem.block_shape]
+    order = np.lexsort((np.arange(problem.blocks), model, block_unit))
+    fresh = np.ones(problem.blocks, bool)
+    fresh[1:] = (np.diff(block_unit[order]) != 0) | (np.diff(model[order]) != 0)
+    first = np.flatnonzero(fresh)
+    return {
+        "block_unit": block_unit.astype(np.int64),
+        "team_first": starts(block_unit[order][first], len(layout.unit_site)),
+        "member_first": np.append(first, problem.blocks).astype(np.int64),
+        "members": order.astype(np.int64),
+    }
+
+
+def _caps(problem: Problem, layout: Layout) -> Int:
+    """block_max, less where the servers large enough for one replica cannot hold so many (equation 6)."""
+    s = layout.structure
+    quarters = problem.shape_quarters[problem.block_shape]
+    types = int(layout.unit_gpu.max(initial=0)) + 1
+    key = layout.unit_site * types + layout.unit_gpu
+    unit = np.searchsorted(key, problem.block_site * types + problem.shape_gpu[problem.block_shape])
+    large = np.zeros((len(layout.unit_site), len(SIZES)), np.int64)
+    for u, site in enumerate(layout.unit_site):
+        for k in range(s.kind_first[u], s.kind_first[u + 1]):
+            for z, size in enumerate(SIZES):
+                if 4 * s.kind_gpus[k] >= size:
+                    alone = kind_ceiling(s.kind_use[k], problem.site_limit[site], int(s.kind_ceiling[k]))
+                    large[u, z] += 4 * s.kind_gpus[k] * alone
+    level = np.searchsorted(SIZES, quarters, side="right") - 1
+    level = np.where((quarters > 1) & (quarters < 8), 0, level)
+    return np.asarray(np.minimum(problem.block_max, large[unit, level] // quarters), np.int64)
+
+
+def _offer_units(problem: Problem, layout: Layout) -> Int:
+    unit = np.full(problem.offers, -1, np.int64)
+    s = layout.structure
+    kind_unit = np.repeat(np.arange(len(layout.unit_site)), np.diff(s.kind_first))
+    unit[s.offers] = np.repeat(kind_unit, np.diff(s.offer_first))
+    return unit
+
+
+@njit(cache=True, nogil=True)
+def _fill_tables(s: Structure, facts: Facts, prices: Prices, room: Room, tables: Tables, unit_site: Int) -> None:
+    for unit in range(len(unit_site)):
+        price_servers(s, facts, prices, room, tables, unit, unit_site[unit])

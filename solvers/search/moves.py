@@ -1,0 +1,242 @@
+"""Large-neighbourhood moves: release some sites that share demand, fit them again at rising prices, keep or restore.
+
+A *rebuild* empties 2–12 sites, some of them closed ones. A *merge* releases one model at 2–16 open sites that share its
+demand, while every other row is priced so high that its site keeps it. Metropolis decides (Pisinger & Ropke 2010).
+"""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from solvers.search.ground import Ground
+from solvers.search.refit import refit
+from solvers.search.state import MOST_SITES, State, Work, give, release, restore, save
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+Int32 = NDArray[np.int32]
+
+INFLATIONS = np.array([1.0, 1.2, 1.6, 2.5, 5.0, np.inf])
+
+
+@njit(cache=True, nogil=True)
+def unserved_usd(g: Ground, work: Work) -> float:
+    """Penalties of the residual demand that this thread sees."""
+    usd = 0.0
+    for k in range(work.number[0]):
+        i = work.member[k]
+        usd += work.left[i] * g.penalty[i]
+    return usd
+
+
+@njit(cache=True, nogil=True)
+def pick_neighbours(
+    g: Ground, state: State, work: Work, mine: NDArray[np.bool_], appeal: Float, seed_site: int, model: int, wanted: int,
+    opened_only: bool,
+) -> None:  # fmt: skip
+    """Fill `chosen` with the seed and up to wanted - 1 of this thread's sites that could serve what the seed serves."""
+    base = g.item_first[seed_site]
+    touched = 0
+    for _ in range(6):
+        j = base + np.random.randint(0, state.count[seed_site])
+        i = g.pair_demand[state.item[j]]
+        if model >= 0 and g.demand_model[i] != model:
+            continue
+        for e in range(g.entry_first[i], g.entry_first[i + 1]):
+            q = g.entry_site[e]
+            if q == seed_site or not mine[q]:
+                continue
+            weight = 1.0 if state.open[q] else (0.0 if opened_only else appeal[q])
+            if weight <= 0.0:
+                continue
+            if work.score[q] == 0.0:
+                work.touched[touched] = q
+                touched += 1
+            work.score[q] += weight
+    work.chosen[0] = seed_site
+    number = 1
+    while number < wanted and touched > 0:
+        best, at = -1.0, -1
+        for k in range(touched):
+            lot = work.score[work.touched[k]] * np.random.random() ** 2
+            if lot > best:
+                best, at = lot, k
+        q = work.touched[at]
+        work.chosen[number] = q
+        number += 1
+        work.score[q] = 0.0
+        touched -= 1
+        work.touched[at] = work.touched[touched]
+    for k in range(touched):
+        work.score[work.touched[k]] = 0.0
+    work.number[2] = number
+
+
+@njit(cache=True, nogil=True)
+def strip_model(g: Ground, state: State, work: Work, p: int, model: int) -> None:
+    """Release one model at site p; its replicas stay until the site is fitted again."""
+    base = g.item_first[p]
+    kept = 0
+    for j in range(base, base + state.count[p]):
+        i = g.pair_demand[state.item[j]]
+        if g.demand_model[i] == model:
+            give(work, i, state.share[j])
+        else:
+            state.item[base + kept] = state.item[j]
+            state.share[base + kept] = state.share[j]
+            kept += 1
+    state.count[p] = kept
+
+
+@njit(cache=True, nogil=True)
+def shuffle(work: Work, number: int) -> None:
+    """A random order of the chosen sites in `sequence`."""
+    for k in range(number):
+        work.sequence[k] = work.chosen[k]
+    for k in range(number - 1, 0, -1):
+        j = np.random.randint(0, k + 1)
+        work.sequence[k], work.sequence[j] = work.sequence[j], work.sequence[k]
+
+
+@njit(cache=True, nogil=True)
+def set_prices(g: Ground, work: Work, worth: Float, factor: float, model: int) -> None:
+    """Price the residual demand: λ·factor with noise, at most its penalty; other models than `model` at the penalty."""
+    for i in range(len(worth)):
+        if model >= 0 and g.demand_model[i] != model:
+            work.price[i] = g.penalty[i]
+        else:
+            work.price[i] = min(worth[i] * factor * (0.85 + 0.3 * np.random.random()), g.penalty[i])
+
+
+@njit(cache=True, nogil=True)
+def inflate(g: Ground, work: Work, worth: Float, factor: float, model: int) -> None:
+    """Raise the prices of the released rows for the next pass."""
+    for k in range(work.number[0]):
+        i = work.member[k]
+        if model < 0 or g.demand_model[i] == model:
+            work.price[i] = min(worth[i] * factor, g.penalty[i])
+
+
+@njit(cache=True, nogil=True)
+def rebuild(g: Ground, state: State, work: Work, worth: Float, model: int, ceiling: float, rest: int) -> float:
+    """Fit the chosen sites at rising prices until only `rest` rows are left; returns their cost with the unserved."""
+    factor = 0.7 + 0.35 * np.random.random()
+    set_prices(g, work, worth, factor, model)
+    number = work.number[2]
+    usd = np.inf
+    for level in range(len(INFLATIONS)):
+        if level > 0:
+            if np.isinf(INFLATIONS[level]):
+                inflate(g, work, g.penalty, 1.0, model)
+            else:
+                inflate(g, work, worth, INFLATIONS[level], model)
+        shuffle(work, number)
+        done = False
+        for k in range(number):
+            p = work.sequence[k]
+            release(g, state, work, p)
+            refit(g, state, work, p)
+            if level > 0 and work.number[0] <= rest:
+                done = True
+                break
+        usd = unserved_usd(g, work)
+        for k in range(number):
+            usd += state.usd[work.chosen[k]]
+        if done or usd - unserved_usd(g, work) > ceiling or work.number[0] <= rest:
+            break
+    return usd
+
+
+@njit(cache=True, nogil=True)
+def one_move(
+    g: Ground, state: State, work: Work, mine: NDArray[np.bool_], appeal: Float, worth: Float, seeds: Int, heat: float
+) -> None:
+    """Try one neighbourhood at temperature `heat`."""
+    p = seeds[np.random.randint(0, len(seeds))]
+    if state.count[p] == 0:
+        return
+    model = -1
+    if np.random.random() < 0.5:
+        model = g.demand_model[g.pair_demand[state.item[g.item_first[p] + np.random.randint(0, state.count[p])]]]
+        wanted = 2 + int((MOST_SITES - 1) * np.random.random() ** 2)
+    else:
+        wanted = 2 + int(11 * np.random.random() ** 2)
+    pick_neighbours(g, state, work, mine, appeal, p, model, wanted, model >= 0 and np.random.random() < 0.8)
+    before = unserved_usd(g, work)
+    rest = work.number[0]
+    for k in range(work.number[2]):
+        before += state.usd[work.chosen[k]]
+    paid = work.money[0]
+    save(g, state, work)
+    for k in range(work.number[2]):
+        if model >= 0:
+            strip_model(g, state, work, work.chosen[k], model)
+        else:
+            release(g, state, work, work.chosen[k])
+    allowed = before - heat * np.log(max(np.random.random(), 1e-12))
+    after = rebuild(g, state, work, worth, model, allowed, rest)
+    work.number[4] += 1
+    if after <= allowed and (work.money[0] <= work.money[1] or work.money[0] <= paid):
+        work.number[3] += 1
+    else:
+        restore(g, state, work)
+
+
+@njit(cache=True, nogil=True)
+def run_moves(
+    g: Ground, state: State, work: Work, mine: NDArray[np.bool_], appeal: Float, worth: Float, moves: int, heat: float,
+    seed: int,
+) -> None:  # fmt: skip
+    """`moves` moves on this thread's sites."""
+    np.random.seed(seed)
+    seeds = np.empty(len(mine), np.int64)
+    for _ in range(0, moves, 32):
+        number = 0
+        for p in range(len(mine)):
+            if mine[p] and state.open[p] and state.count[p] > 0:
+                seeds[number] = p
+                number += 1
+        if number == 0:
+            return
+        for _ in range(32):
+            one_move(g, state, work, mine, appeal, worth, seeds[:number], heat)
+
+
+@njit(cache=True, nogil=True)
+def construct(g: Ground, state: State, work: Work, worth: Float, order: Int, seed: int) -> None:
+    """A first plan: fit all sites in `order` at rising prices, each time anew."""
+    np.random.seed(seed)
+    for level in range(len(INFLATIONS)):
+        for i in range(len(worth)):
+            usd = g.penalty[i] if np.isinf(INFLATIONS[level]) else worth[i] * INFLATIONS[level]
+            work.price[i] = min(usd, g.penalty[i])
+        for k in range(len(order)):
+            release(g, state, work, order[k])
+            refit(g, state, work, order[k])
+        if work.number[0] == 0:
+            return
+
+
+@njit(cache=True, nogil=True)
+def residual(pair_demand: Int32, item_first: Int, item: Int32, share: Float, count: Int, rows: int) -> Float:
+    """The unserved share of every row, added up anew."""
+    left = np.ones(rows)
+    for p in range(len(count)):
+        for j in range(item_first[p], item_first[p] + count[p]):
+            left[pair_demand[item[j]]] -= share[j]
+    return left
+
+
+@njit(cache=True, nogil=True)
+def assign(work: Work, left: Float, rows: NDArray[np.bool_]) -> None:
+    """Give this thread the residual demand of `rows`."""
+    work.number[:] = 0
+    for i in range(len(left)):
+        work.left[i] = 0.0
+        work.place[i] = -1
+    for i in range(len(left)):
+        if rows[i] and left[i] > 0.0:
+            give(work, i, left[i])
+
+
+__all__ = ["assign", "construct", "residual", "run_moves"]

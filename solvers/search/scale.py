@@ -1,0 +1,209 @@
+"""Plans of large problems: bound, price-guided construction, large-neighbourhood search in cycles, closing flow."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solvers.bound import BoundResult, lagrangian_bound
+from solvers.check import violations
+from solvers.problem import Problem
+from solvers.search.flow import reroute
+from solvers.search.ground import Ground, ground_of
+from solvers.search.halves import split_sites
+from solvers.search.moves import assign, construct, run_moves
+from solvers.search.refs import refer_ground, refer_state, refer_work
+from solvers.search.snapshot import Snapshot, from_placement, load_state, snapshot, state_usd, to_placement, unserved_share
+from solvers.search.state import State, Work, empty_state, new_work
+from solvers.solution import Multipliers, Placement, Solution, Status, cost_usd
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+SWEEPS = 500
+MOVES = 256
+FIRST_CYCLE = 16
+HEAT = (0.03, 0.004)
+"""Temperature at the start of a cycle, as a share of the cost per open site, and what is left of it at the end."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands."""
+
+    seconds: float
+    stage: str  # bound, construct, search, flow
+    objective_usd: float  # inf before the first plan
+    bound_usd: float
+    work: int
+
+
+def net_gap(objective_usd: float, bound_usd: float, constant_usd: float) -> float:
+    """(z − L)/(z − C0), 0 where z = L."""
+    if objective_usd <= bound_usd:
+        return 0.0
+    return (objective_usd - bound_usd) / max(objective_usd - constant_usd, 1e-300)
+
+
+def solve_scale(
+    problem: Problem,
+    *,
+    gap: float = 0.0,
+    time_limit_s: float | None = None,
+    work: int | None = None,
+    start: Placement | None = None,
+    multipliers: Multipliers | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    seed: int = 0,
+    sweeps: int = SWEEPS,
+) -> Solution:
+    """A plan of `problem` with a bound and its certificate.
+
+    Stops at a net `gap`, after `work` rounds, or at `time_limit_s`, whichever is first (with none of them: 48 rounds).
+    A run that stops by gap or work gives the same bytes again; one cut off by time says in `work` how to repeat it.
+    """
+    began = time.monotonic()
+    bound = lagrangian_bound(problem, sweeps=sweeps, start=multipliers, time_limit_s=_part(time_limit_s, 0.5))
+    run = _Run(problem, bound, began, time_limit_s, seed, progress)
+    run.say("bound")
+    run.open_with(start)
+    if work is None and time_limit_s is None and gap <= 0:
+        work = 3 * FIRST_CYCLE
+    run.search(gap, work)
+    return run.solution(gap)
+
+
+def _part(limit_s: float | None, part: float) -> float | None:
+    return None if limit_s is None else limit_s * part
+
+
+class _Run:
+    """One search: the state, the best plan so far, and the accounts."""
+
+    def __init__(
+        self, problem: Problem, bound: BoundResult, began: float, limit_s: float | None, seed: int,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:  # fmt: skip
+        self.problem, self.bound, self.began, self.seed = problem, bound, began, seed
+        self.until = np.inf if limit_s is None else began + limit_s
+        self.progress = progress
+        self.ground, self.sizes = ground_of(problem, bound.multipliers)
+        self.works = (new_work(self.ground, self.sizes), new_work(self.ground, self.sizes))
+        self.ground_ref = refer_ground(self.ground)
+        self.work_refs = tuple(refer_work(work) for work in self.works)
+        self.worth = np.minimum(np.maximum(bound.multipliers.demand_usd, 0.0), self.ground.penalty)
+        self.appeal = 0.02 + 0.6 * bound.mean_open
+        self.state: State = empty_state(self.ground)
+        self.best: Snapshot = snapshot(self.ground, self.state)
+        self.rounds = 0
+        self.trace: list[tuple[float, float, float]] = []
+
+    def say(self, stage: str) -> None:
+        """Enter the trace and tell the caller."""
+        seconds = time.monotonic() - self.began
+        self.trace.append((seconds, self.best.usd, self.bound.bound_usd))
+        if self.progress is not None:
+            self.progress(Progress(seconds, stage, self.best.usd, self.bound.bound_usd, self.rounds))
+
+    def gap(self) -> float:
+        return net_gap(self.best.usd, self.bound.bound_usd, self.problem.constant_usd)
+
+    def open_with(self, start: Placement | None) -> None:
+        """A first plan: the given one, or one built by the prices."""
+        if start is not None:
+            self.state = load_state(self.ground, from_placement(self.problem, start))
+        else:
+            self._accounts(self.works[0], unserved_share(self.ground, self.state), 1.0)
+            order = np.lexsort((np.arange(self.problem.sites), -self.bound.mean_open)).astype(np.int64)
+            construct(self.ground_ref, refer_state(self.state), self.work_refs[0], self.worth, order, self.seed)
+        self.best = snapshot(self.ground, self.state)
+        self.say("construct")
+
+    def _accounts(self, work: Work, left: Float, part: float, rows: NDArray[np.bool_] | None = None) -> None:
+        """Tell a thread which demand is its own and what it may use of the rows that couple the sites."""
+        assign(refer_work(work), left, np.ones(len(left), np.bool_) if rows is None else rows)
+        used = self.problem.limit_matrix @ self.state.servers
+        slack = self.problem.limit_rhs - used
+        mine = np.floor(slack * part) if part < 0.5 else slack - np.floor(slack * (1 - part))
+        mine = np.where(np.isfinite(slack), np.maximum(mine, 0.0), np.inf)
+        work.used[:] = used
+        work.room[:] = used + mine
+        paid = float(self.state.usd.sum())
+        budget = self.ground.budget_usd
+        work.money[0] = paid
+        work.money[1] = paid + part * max(budget - paid, 0.0) if np.isfinite(budget) else np.inf
+
+    def search(self, gap: float, work: int | None) -> None:
+        """Cycles of annealing, each twice as long as the last and from the best plan, until a limit is met."""
+        length = FIRST_CYCLE
+        with ThreadPoolExecutor(2) as pool:
+            while not self._done(gap, work):
+                heat = HEAT[0] * self._usd_per_site()
+                for k in range(length):
+                    self._round(pool, heat * HEAT[1] ** (k / length))
+                    if self.rounds % 4 == 0:
+                        self.say("search")
+                    if self._done(gap, work):
+                        break
+                self._close_cycle()
+                length *= 2
+
+    def _usd_per_site(self) -> float:
+        count = max(int(self.state.open.sum()), 1)
+        return (self.best.usd - self.problem.constant_usd) / count
+
+    def _done(self, gap: float, work: int | None) -> bool:
+        return (
+            (work is not None and self.rounds >= work) or time.monotonic() >= self.until or self.gap() <= max(gap, 1e-9)
+        )
+
+    def _round(self, pool: ThreadPoolExecutor, heat: float) -> None:
+        rng = np.random.default_rng([self.seed, self.rounds])
+        first, rows = split_sites(self.ground, self.state.open, rng)
+        left = unserved_share(self.ground, self.state)
+        part = float(rng.random())
+        seeds = rng.integers(0, 2**31 - 1, 2)
+        self._accounts(self.works[0], left, part, rows)
+        self._accounts(self.works[1], left, 1 - part, ~rows)
+        state = refer_state(self.state)
+        jobs = [
+            pool.submit(run_moves, self.ground_ref, state, self.work_refs[h], mine, self.appeal, self.worth, MOVES, heat, int(seeds[h]))
+            for h, mine in enumerate((first, ~first))
+        ]
+        for job in jobs:
+            job.result()
+        self.rounds += 1
+        if state_usd(self.ground, self.state) < self.best.usd:
+            self.best = snapshot(self.ground, self.state)
+
+    def _close_cycle(self) -> None:
+        """Route the best plan anew and go on from it."""
+        placement = to_placement(self.problem, self.best)
+        routed = reroute(self.problem, placement)
+        if routed is not None:
+            state = load_state(self.ground, from_placement(self.problem, routed))
+            shot = snapshot(self.ground, state)
+            if shot.usd < self.best.usd:
+                self.best = shot
+        self.state = load_state(self.ground, self.best)
+        self.say("flow")
+
+    def solution(self, gap: float) -> Solution:
+        placement = to_placement(self.problem, self.best)
+        broken = violations(self.problem, placement)
+        if broken:
+            return Solution(
+                Status.ERROR, None, np.nan, self.bound.bound_usd, self.bound.certificate, self.rounds, "; ".join(broken)
+            )
+        objective = cost_usd(self.problem, placement)
+        proved = objective <= self.bound.bound_usd + 1e-9 * abs(objective)
+        return Solution(
+            Status.OPTIMAL if proved else Status.FEASIBLE, placement, objective, self.bound.bound_usd,
+            self.bound.certificate, self.rounds, "", tuple(self.trace),
+        )  # fmt: skip
+
+
+__all__ = ["Ground", "Progress", "net_gap", "solve_scale"]
