@@ -13,7 +13,7 @@ OPERATING_POINTS = {"latency": 0.1, "balanced": 0.5, "throughput": 1.0}
 SIZES = {MEASURED_GPU: (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)}
 OTHER_SIZES = (1.0, 2.0, 4.0, 8.0)
 SIZES_KEPT = {MEASURED_GPU: 3}
-OTHER_SIZES_KEPT = 1
+OTHER_SIZES_KEPT = 2
 LEAST_SLOTS = 4  # chat requests in flight that the smallest size must hold
 
 

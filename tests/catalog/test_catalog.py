@@ -8,6 +8,7 @@ import pytest
 from placement.catalog import derive
 from placement.catalog.calibration import calibrate, read_measurements
 from placement.catalog.facts import read_gpus, read_models
+from placement.catalog.roofline import Load, Replica
 from placement.datasets import dataset
 from tests.reference import reference_data
 
@@ -99,3 +100,26 @@ def test_chat_and_code_have_the_mean_lengths_of_the_azure_trace() -> None:
     profiles = table("profiles").set_index("profile")
     assert profiles.loc["chat", ["tokens_in", "tokens_out"]].tolist() == [1155, 211]
     assert profiles.loc["code", ["tokens_in", "tokens_out"]].tolist() == [2048, 28]
+
+
+def test_shapes_that_mlperf_measured_carry_its_figure_and_no_others() -> None:
+    shapes = table("shapes")
+    found = shapes[shapes.source.str.startswith("measured")]
+    own = found[found.gpu == "rtx-pro-6000-se"]
+    named = set(zip(own.model, own.gpus_per_replica, own.precision, strict=True))
+    assert named == {("llama-3.1-8b", 1, "fp4"), ("llama-3.1-70b", 1, "fp4"), ("mixtral-8x7b", 1, "fp8")}
+
+
+def test_an_anchored_replica_gives_the_measured_tokens_under_the_benchmarks_own_load() -> None:
+    # MLPerf v5.1, llama3.1-8b, Server: 5,757.5 tokens a second and GPU, 128 tokens a request
+    reference = reference_data()
+    gpus, models = read_gpus(reference), read_models(reference)
+    report = calibrate(reference, gpus, models)
+    anchor = report.anchor("llama-3.1-8b", "rtx-pro-6000-se", 1.0, "fp4")
+    assert anchor is not None
+    assert anchor.measurement.scenario == "Server"
+    efficiency = report.efficiency.scaled(5757.5 / anchor.predicted)
+    replica = Replica(models["llama-3.1-8b"], gpus["rtx-pro-6000-se"], 1.0, "fp4", efficiency)
+    load = Load(tokens_in=778, tokens_out=128, tpot_ms=100)
+    in_flight = replica.in_flight_within_tpot(load, replica.slots_in_memory(load))
+    assert replica.requests_per_s(load, in_flight) * 128 == pytest.approx(5757.5, rel=0.01)
