@@ -94,10 +94,8 @@ def _shapes(model: str, points: Sequence[str]) -> pd.DataFrame:
     here = (rows["gpu"] == GPU) & (rows["precision"] == PRECISION) & (rows["profile"] == PROFILE)
     rows = rows[here & (rows["model"] == model) & rows["operating_point"].isin(points)]
     size = rows["gpus_per_replica"].astype(np.float64)
-    enough = (rows["operating_point"] == "balanced") & (
-        rows["requests_per_s"].astype(np.float64) >= LEAST_REQUESTS_PER_S
-    )
-    return rows[size == size[enough].min()]
+    rate = rows["requests_per_s"].astype(np.float64).where(rows["operating_point"] == "balanced")
+    return rows[size == size[rate >= LEAST_REQUESTS_PER_S].min()]
 
 
 def residency_sets() -> pd.DataFrame:
@@ -121,6 +119,8 @@ def draw_demand(
     lost = np.flatnonzero((asked & ~servable).ravel())
     kept = rng.permutation(lost)[: int(UNSERVABLE_SHARE * asked.sum())]
     replicas.ravel()[np.setdiff1d(lost, kept)] = 0
+    if not replicas.any():  # a handful of classes may all have been drawn away
+        replicas.ravel()[servable.argmax()] = 1
     region, model = np.nonzero(replicas)
     gpus = (replicas * offer.gpus_per_replica).sum()
     replicas *= GPUS_PER_SITE * len(sites) / gpus

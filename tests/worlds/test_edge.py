@@ -174,3 +174,12 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
 def test_counts_that_no_table_can_fill_are_refused(tmp_path: Path, sites: int, regions: int, models: int) -> None:
     with pytest.raises(ValueError, match=r"(sites|regions|models) = "):
         generate(tmp_path / "edge", sites=sites, regions=regions, models=models, seed=0)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_smallest_world_still_asks_for_something(tmp_path: Path, seed: int) -> None:
+    generate(tmp_path / "edge", sites=2, regions=1, models=1, seed=seed)
+    demand = table(tmp_path / "edge", "demand")
+    assert len(demand) == 1
+    assert demand["requests_per_s"].iloc[0] > 0
+    assert max(admissible_sites(tmp_path / "edge")) >= 1
