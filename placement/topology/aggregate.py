@@ -111,11 +111,12 @@ def figures(summaries: pd.DataFrame) -> Figures:
 def fit(found: Figures, distance_km: Float) -> Model:
     """Last miles and inflations; `distance_km` is the mean distance of each figure's ends.
 
-    A figure of fewer than ten samples, or with an average below light in fibre, is not believed.
+    A figure of fewer than ten samples is not believed, nor one between countries with an average below light in fibre.
+    (A country's own may lie below: all that was measured may stand in one city.)
     """
     light_ms = fibre_floor_ms(distance_km)
-    believed = (found.samples >= LEAST_SAMPLES) & (found.average_ms >= light_ms)
     own = found.a == found.b
+    believed = (found.samples >= LEAST_SAMPLES) & (found.average_ms >= np.where(own, 0.0, light_ms))
     last_mile_ms = np.full(len(found.names), LAST_MILE_MS)
     known = own & believed
     beyond_distance = (found.average_ms - WORLD_INFLATION * light_ms) / 2

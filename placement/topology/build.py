@@ -102,8 +102,8 @@ def _pairs(regions: pd.DataFrame, sites: pd.DataFrame, measured: Direct, known: 
     is_inferred = ~is_measured & ~np.isnan(known.rtt_upper_ms)
     state = np.select([is_measured, is_inferred], [State.MEASURED, State.INFERRED], State.UNKNOWN)
     provenance = np.select([is_measured, is_inferred], [Provenance.DIRECT, known.provenance], Provenance.NONE)
-    lower = np.where(is_inferred, np.maximum(known.rtt_lower_ms, floor_ms), measured.rtt_p95_ms)
-    upper = np.where(is_inferred, np.maximum(known.rtt_upper_ms, lower), measured.rtt_p95_ms)
+    lower = np.where(is_inferred, np.fmax(known.rtt_lower_ms, floor_ms), measured.rtt_p95_ms)
+    upper = np.where(is_inferred, np.fmax(known.rtt_upper_ms, lower), measured.rtt_p95_ms)
     has_mbps = ~np.isnan(measured.mbps)
     infers_mbps = ~has_mbps & ~np.isnan(known.mbps)
     return Pairs(

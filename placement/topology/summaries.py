@@ -21,7 +21,7 @@ VALUES_AT_ONCE = 8_000_000  # records and samples
 KEYS = ("source", "target", "method", "family")
 
 COLUMNS = {
-    "observed_at": pa.timestamp("ns", tz="UTC"),
+    "observed_at": pa.int64(),  # nanoseconds since 1970 UTC
     "source": pa.string(),
     "target": pa.string(),
     "source_alias": pa.string(),
@@ -84,8 +84,7 @@ WITH kept AS (
 )
 SELECT source, target, method, family, observed_at, rtt_min_ms, rtt_p50_ms, rtt_p95_ms, rtt_avg_ms, rtt_std_ms,
        CASE WHEN timed THEN rtt_ms END AS rtt_ms,
-       coalesce(sent, len(rtt_ms)) AS sent,
-       least(coalesce(received, listed), coalesce(sent, len(rtt_ms), received)) AS received,
+       sent, coalesce(received, listed) AS received,
        CASE WHEN timed THEN coalesce(listed, received, 0) ELSE 0 END AS samples,
        timed AND listed > 0 AS pooled,
        greatest(coalesce(received, 1), 1) AS windows_weight,
@@ -112,7 +111,7 @@ CREATE OR REPLACE TEMP TABLE base AS SELECT {keys},
         lambda i: rtt_ms[i + 1] - rtt_ms[i])))::BIGINT AS steps,
     quantile_cont(mbps_up, 0.5) AS mbps_up,
     quantile_cont(mbps_down, 0.5) AS mbps_down,
-    epoch_ns(max(observed_at)) / 1e9 AS observed_at_s
+    max(observed_at) / 1e9 AS observed_at_s
 FROM cleaned GROUP BY {keys}
 """
 
@@ -191,7 +190,7 @@ def summarise(records: pa.Table, known: Collection[str] = (), newer_than: date |
         repeated = connection.sql(_REPEATED).to_arrow_table().num_rows
         connection.register("known", pa.table({"name": pa.array(sorted(known), pa.string())}))
         connection.execute(_NAMED.format(once=_ONCE if repeated else "FROM records"))
-        window = "true" if newer_than is None else f"observed_at >= TIMESTAMPTZ '{newer_than.isoformat()} 00:00:00+00'"
+        window = "true" if newer_than is None else f"observed_at >= {_midnight_ns(newer_than)}"
         frame = _summary_frame(connection, window, 1 + _values(records) // VALUES_AT_ONCE)
         return Summaries(frame, _stale(connection, window))
 
@@ -201,6 +200,11 @@ def window_start(planning_date: date | None, max_age_days: float | None) -> date
     if planning_date is None or max_age_days is None:
         return None
     return planning_date - timedelta(days=max_age_days)
+
+
+def _midnight_ns(day: date) -> int:
+    """The first nanosecond of a UTC day, since 1970."""
+    return (day - date(1970, 1, 1)).days * 86_400 * 10**9
 
 
 def _with_all_columns(records: pa.Table) -> pa.Table:
