@@ -40,7 +40,7 @@ def build(reference: Path, out: Path) -> None:
     write_csv(regions, out / "regions.csv")
     write_csv(sites, out / "sites.csv")
     write_csv(atlas_demand.services(), out / "services.csv")
-    write_csv(atlas_demand.demand(reference, regions), out / "demand.csv")
+    write_csv(atlas_demand.demand(reference, regions, sites), out / "demand.csv")
     write_csv(atlas_demand.deliveries(), out / "deliveries.csv")
     write_csv(atlas_rules.residency(reference), out / "residency.csv")
     write_csv(atlas_rules.export(GPU), out / "export.csv")

@@ -10,6 +10,7 @@ from placement.worlds.reading import numbers, read_text, rows
 OBSERVED_AT = "2025-04-19T00:00:00Z"  # last day of the pings: 2025-03-29 to 31 and 2025-04-18 to 19, not told apart
 METHOD = "imported:ripe-country"
 RTT_DIGITS = 3  # microseconds
+LEAST_PINGS = 10
 ANYWHERE, OWN_COUNTRY, EUROPE, GULF = "anywhere", "own-country", "eea-adequate", "own-or-gcc"
 # An EXAMPLE of export limits for the RTX PRO 6000, after published US rules as remembered: not legal advice.
 # Countries, most GPUs, in force from, reason.
@@ -97,6 +98,19 @@ def country_rtt(reference: Path) -> pd.DataFrame:
     for column in ("rtt_cnt", "rtt_avg", "rtt_std", "rtt_min", "rtt_max"):
         raw[column] = numbers(raw[column])
     return raw
+
+
+def countries_within(reference: Path, sites: pd.DataFrame, most_ms: float) -> frozenset[str]:
+    """Countries with a measured average of at most `most_ms` to a country where a site may hold GPUs.
+
+    An average of fewer than LEAST_PINGS pings says nothing.
+    """
+    banned = {country for countries, most, _, _ in EXPORT for country in countries if most == 0}
+    usable = set(sites["country"]) - banned
+    raw = country_rtt(reference)
+    raw = raw[(raw["rtt_cnt"] >= LEAST_PINGS) & (raw["rtt_avg"] <= most_ms)]
+    pairs = [*rows(raw, "cty1", "cty2"), *rows(raw, "cty2", "cty1")]
+    return frozenset(country for country, pop in pairs if pop in usable)
 
 
 def measurements(reference: Path, regions: pd.DataFrame, sites: pd.DataFrame) -> pd.DataFrame:

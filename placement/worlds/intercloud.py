@@ -52,10 +52,10 @@ ASKED = (
 )
 SERVICES = (
     # service, profile, budget ms, kB in, kB out, round trips, USD per 1,000 unserved, note
-    ("agentic", "agentic", 1500.0, 60.0, 60.0, 4, 10.0, "four sequential tool calls"),
-    ("chat", "chat", 350.0, 6.0, 40.0, 1, 0.8, "no bandwidth needed: the request fits in a first TCP window"),
-    ("documents", "long-context", 3500.0, 8000.0, 90.0, 1, 20.0, "a scanned document of 8 MB"),
-    ("images", "chat", 900.0, 2500.0, 40.0, 1, 1.0, "a photograph of 2.5 MB with a question"),
+    ("agentic", "agentic", 700.0, 60.0, 60.0, 4, 10.0, "four sequential tool calls"),
+    ("chat", "chat", 180.0, 6.0, 40.0, 1, 0.8, "no bandwidth needed: the request fits in a first TCP window"),
+    ("documents", "long-context", 2400.0, 8000.0, 90.0, 1, 20.0, "a scanned document of 8 MB"),
+    ("images", "chat", 450.0, 2500.0, 40.0, 1, 1.0, "a photograph of 2.5 MB with a question"),
 )
 ORDER = (("rtx6000-2", 30), ("rtx6000-4", 30), ("rtx6000-8", 18))
 SCENARIO = f"""\
