@@ -17,6 +17,9 @@ COMMANDS = {
 }
 
 
+PARAMETER = {"format": "output_format", "from": "name", "as": "kind"}  # options whose parameter has another name
+
+
 class _LazyGroup(click.Group):
     """A group that imports a command's module only when the command itself is asked for."""
 
@@ -52,9 +55,7 @@ def _config(ctx: click.Context, _parameter: click.Parameter, value: str | None) 
 def _underscored(table: dict[str, Any]) -> dict[str, Any]:
     """Options as people write them (time-limit) under the names that click knows (time_limit)."""
     return {
-        key if isinstance(value, dict) else key.replace("-", "_"): _underscored(value)
-        if isinstance(value, dict)
-        else value
+        PARAMETER.get(key, key.replace("-", "_")): _underscored(value) if isinstance(value, dict) else value
         for key, value in table.items()
     }
 

@@ -51,6 +51,7 @@ def format_option(command: Command) -> Command:
     option = click.option(
         "--format",
         "output_format",
+        envvar="NEARSERVE_FORMAT",
         type=click.Choice(["table", "json"]),
         default="table",
         show_default=True,
@@ -127,7 +128,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title:
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    Console(file=sys.stdout, highlight=False).print(table)
+    # a pipe has no width: nothing is folded that a script would have to put together again
+    Console(highlight=False, width=None if sys.stdout.isatty() else 240).print(table)
 
 
 def _cell(value: object) -> str:

@@ -88,7 +88,9 @@ def parts_per_billion(problem: Problem, placement: Placement) -> tuple[Int, Int]
     largest = np.full(problem.demands, -1, np.int64)
     order = np.lexsort((share, problem.pair_demand))
     largest[problem.pair_demand[order]] = order
-    to_left = (largest < 0) | (left > np.where(largest >= 0, share[largest], 0))
+    routed = np.flatnonzero(largest >= 0)
+    to_left = np.ones(problem.demands, np.bool_)
+    to_left[routed] = left[routed] > share[largest[routed]]
     left = left + np.where(to_left, missing, 0)
     rows = np.flatnonzero(~to_left)
     share[largest[rows]] += missing[rows]
