@@ -19,6 +19,8 @@ def lp_text(model: Model) -> str:
 
 
 def _head(model: Model, names: list[str]) -> Iterator[str]:
+    if model.offset_usd:
+        yield f"\\ {_number(model.offset_usd)} is paid in any case, for rows that nobody can serve"
     yield "Minimize"
     priced = np.flatnonzero(model.cost)
     yield from _wrapped(" usd:", _terms(model.cost[priced], priced, names) or ["0 " + names[0] if names else "0"])

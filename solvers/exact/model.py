@@ -14,7 +14,7 @@ from solvers.solution import Placement
 
 @dataclass(frozen=True)
 class Model:
-    """minimise cost·v, row_lower ≤ A v ≤ row_upper, lower ≤ v ≤ upper, v integer where `integer`."""
+    """minimise offset + cost·v, row_lower ≤ A v ≤ row_upper, lower ≤ v ≤ upper, v integer where `integer`."""
 
     cost: Float
     lower: Float
@@ -26,6 +26,7 @@ class Model:
     row_scale: Float  # what every row was multiplied by: a power of two
     columns: Columns
     families: tuple[Rows, ...]
+    offset_usd: float = 0.0  # paid whatever v is: the rows that nobody can serve
 
     def row_names(self) -> Iterator[str]:
         """Names of the rows, each with its equation's number; made one by one as they are read."""
@@ -59,6 +60,7 @@ def build_model(problem: Problem) -> Model:
         row_scale=scale,
         columns=columns,
         families=families,
+        offset_usd=float(problem.unserved_usd[_given_up(problem)].sum()),
     )
 
 
@@ -75,9 +77,18 @@ def vector(model: Model, problem: Problem, placement: Placement) -> Float:
     return np.minimum(values, model.upper)
 
 
+def _given_up(problem: Problem) -> Bool:
+    """Rows that nobody can serve and nobody has to: their penalty is paid in any case, so it is no matter of choice.
+
+    It stays out of the cost, so that a relative gap is one of what can be decided.
+    """
+    return np.asarray(problem.unservable & np.isfinite(problem.unserved_usd), np.bool_)
+
+
 def _cost(problem: Problem, columns: Columns) -> Float:
     nothing = np.zeros(columns.share - columns.replicas)
-    unserved = np.where(np.isinf(problem.unserved_usd), 0.0, problem.unserved_usd)
+    constant = np.isinf(problem.unserved_usd) | _given_up(problem)
+    unserved = np.where(constant, 0.0, problem.unserved_usd)
     return np.concatenate([problem.open_usd, problem.offer_usd, nothing, problem.pair_usd, unserved])
 
 

@@ -9,6 +9,7 @@ from solvers.check import violations
 from solvers.exact.backends import Answer, End, solve_highs, solve_scip
 from solvers.exact.flow import route
 from solvers.exact.model import Model, build_model, vector
+from solvers.exact.start import greedy
 from solvers.exact.whole import solve_cp_sat
 from solvers.problem import Float, Problem
 from solvers.solution import Placement, Solution, Status, cost_usd
@@ -16,6 +17,9 @@ from solvers.solution import Placement, Solution, Status, cost_usd
 _BACKENDS: dict[str, Callable[..., Answer]] = {"highs": solve_highs, "scip": solve_scip, "cp-sat": solve_cp_sat}
 BACKENDS = tuple(_BACKENDS)
 """Names that `solve_exact` takes."""
+
+_TRUST = 1e-6
+"""How far, relative, a backend's tolerances may lift its bound above the cost of a plan."""
 
 
 def solve_exact(
@@ -25,11 +29,13 @@ def solve_exact(
     time_limit_s: float | None = None,
     gap: float = 1e-6,
     start: Placement | None = None,
+    threads: int = 2,
 ) -> Solution:
     """Solve `problem` as one mixed-integer program.
 
-    `gap` is relative to the objective. The solver is given half of it, so that rounding its integers and routing
-    anew stays within the whole. `start` is a hint: the solver may use it, and the answer is never worse than it.
+    `gap` is (objective − bound) / (objective − what rows that nobody can serve cost). The backend is given half of
+    it, so that rounding its integers and routing anew stays within the whole. `start` is a hint, and the answer is
+    never worse than it; without one the greedy plan is used. Only CP-SAT runs on more than one of `threads`.
 
     OPTIMAL says that the bound came within `gap`; FEASIBLE that a plan is there with its bound; INFEASIBLE that the
     backend proved the hard rows contradict each other; LIMIT that time ended before any plan; ERROR that the
@@ -44,35 +50,43 @@ def solve_exact(
         raise ValueError(f"the start breaks a rule: {broken[0]}")
     begun = time.monotonic()
     model = build_model(problem)
+    if start is None:
+        start = greedy(problem)
     hint = None if start is None else vector(model, problem, start)
     left = None if time_limit_s is None else max(time_limit_s - (time.monotonic() - begun), 0.01)
-    answer = _BACKENDS[backend](model, time_limit_s=left, gap=gap / 2, start=hint)
+    options = {"threads": threads} if backend == "cp-sat" else {}
+    answer = _BACKENDS[backend](model, time_limit_s=left, gap=gap / 2, start=hint, **options)
     return _solution(problem, model, answer, start, gap)
 
 
 def _solution(problem: Problem, model: Model, answer: Answer, start: Placement | None, gap: float) -> Solution:
-    if answer.end == End.INFEASIBLE:
-        if start is not None:
-            return Solution(
-                Status.ERROR, None, np.nan, -np.inf, message="the backend calls a feasible problem infeasible"
-            )
+    if answer.end == End.INFEASIBLE and start is None:
         return Solution(Status.INFEASIBLE, None, np.nan, np.inf, message=answer.message)
-    placement, message = None, answer.message
-    if answer.values is not None:
-        placement = clean(problem, model, answer.values)
-        broken = ["no routing fits the integers found"] if placement is None else violations(problem, placement)
-        if broken:
-            placement, message = None, f"the backend's plan breaks a rule: {broken[0]}"
+    placement, message = _cleaned(problem, model, answer)
     if start is not None and (placement is None or _price(problem, start) < _price(problem, placement)):
         placement = start
+    bound = max(answer.bound + model.offset_usd, _floor(problem))
     if placement is None:
         status = Status.LIMIT if answer.end == End.STOPPED and answer.values is None else Status.ERROR
-        return Solution(status, None, np.nan, _floor(problem, answer.bound), message=message)
+        return Solution(status, None, np.nan, bound, message=message)
     objective = _price(problem, placement)
-    # The plan is proof that no bound can lie above it; a backend's tolerance can put it there by a hair.
-    bound = min(_floor(problem, answer.bound), objective)
-    proven = objective - bound <= gap * max(abs(objective), 1e-9)
+    size = max(objective - model.offset_usd, 1e-9)
+    if bound > objective + max(gap, _TRUST) * size:
+        # A plan that passed the check stands below the bound, so the backend is wrong and proves nothing.
+        wrong = f"the backend's bound {bound:.12g} lies above a plan of {objective:.12g}"
+        return Solution(Status.FEASIBLE, placement, objective, _floor(problem), message=wrong)
+    bound = min(bound, objective)
+    proven = objective - bound <= gap * size
     return Solution(Status.OPTIMAL if proven else Status.FEASIBLE, placement, objective, bound, message=message)
+
+
+def _cleaned(problem: Problem, model: Model, answer: Answer) -> tuple[Placement | None, str]:
+    """The backend's plan if it keeps every rule, and what there is to say."""
+    if answer.values is None:
+        return None, answer.message
+    placement = clean(problem, model, answer.values)
+    broken = ["no routing fits the integers found"] if placement is None else violations(problem, placement)
+    return (None, f"the backend's plan breaks a rule: {broken[0]}") if broken else (placement, answer.message)
 
 
 def _price(problem: Problem, placement: Placement) -> float:
@@ -81,12 +95,10 @@ def _price(problem: Problem, placement: Placement) -> float:
         return cost_usd(problem, placement)
 
 
-def _floor(problem: Problem, bound: float) -> float:
-    """The bound, or what no plan can go below when the backend has none: the rows that nobody can serve."""
+def _floor(problem: Problem) -> float:
+    """What no plan can go below, whatever a backend says: the rows that nobody can serve, if nothing earns money."""
     costs = (problem.open_usd, problem.offer_usd, problem.pair_usd, problem.unserved_usd)
-    if all((usd >= 0).all() for usd in costs):
-        return max(bound, problem.constant_usd)
-    return bound
+    return problem.constant_usd if all((usd >= 0).all() for usd in costs) else -np.inf
 
 
 def clean(problem: Problem, model: Model, values: Float) -> Placement | None:

@@ -91,6 +91,7 @@ class _Work:
         everything = problem.open_usd.sum() + problem.offer_usd @ problem.offer_max + problem.pair_usd.sum()
         must = 10 * (finite.sum() + everything) + 1  # dearer than any plan
         self.value_usd = np.where(np.isinf(problem.unserved_usd), must, problem.unserved_usd)
+        self.pairs_of_site = _groups(problem.pair_site, problem.sites)
         self.pairs_of_block = _groups(problem.pair_block, problem.blocks)
         self.blocks_of_site = _groups(problem.block_site, problem.sites)
         self.offers_of_site = _groups(problem.offer_site, problem.sites)
@@ -119,7 +120,8 @@ class _Work:
         servers, replicas, share = self.servers.copy(), self.replicas.copy(), self.share.copy()
         residual, saving = self.residual.copy(), 0.0
         for block in self._blocks(site, allowed):
-            rival = problem.block_choice == problem.block_choice[block]
+            beside = self.blocks_of_site[site]
+            rival = beside[problem.block_choice[beside] == problem.block_choice[block]]
             if replicas[block] or (problem.block_choice[block] >= 0 and replicas[rival].any()):
                 continue
             pairs = self.pairs_of_block[block]
@@ -168,21 +170,21 @@ class _Work:
     def _shares(self, site: int, pairs: Int, count: int, residual: Float, share: Float) -> Float:
         """Shares for `pairs` on `count` replicas, best saving per load first, within capacity and both links."""
         problem = self.problem
-        here = problem.pair_site == site
-        slices = problem.demand_slice[problem.pair_demand]
-        used = share * here
+        here = self.pairs_of_site[site]
+        row_here = problem.pair_demand[here]
         room = np.full((problem.slices, 3), problem.capacity_factor * count)
         for column, (mbps, limit) in enumerate(
             ((problem.out_mbps, problem.uplink_mbps), (problem.in_mbps, problem.downlink_mbps)), 1
         ):
-            flow = np.bincount(slices, mbps[problem.pair_demand] * used, minlength=problem.slices)
+            sent = mbps[row_here] * share[here]
+            flow = np.bincount(problem.demand_slice[row_here], sent, minlength=problem.slices)
             room[:, column] = limit[site] - flow
         added = np.zeros(len(pairs))
         order = np.argsort(-self._gain(pairs) / (problem.pair_load[pairs] + 1e-9), kind="stable")
         for at in order.tolist():
             row = int(problem.pair_demand[pairs[at]])
             need = np.array([problem.pair_load[pairs[at]], problem.out_mbps[row], problem.in_mbps[row]])
-            left = room[slices[pairs[at]]]
+            left = room[problem.demand_slice[row]]
             most = min([residual[row], *(left[need > 0] / need[need > 0])])
             if problem.single_source:
                 most = 1.0 if most >= 1.0 else 0.0

@@ -9,7 +9,8 @@ import scipy.sparse as sp
 from small import one_of_each
 
 from solvers.check import violations
-from solvers.exact import BACKENDS, best_flow, solve_exact
+from solvers.exact import BACKENDS, best_flow, build_model, solve, solve_exact
+from solvers.exact.backends import End, solve_highs
 from solvers.exact.quiet import solver_chatter_to_stderr
 from solvers.exact.start import greedy, rounded
 from solvers.instances.facility import _problem
@@ -48,12 +49,10 @@ def test_leaving_a_row_unserved_is_chosen_where_it_is_cheaper() -> None:
 
 @pytest.mark.parametrize("backend", ["highs", "scip"])
 def test_a_run_cut_off_by_time_keeps_its_plan_and_a_bound_below_the_optimum(backend: str) -> None:
-    problem = hard()
-    start = greedy(problem)
-    assert start is not None
-    short = solve_exact(problem, backend=backend, time_limit_s=0.5, gap=1e-9, start=start)
-    longer = solve_exact(problem, backend=backend, time_limit_s=4, gap=1e-9, start=start)
-    assert short.status == longer.status == Status.FEASIBLE, "make the problem harder"
+    problem = hard(100, 250)
+    short = solve_exact(problem, backend=backend, time_limit_s=0.5, gap=1e-9)
+    longer = solve_exact(problem, backend=backend, time_limit_s=4, gap=1e-9, start=short.placement)
+    assert short.status == Status.FEASIBLE, "make the problem harder"
     assert short.placement is not None
     assert violations(problem, short.placement) == []
     assert short.objective_usd == pytest.approx(cost_usd(problem, short.placement))
@@ -62,9 +61,11 @@ def test_a_run_cut_off_by_time_keeps_its_plan_and_a_bound_below_the_optimum(back
 
 
 def test_highs_keeps_its_own_incumbent_at_a_time_limit() -> None:
-    found = solve_exact(hard(), backend="highs", time_limit_s=3, gap=1e-9)
-    assert found.status == Status.FEASIBLE
-    assert found.placement is not None
+    model = build_model(hard(100, 250))
+    found = solve_highs(model, time_limit_s=3, gap=1e-9)
+    assert found.end == End.STOPPED, "make the problem harder"
+    assert found.values is not None
+    assert found.bound < model.cost @ found.values
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -90,8 +91,17 @@ def test_hard_rows_that_contradict_each_other_are_infeasible(backend: str) -> No
 
 
 def test_no_time_for_any_plan_is_a_limit_and_not_infeasible() -> None:
-    problem = hard(200, 500)
-    found = solve_exact(replace(problem, unserved_usd=np.full(500, np.inf)), time_limit_s=0.01)
+    problem = hard(40, 200)
+    tight = problem.pair_load.reshape(200, 40)[:, 0].sum() / 40 * 1.02
+    # Every row has to be served, whole, with 2 % to spare: the greedy plan does not manage.
+    packing = replace(
+        problem,
+        unserved_usd=np.full(200, np.inf),
+        pair_load=problem.pair_load / tight,
+        single_source=True,
+        block_max=np.ones(40, np.int64),
+    )
+    found = solve_exact(packing, time_limit_s=0.01)
     assert found.status == Status.LIMIT
     assert found.placement is None
     assert np.isnan(found.objective_usd)
@@ -100,7 +110,7 @@ def test_no_time_for_any_plan_is_a_limit_and_not_infeasible() -> None:
 
 @pytest.mark.parametrize("backend", ["highs", "scip"])
 def test_the_answer_is_never_worse_than_the_start(backend: str) -> None:
-    problem = hard(200, 500)
+    problem = hard(60, 120)
     start = rounded(problem)
     assert start is not None
     found = solve_exact(problem, backend=backend, time_limit_s=0.01, start=start)
@@ -214,3 +224,46 @@ def test_what_a_solver_prints_does_not_reach_standard_output(capfd: pytest.Captu
     captured = capfd.readouterr()
     assert captured.out == "data\n"
     assert "chatter" in captured.err
+
+
+def test_the_gap_is_that_of_what_can_be_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that nobody can serve costs a million; a bound 1 % below the other 17 is no proof within 0.1 %."""
+    problem = one_of_each(
+        demand_model=np.array([0, 0]),
+        demand_slice=np.array([0, 0]),
+        unserved_usd=np.array([100.0, 1e6]),
+        out_mbps=np.zeros(2),
+        in_mbps=np.zeros(2),
+    )
+    assert solve_exact(problem).bound_usd == pytest.approx(1e6 + 17)
+    assert solve_exact(problem).status == Status.OPTIMAL
+    model = build_model(problem)
+    plan = solve_highs(model, time_limit_s=None, gap=0.0)
+    monkeypatch.setitem(solve._BACKENDS, "highs", lambda *_, **__: replace(plan, bound=17 * 0.99))
+    found = solve_exact(problem, gap=1e-3)
+    assert found.status == Status.FEASIBLE
+    assert found.bound_usd == pytest.approx(1e6 + 17 * 0.99)
+
+
+def test_a_bound_above_a_checked_plan_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = one_of_each()
+    plan = solve_highs(build_model(problem), time_limit_s=None, gap=0.0)
+    monkeypatch.setitem(solve._BACKENDS, "highs", lambda *_, **__: replace(plan, bound=18.0))
+    found = solve_exact(problem)
+    assert found.status == Status.FEASIBLE
+    assert found.bound_usd == 0.0
+    assert "lies above a plan" in found.message
+
+
+def test_a_plan_of_the_backend_that_breaks_a_rule_is_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backend that holds two replicas on one GPU loses to the greedy plan, and says why."""
+    problem = one_of_each(pair_load=np.array([1.5]))
+    plan = solve_highs(build_model(problem), time_limit_s=None, gap=0.0)
+    assert plan.values is not None
+    values = plan.values.copy()
+    values[1] = 1.0  # one server for two replicas
+    monkeypatch.setitem(solve._BACKENDS, "highs", lambda *_, **__: replace(plan, values=values))
+    found = solve_exact(problem)
+    assert found.placement is not None
+    assert violations(problem, found.placement) == []
+    assert "(6) GPUs" in found.message
