@@ -1,7 +1,8 @@
 """nearserve topology: what is known of every pair, and what is not."""
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -67,12 +68,12 @@ def command(scenario: str, output: Path | None, output_format: str) -> None:
 
 def _cell(row: "Row", name: str) -> object:
     """A figure for people: shares as percent, absent as nothing."""
-    value = row[name]
-    if isinstance(value, str) or value != value:
-        return value if isinstance(value, str) else ""
+    value = _plain(row[name])
+    if value is None or isinstance(value, str):
+        return value or ""
     return round(100 * value, 1) if name in SHARES else int(value) if name in COUNTS else value
 
 
-def _plain(value: object) -> object:
+def _plain(value: Any) -> Any:
     """NaN is absent: null in JSON, empty in a table."""
-    return None if isinstance(value, float) and value != value else value  # noqa: PLR0124
+    return None if isinstance(value, float) and math.isnan(value) else value
