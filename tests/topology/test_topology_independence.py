@@ -71,7 +71,7 @@ def same(one: Topology, other: Topology) -> None:
     assert pairs_table(one.pairs).equals(pairs_table(other.pairs))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(some_records(), st.randoms(use_true_random=False), st.integers(0, 2**32 - 1))
 def test_order_and_split_of_files_change_nothing(records: list[Record], random, seed: int) -> None:  # type: ignore[no-untyped-def]
     whole = world(to_table(records))
@@ -88,7 +88,7 @@ def test_order_and_split_of_files_change_nothing(records: list[Record], random, 
             same(whole, world(read_folder(Path(name))))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(some_records())
 def test_every_pair_is_in_one_state_and_its_figures_fit_it(records: list[Record]) -> None:
     pairs = world(to_table(records)).pairs
