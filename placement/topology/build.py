@@ -127,8 +127,9 @@ def _pairs(regions: pd.DataFrame, sites: pd.DataFrame, measured: Direct, known: 
 
 def _unmapped(summaries: pd.DataFrame, ends: Endpoints) -> dict[str, int]:
     """Records by the name of an end that maps nowhere; sorted by name."""
-    names = pd.concat([summaries["source"], summaries["target"]], ignore_index=True)
-    records = pd.concat([summaries["records"], summaries["records"]], ignore_index=True)
+    others = summaries[summaries["source"] != summaries["target"]]  # a record counts once under one name
+    names = pd.concat([summaries["source"], others["target"]], ignore_index=True)
+    records = pd.concat([summaries["records"], others["records"]], ignore_index=True)
     lost = ~names.isin(ends.names)
     counts = records[lost].groupby(names[lost], sort=True).sum()
     return {str(name): int(count) for name, count in counts.items()}

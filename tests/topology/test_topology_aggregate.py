@@ -107,6 +107,12 @@ def test_a_network_with_a_p95_of_its_own_needs_no_model() -> None:
     assert (pairs.rtt_provenance[:, 0] == Provenance.AGGREGATE).all()
 
 
+def test_a_host_measured_against_a_whole_network_gives_an_interval_and_no_measurement() -> None:
+    pairs = topology([record("r2", "QA2", *[20.0] * 12)], endpoints=ONE_COUNTRY).pairs
+    assert pairs.rtt_state[:, 0].tolist() == [State.UNKNOWN, State.INFERRED]
+    assert (pairs.rtt_upper_ms[1, 0], pairs.rtt_provenance[1, 0]) == (20.0, Provenance.AGGREGATE)
+
+
 def test_a_pairs_own_measurement_beats_its_networks_figure() -> None:
     records = [figure("QA1", "QA2", rtt_avg_ms=20.0, rtt_min_ms=4.0), record("r1", "s1", 70.0)]
     pairs = topology(records, endpoints=ONE_COUNTRY).pairs

@@ -65,8 +65,8 @@ def test_endpoints_lead_to_their_region_and_site() -> None:
 
 def test_a_name_that_maps_nowhere_is_counted_by_record_and_named() -> None:
     records = [record("r1", "nobody", 1.0), record("r1", "nobody", 2.0), record("stranger", "s1", 3.0)]
-    found = topology([*records, record("r1", "s1", 4.0)])
-    assert found.unmapped == {"nobody": 2, "stranger": 1}
+    found = topology([*records, record("r1", "s1", 4.0), record("loop", "loop", 5.0)])
+    assert found.unmapped == {"loop": 1, "nobody": 2, "stranger": 1}
     assert found.pairs.planned_rtt_ms[0, 0] == 4.0
 
 
