@@ -1,5 +1,6 @@
 """Reads a certificate without trusting it: multipliers by name, or the reasons why it proves nothing."""
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,7 @@ def read_certificate(source: Path | Arrays) -> Prices:
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except Exception as error:  # a damaged archive may fail anywhere in zip, zlib or numpy
         raise CertificateError(f"cannot be read: {type(error).__name__}: {error}") from error

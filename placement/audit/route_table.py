@@ -26,18 +26,14 @@ class RouteRow:
 def read_routes(path: Path, findings: Findings) -> tuple[RouteRow, ...] | None:
     """The routes; None when the file cannot be read or its columns are not those of a plan."""
     try:
-        table = pq.read_table(path)
-    except Exception as error:  # a damaged file may fail anywhere in the decoder
-        findings.check("format", False, "routes.parquet", f"cannot be read: {type(error).__name__}: {error}")
-        return None
-    if not _columns_fit(table.schema, findings):
+        table = pq.read_table(pa.BufferReader(path.read_bytes()))
+        if not _columns_fit(table.schema, findings):
+            return None
+        columns = [table.column(name).to_pylist() for name in COLUMNS]
+    except Exception as error:  # a damaged file may fail anywhere in the decoder, text that is not UTF-8 even later
+        findings.check("format", False, "routes.parquet", f"cannot be read: {type(error).__name__}")
         return None
     found: dict[tuple[Key, str, str], RouteRow] = {}
-    try:
-        columns = [table.column(name).to_pylist() for name in COLUMNS]
-    except Exception as error:  # text that is not UTF-8 shows only here
-        findings.check("format", False, "routes.parquet", f"cannot be decoded: {type(error).__name__}")
-        return None
     for j, (region, model, service, slice_, site, shape, failure, share) in enumerate(zip(*columns, strict=True)):
         where = f"routes.parquet row {j}"
         if failure is not None:

@@ -27,7 +27,7 @@ def block_value(profit: Float, load: Float, slices: Int, magnitude: Float, most:
     One entry a row: `profit` (> 0), `load` (≥ 0), `slices`, `magnitude` (of the figures that the profit is left of).
     """
     peak = max((float(load[slices == t].sum()) for t in np.unique(slices)), default=0.0)
-    y = np.arange(min(most, int(np.ceil(peak * (1 + 1e-9))) + 1) + 1, dtype=np.float64)
+    y = np.arange(min(most, max(1, int(np.ceil(peak * (1 + 1e-9))))) + 1, dtype=np.float64)
     value = np.zeros(len(y))
     for t in np.unique(slices):
         here = slices == t

@@ -1,0 +1,202 @@
+"""A certificate that is not what it should be proves nothing; one that was tampered with never proves too much."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from audit_oracle import optimum, random_prices, world
+from audit_world import NAN, certificate, edited, pairs, scenario
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_audit_bound import arrays
+
+from placement.audit import verify_bound
+
+PENALTIES = np.array([4 * 9855, 4 * 1314, 2262.97471875, 4 * 5913, 4525.9494375])  # of the rows of audit_world.DEMAND
+
+
+def without(name: str) -> dict[str, Any]:
+    found = certificate()
+    del found[name]
+    return found
+
+
+def with_array(name: str, values: Any) -> dict[str, Any]:
+    return {**certificate(), name: np.asarray(values)}
+
+
+REJECTED = [
+    ("another schema", with_array("schema", "nearserve-certificate-2"), "schema"),
+    ("a list of schemas", with_array("schema", ["nearserve-certificate-1"]), "schema"),
+    ("no schema", without("schema"), "schema"),
+    ("two leaves", with_array("leaves", 2), "one leaf"),
+    ("no leaf", with_array("leaves", 0), "one leaf"),
+    ("leaves that are no count", with_array("leaves", 1.0), "one leaf"),
+    ("leaves that are a list", with_array("leaves", [1]), "one leaf"),
+    ("an unknown array", with_array("leaf0_cuts", [1.0]), "leaf0_cuts"),
+    ("a missing array", without("leaf0_budget"), "leaf0_budget"),
+    ("a closed site", certificate(closed_sites=np.array(["alba"])), "fixings"),
+    ("an open site", certificate(open_sites=np.array(["alba"])), "fixings"),
+    ("a missing demand row", certificate()
+     | {f"demand_{n}": certificate()[f"demand_{n}"][:4] for n in ("region", "model", "service", "slice")}
+     | {"leaf0_demand_usd": np.zeros(4)}, "missing"),
+    ("a demand row that is not there", with_array("demand_region", [*["north"] * 3, "south", "west"]), "unknown"),
+    ("a demand row twice", with_array("demand_service", ["chat", "chat", "code", "chat", "chat"]), "twice"),
+    ("names of unequal length", with_array("demand_region", ["north"]), "length"),
+    ("a site that is not there", with_array("site", ["alba", "basel"]), "sites or slices"),
+    ("a slice that is not there", with_array("slice", ["day", "noon"]), "sites or slices"),
+    ("a site twice", with_array("site", ["alba", "alba"]), "twice"),
+    ("a slice twice", with_array("slice", ["day", "day"]), "twice"),
+    ("a limit that no table states", with_array("limit", [*certificate()["limit"][:-1], "stock|s9|"]), "do not state"),
+    ("names that are numbers", with_array("site", [1, 2]), "names"),
+    ("names in a matrix", with_array("site", [["alba", "brest"]]), "names"),
+    ("prices that are text", with_array("leaf0_demand_usd", ["1"] * 5), "float"),
+    ("prices that are complex", with_array("leaf0_demand_usd", [1j] * 5), "float"),
+    ("too few prices", with_array("leaf0_demand_usd", [1.0] * 4), "shape"),
+    ("prices turned round", certificate(uplink_usd=np.zeros((2, 3))), "shape"),
+    ("a list of budgets", certificate(budget=np.array([0.0])), "shape"),
+    ("NaN for a demand row", certificate([NAN, 0, 0, 0, 0]), "NaN"),
+    ("infinity for a demand row", certificate([np.inf, 0, 0, 0, 0]), "NaN or an infinity"),
+    ("a negative uplink", certificate(uplink_usd=np.array([[0, 0], [0, -1e-300]])), "negative"),
+    ("a negative downlink", certificate(downlink_usd=np.array([[0, 0], [0, -1.0]])), "negative"),
+    ("a negative limit", certificate(limit_usd=np.array([0, 0, 0, 0, 0, -1.0])), "negative"),
+    ("a negative budget", certificate(budget=np.array(-1.0)), "negative"),
+    ("prices beyond floats", certificate(uplink_usd=np.full((2, 2), 1.7e308)), "too large"),
+    ("a budget beyond floats", certificate([1e4] * 5, budget=np.array(1.7e308)), "too large"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arrays", "why"), [case[1:] for case in REJECTED], ids=[case[0] for case in REJECTED])
+def test_a_certificate_with_a_fault_proves_nothing_and_says_why(arrays, why):
+    found = verify_bound(arrays, scenario(), pairs())
+    assert found.bound_usd_month is None
+    assert why in found.reason
+    assert found.constant_usd_month == pytest.approx(4525.9494375)
+
+
+def test_a_file_that_is_no_archive_proves_nothing(tmp_path):
+    path = tmp_path / "certificate.npz"
+    for data in (b"", b"PK", b"\x00" * 100):
+        path.write_bytes(data)
+        assert verify_bound(path, scenario(), pairs()).bound_usd_month is None
+    assert "cannot be read" in verify_bound(tmp_path / "none.npz", scenario(), pairs()).reason
+
+
+def test_a_pickle_is_not_opened(tmp_path):
+    path = tmp_path / "certificate.npz"
+    np.savez(path, **{**certificate(), "site": np.array(["alba", "brest"], object)})
+    assert "cannot be read" in verify_bound(path, scenario(), pairs()).reason
+
+
+def test_the_same_certificate_proves_the_same_from_a_file_and_from_arrays(tmp_path):
+    told = certificate(PENALTIES / 9, budget=np.array(0.25))
+    np.savez(tmp_path / "certificate.npz", **told)
+    from_file = verify_bound(tmp_path / "certificate.npz", scenario(), pairs())
+    assert from_file == verify_bound(told, scenario(), pairs())
+    assert from_file.bound_usd_month is not None
+
+
+def test_a_price_above_the_penalty_proves_no_more_than_the_penalty():
+    told = scenario(edited("sites", "alba,DE,50,8,8,8", "alba,DE,50,8,0,8") | {"fleet": None}, {"limits": {}})
+    far = pairs(rtt_upper_ms=np.array([[20.0, 600.0], [7.0, 600.0]]), rtt_p95_ms=np.array([[20.0, 33.0], [5.0, 600.0]]))
+    everything = verify_bound(certificate(PENALTIES * 7), told, far)
+    assert everything.bound_usd_month == pytest.approx(everything.constant_usd_month)
+
+
+def test_prices_of_limits_that_are_off_do_not_count():
+    free = scenario({"budgets": None, "deliveries": None, "export": None})
+    bare = {"limit": np.array([], np.str_), "leaf0_limit_usd": np.zeros(0)}
+    zero = verify_bound(certificate() | bare, free, pairs())
+    priced = verify_bound(
+        certificate(budget=np.array(3.0), downlink_usd=np.array([[0, 0], [9.0, 9.0]])) | bare, free, pairs()
+    )
+    assert priced == zero
+
+
+def test_a_limit_that_the_certificate_leaves_out_has_the_price_zero():
+    short = {"limit": np.array(["capex|"]), "leaf0_limit_usd": np.array([0.001])}
+    full = certificate(limit_usd=np.array([0.001, 0, 0, 0, 0, 0]))
+    assert verify_bound(certificate() | short, scenario(), pairs()) == verify_bound(full, scenario(), pairs())
+
+
+def test_a_limit_named_twice_adds_its_prices():
+    twice = {"limit": np.array(["capex|", "capex|"]), "leaf0_limit_usd": np.array([0.001, 0.002])}
+    once = {"limit": np.array(["capex|"]), "leaf0_limit_usd": np.array([0.003])}
+    assert verify_bound(certificate() | twice, scenario(), pairs()) == verify_bound(
+        certificate() | once, scenario(), pairs()
+    )
+
+
+# Prices worked out by hand. Only the limits: Σ μ·rhs = .001·48000 + 2·4 + 3·4 + 5·0 + 7·1 + 11·1 is given away.
+def test_the_price_of_a_limit_is_given_away_once_where_no_site_earns_anything():
+    told = verify_bound(certificate(limit_usd=np.array([0.001, 2, 3, 5, 7, 11])), scenario(), pairs())
+    assert told.bound_usd_month == pytest.approx(4525.9494375 - (48 + 8 + 12 + 0 + 7 + 11))
+
+
+def test_a_priced_budget_is_given_away_and_makes_everything_dearer():
+    told = verify_bound(certificate(budget=np.array(0.5)), scenario(), pairs())
+    assert told.bound_usd_month == pytest.approx(4525.9494375 - 0.5 * 10338.48)
+
+
+def test_a_priced_uplink_is_credited_to_the_open_site():
+    """At 200 and 100 USD by slice brest earns nothing, .512·300 less 200 open; alba 1.92·300 = 576 less 300 open."""
+    told = verify_bound(certificate(uplink_usd=np.array([[200.0, 100.0]] * 2)), scenario(), pairs())
+    assert told.bound_usd_month == pytest.approx(4525.9494375 - 276)
+
+
+def test_a_priced_downlink_is_credited_to_the_open_site_that_has_a_limit():
+    """alba 1.56·300 = 468 less 300 open; brest has no downlink limit, and so no credit."""
+    told = verify_bound(certificate(downlink_usd=np.array([[200.0, 100.0], [1e6, 1e6]])), scenario(), pairs())
+    assert told.bound_usd_month == pytest.approx(4525.9494375 - 168)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 7), data=st.data())
+def test_a_certificate_tampered_with_never_proves_more_than_the_optimum(seed, data):
+    told = arrays(world(seed), random_prices(seed))
+    name = data.draw(st.sampled_from(sorted(told)))
+    kind = data.draw(st.sampled_from(["scale", "noise", "reverse", "swap", "drop", "nan", "negate", "bytes"]))
+    values = told[name]
+    rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
+    if kind == "drop":
+        del told[name]
+    elif kind == "bytes":
+        told = _damaged(told, rng)
+    elif values.dtype.kind == "U":
+        told[name] = values[::-1].copy() if values.ndim else values
+    elif kind in ("reverse", "swap"):
+        told[name] = np.flip(values) if kind == "reverse" else np.roll(values, 1)
+    elif kind == "nan":
+        told[name] = np.full_like(values, np.nan, np.float64)
+    else:
+        factor = {"scale": 10.0 ** rng.integers(-6, 200), "noise": rng.uniform(0, 2, values.shape), "negate": -1.0}[
+            kind
+        ]
+        told[name] = values * factor
+    found = verify_bound(told, world(seed).scenario, world(seed).pairs)
+    best = optimum(seed)
+    assert found.bound_usd_month is None or found.bound_usd_month <= best + 1e-7 * (1 + abs(best))
+
+
+def _damaged(told: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """The float arrays with random bits of one of them flipped."""
+    names = [name for name, values in told.items() if values.dtype == np.float64 and values.size]
+    name = names[rng.integers(len(names))]
+    raw = bytearray(told[name].tobytes())
+    for _ in range(3):
+        raw[rng.integers(len(raw))] ^= 1 << rng.integers(8)
+    return {**told, name: np.frombuffer(bytes(raw), np.float64).reshape(told[name].shape)}
+
+
+@settings(max_examples=40, deadline=None)
+@given(position=st.integers(0, 5000), bit=st.integers(0, 7))
+def test_a_damaged_archive_never_raises(position, bit, tmp_path_factory):
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **certificate(PENALTIES / 9))
+    raw = bytearray(buffer.getvalue())
+    raw[position % len(raw)] ^= 1 << bit
+    path = tmp_path_factory.mktemp("damaged") / "certificate.npz"
+    path.write_bytes(bytes(raw))
+    found = verify_bound(path, scenario(), pairs())
+    assert found.bound_usd_month is None or found.bound_usd_month <= 17229.63

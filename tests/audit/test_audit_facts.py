@@ -1,0 +1,227 @@
+"""How the auditor reads tables: money, penalties, prices of energy, stock, residency, in figures worked out by hand."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from audit_world import NAN, TABLES, edited, pairs, scenario
+
+from placement.audit.case import open_case
+from placement.audit.exact import cents, exact, known, settled
+from placement.audit.figures import gap
+from placement.audit.grid import Grid
+from placement.audit.limits import limit_rows, monthly_budget_usd
+from placement.audit.penalties import Penalties
+from placement.audit.prices import recovery_factor
+
+NORTH_CODE, SOUTH_CODE = ("north", "m", "code", "day"), ("south", "m", "code", "day")
+
+
+def case(changes=None, document=None, network=None):
+    return open_case(scenario(changes, document), pairs(**(network or {})))
+
+
+def penalties(changes=None, document=None, network=None):
+    return Penalties(Grid(case(changes, document, network)))
+
+
+def test_a_tables_figure_is_the_decimal_that_was_typed():
+    assert exact(0.1) == Fraction(1, 10)
+    assert exact(3) == 3
+    assert known(NAN) is None
+    assert known(0.25) == Fraction(1, 4)
+
+
+def test_nan_is_not_a_figure():
+    with pytest.raises(ValueError, match="nan"):
+        exact(NAN)
+
+
+def test_cents_are_rounded_half_to_even():
+    assert [cents(Fraction(text)) for text in ("0.005", "0.015", "0.0151", "-0.005")] == [0, 2, 2, 0]
+
+
+def test_settling_changes_a_sum_by_less_than_any_cent():
+    third = Fraction(1, 3)
+    assert abs(settled(third) - third) <= Fraction(1, 2 * 10**30)
+    assert settled(third).denominator <= 10**30
+
+
+def test_the_recovery_factor_is_that_of_the_interest_tables():
+    # A/P, 1 %, 48 periods = 0.02633 and 12 periods = 0.08885 (Park, Contemporary Engineering Economics, appendix)
+    assert float(recovery_factor(Fraction(12, 100), Fraction(48))) == pytest.approx(0.02633, abs=5e-6)
+    assert float(recovery_factor(Fraction(12, 100), Fraction(12))) == pytest.approx(0.08885, abs=5e-6)
+    assert recovery_factor(Fraction(0), Fraction(40)) == Fraction(1, 40)
+
+
+def test_a_fraction_of_a_month_is_refused():
+    with pytest.raises(ValueError, match="whole number of months"):
+        recovery_factor(Fraction(12, 100), Fraction(25, 2))
+
+
+def test_the_price_of_energy_comes_from_the_finest_row():
+    text = (
+        "site,country,slice,usd_per_kwh\nbrest,,night,0.1\nbrest,,,0.2\n,FR,day,0.3\n,FR,,0.4\n,DE,night,0.5\nalba,,,"
+    )
+    prices = case({"energy": text}).facts.usd_per_kwh
+    assert prices["brest", "night"] == Fraction(1, 10)
+    assert prices["brest", "day"] == Fraction(2, 10)
+    assert prices["alba", "night"] == Fraction(5, 10)
+    assert prices["alba", "day"] == Fraction(2, 10)
+    without = case({"energy": text.replace("brest,,night,0.1\nbrest,,,0.2\n", "")}).facts.usd_per_kwh
+    assert without["brest", "day"] == Fraction(3, 10)
+    assert without["brest", "night"] == Fraction(4, 10)
+
+
+def test_the_default_penalty_is_three_times_the_dearest_way_to_serve():
+    assert penalties().usd(NORTH_CODE) == Fraction("2262.97471875")
+
+
+def test_a_class_that_nobody_may_serve_takes_the_rate_of_its_model_and_service():
+    assert penalties().usd(SOUTH_CODE) == 2 * Fraction("2262.97471875")
+
+
+def test_it_takes_the_largest_rate_of_its_model_and_service():
+    dearer = penalties(edited("demand", "north,m,chat,night,4,2,", "north,m,code,night,4,2,"))
+    own = {
+        night: dearer.usd(("north", "m", "code", night)) / hours
+        for night, hours in (("day", 985_500), ("night", 1_314_000))
+    }
+    assert own["day"] != own["night"]
+    assert dearer.usd(SOUTH_CODE) == 1_971_000 * max(own.values())
+
+
+def test_without_one_it_takes_the_largest_rate_of_the_scenario():
+    """First that of north's code. Then south's chat alone, by day: `one-far` at brest at 100 ms is the dearest.
+
+    .15 replicas: energy .15·1.75·1.5·.3·547.5 = 64.6734375, transit .48·2 = .96, latency 5.913·100·2 = 1182.6, GPUs .15 of
+    (5000 + 50 + 320 + 246.375)/4 = 1404.09375: 210.6140625; together 1458.8475 for 5.913 million requests.
+    """
+    text = TABLES["demand"].replace("south,m,code,day,2,1,brazil", "south,n,code,day,2,1,brazil")
+    assert penalties({"demand": text}).usd(("south", "n", "code", "day")) == 2 * Fraction("2262.97471875")
+    only_chat = "region,model,service,slice,requests_per_s,mean_requests_per_s,residency\nsouth,m,chat,day,3,,\n"
+    found = penalties(
+        {"demand": only_chat + "south,n,code,day,2,1,brazil", "slices": "slice,start_utc,hours_per_day\nday,06:00,18"}
+    )
+    rate = 3 * Fraction("1458.8475") / 5_913_000
+    assert found.usd(("south", "n", "code", "day")) == 1_971_000 * rate
+
+
+def test_where_nothing_could_serve_anything_a_thousand_requests_cost_one_dollar():
+    nowhere = penalties(network={"rtt_state": np.zeros((2, 2), np.int8)})
+    assert nowhere.usd(SOUTH_CODE) == 1971
+    assert nowhere.usd(("south", "m", "chat", "day")) == 4 * 5913
+    assert nowhere.constant_usd == 1971 + Fraction("985.5") + 4 * (5913 + 9855 + 1314)
+
+
+def test_a_class_without_requests_costs_nothing():
+    assert penalties(edited("demand", "chat,night,4,2,", "chat,night,0,0,")).usd(("north", "m", "chat", "night")) == 0
+    assert penalties(edited("demand", "code,day,1,0.5,", "code,day,0,0,")).usd(NORTH_CODE) == 0
+
+
+def test_classes_that_a_site_may_serve_and_cannot_hold_are_part_of_the_constant():
+    """Without power at alba only brest is left, where north's code finds `one`; chat at night finds it too."""
+    assert penalties(edited("sites", "alba,DE,50,8,8,", "alba,DE,50,8,0,")).constant_usd == Fraction("4525.9494375")
+    dark = TABLES["sites"].replace("-4,30,42", "-4,3,42").replace("alba,DE,50,8,8,", "alba,DE,50,8,3,")
+    everything = penalties({"sites": dark})
+    assert everything.constant_usd == everything.total(everything.grid.keys)
+    # nothing stands anywhere, so that no GPU is paid for: only the route, of which `quarter` at alba is the dearest
+    # for north's code (.9855 million · 128 ms · 2 USD + 29.94140625 + 4.9275) or `one` at brest (401.59053125)
+    assert everything.usd(NORTH_CODE) == 3 * Fraction("401.59053125")
+
+
+def test_too_small_servers_leave_large_replicas_without_a_place():
+    only_two = TABLES["shapes"].split("quarter")[0] + "two,m,g,2,bf16,chat,near,25,25,150,32,hand\n"
+    small = TABLES["servers"].replace("s2,g,2", "s2,g,1").replace("s4,g,4", "s4,g,1")
+    stated = edited("services", "50,2,,,eu,", "50,2,,,eu,1") | {"shapes": only_two}
+    held, not_held = penalties(stated), penalties({**stated, "servers": small})
+    assert not_held.constant_usd - held.constant_usd == 4 * (5913 + 9855 + 1314)
+
+
+def rows_of(deliveries):
+    return {row.name: row for row in limit_rows(case({"deliveries": deliveries})) if row.name.startswith("stock")}
+
+
+def test_stock_of_a_group_is_for_its_sites_and_others_have_none():
+    rows = rows_of("period,delivery_group,server,quantity\n,east,s2,3\n,east,s4,0\n2026,east,s2,2")
+    assert rows["stock|s2|east"].most == 5
+    assert rows["stock|s2|east"].weight("alba", "s2", True) == 1
+    assert rows["stock|s2|east"].weight("alba", "s2", False) == 0
+    assert rows["stock|s2|east"].weight("alba", "s4", True) == 0
+    assert rows["stock|s2|east"].weight("brest", "s2", True) == 0
+    assert rows["stock|s2|"].most == 0
+    assert rows["stock|s2|"].weight("brest", "s2", True) == 1
+    assert rows["stock|s2|"].weight("brest", "s2", False) == 0
+    assert rows["stock|s2|"].weight("alba", "s2", True) == 0
+
+
+def test_common_stock_is_for_all_sites_and_a_group_may_draw_on_it():
+    rows = rows_of("period,delivery_group,server,quantity\n,,s2,3\n,east,s2,2")
+    assert rows["stock|s2|"].most == 5
+    assert rows["stock|s2|"].weight("alba", "s2", True) == rows["stock|s2|"].weight("brest", "s2", True) == 1
+    assert rows["stock|s2|east"].most == 5
+    assert rows["stock|s4|"].most == 0
+
+
+def test_of_a_limit_stated_twice_the_tighter_counts():
+    text = "gpu,server,country,max_gpus,from_date,reason\ng,,DE,4,2025-01-01,a\ng,,DE,2,2026-01-01,b\ng,,DE,3,,c"
+    rows = {row.name: row for row in limit_rows(case({"export": text}))}
+    assert rows["export|gpu|g|DE"].most == 2
+    assert rows["export|gpu|g|DE"].weight("alba", "s4", False) == 4
+    assert rows["export|gpu|g|DE"].weight("brest", "s4", False) == 0
+
+
+def test_the_least_monthly_budget_counts_and_none_is_none():
+    assert monthly_budget_usd(case({"budgets": "period,capex_usd,monthly_usd\na,,9\nb,,7\nc,5,"})) == 7
+    assert monthly_budget_usd(case({"budgets": None})) is None
+
+
+@pytest.mark.parametrize(
+    ("entries", "country", "vendor", "allowed"),
+    [
+        ("x,@any,", "", "", True),
+        ("x,DE,", "DE", "", True),
+        ("x,DE,", "FR", "", False),
+        ("x,@own,", "DE", "", True),
+        ("x,@own,", "FR", "", False),
+        ("x,@bloc:EU,", "FR", "", True),
+        ("x,@bloc:EU,", "GB", "", False),
+        ("x,@bloc:NOWHERE,", "FR", "", False),
+        ("x,@any,\nx,US,vendor", "FR", "US", True),
+        ("x,@any,\nx,US,vendor", "FR", "", False),
+        ("x,@any,\nx,@own,vendor", "FR", "DE", True),
+        ("x,@any,\nx,@bloc:EU,vendor", "FR", "IE", True),
+        ("x,@any,\nx,@any,vendor", "FR", "", True),
+        ("x,US,vendor", "US", "US", False),
+        ("x,NA,", "NA", "", True),
+    ],
+)
+def test_a_residency_set_allows_what_it_lists(entries, country, vendor, allowed):
+    told = case({"residency": f"residency,country,scope\n{entries}"})
+    assert told.residency.allows_set("x", "DE", country, vendor) is allowed
+
+
+def test_without_the_table_everything_is_allowed_and_an_unknown_set_allows_nothing():
+    assert case({"residency": None}).residency.allows_set("x", "DE", "FR", "")
+    assert not case().residency.allows_set("x", "DE", "DE", "DE")
+
+
+def test_the_gap_is_a_share_of_what_a_plan_can_change():
+    assert gap(Fraction(150), Fraction(130), Fraction(50)) == Fraction(1, 5)
+    assert gap(Fraction(150), Fraction("149.996"), Fraction(150)) == 0
+    assert gap(Fraction(50), Fraction(30), Fraction(50)) is None
+
+
+def test_a_latency_that_is_the_budget_to_the_last_digit_is_admissible():
+    """0.1 + 0.2 ms is 0.3 ms, which floats do not say."""
+    tight = edited("services", "chat,chat,100,10", "chat,chat,0.3,0") | {
+        "shapes": TABLES["shapes"].replace("chat,near,10,30", "chat,near,10,0.2")
+    }
+    near = {"rtt_p95_ms": np.array([[0.1, NAN], [NAN, 5.0]])}
+    grid = Grid(case(tight, network=near))
+    row = grid.keys.index(("north", "m", "chat", "day"))
+    found = next(routes for routes in grid.at("alba"))
+    assert found.admissible[list(found.of.rows).index(row), found.of.shapes.index("one")]
+    later = {"rtt_p95_ms": np.array([[0.1000000000001, NAN], [NAN, 5.0]])}
+    found = next(routes for routes in Grid(case(tight, network=later)).at("alba"))
+    assert not found.admissible[list(found.of.rows).index(row), found.of.shapes.index("one")]

@@ -1,0 +1,119 @@
+"""What a site could earn, against enumeration by hand-size loops."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from placement.audit import site_value
+from placement.audit.site_value import Group, Offer, best_servers, block_value, larger, packed
+
+ONE = np.zeros(3, np.int64)
+
+
+def value(profit, load, slices=None, most=10):
+    rows = len(profit)
+    slices = np.zeros(rows, np.int64) if slices is None else np.asarray(slices)
+    return block_value(np.asarray(profit, float), np.asarray(load, float), slices, np.zeros(rows), most)
+
+
+def test_a_block_serves_the_rows_that_pay_most_per_replica_first():
+    # 6 USD for .5, 8 for 1, 3 for 1.5 replicas: with one replica 6 and half of 8; with two all but 2/3 of the 3's half
+    assert value([8, 3, 6], [1, 1.5, 0.5]) == pytest.approx([0, 10, 15, 17, 17])
+
+
+def test_a_block_earns_in_every_slice_with_the_same_replicas():
+    assert value([8, 6, 5], [1, 1, 2], [0, 0, 1]) == pytest.approx([0, 8 + 2.5, 14 + 5, 19])
+
+
+def test_a_row_without_load_pays_as_soon_as_one_replica_stands():
+    assert value([5, 4], [0, 2])[:3] == pytest.approx([0, 5 + 2, 5 + 4])
+
+
+def test_no_more_replicas_are_valued_than_fit():
+    assert value([10], [5], most=2) == pytest.approx([0, 2, 4])
+
+
+def test_the_value_is_never_below_the_exact_one_by_rounding():
+    rng = np.random.default_rng(1)
+    profit, load = rng.uniform(0, 1, 200), rng.uniform(0, 1e-3, 200)
+    found = block_value(profit, load, np.zeros(200, np.int64), profit, 5)
+    assert found[1] >= profit.sum()
+    assert found[1] == pytest.approx(profit.sum(), rel=1e-9)
+    assert found[0] == 0
+
+
+def test_of_blocks_that_exclude_each_other_the_larger_counts_and_a_short_one_stays_at_its_end():
+    assert larger([np.array([0.0, 5.0]), np.array([0.0, 3.0, 4.0, 9.0])]).tolist() == [0, 5, 5, 9]
+
+
+GROUPS = [
+    Group(1, np.array([0, 2.0, 3.0, 3.5])),
+    Group(2, np.array([0, 3.5, 9.0])),
+    Group(4, np.array([0, 6.0, 6.5])),
+]
+
+
+def best(groups, capacity):
+    """By enumeration of every count."""
+    counts = product(*(range(len(group.value)) for group in groups))
+    return max(
+        sum(group.value[y] for group, y in zip(groups, chosen, strict=True))
+        for chosen in counts
+        if sum(group.quarters * y for group, y in zip(groups, chosen, strict=True)) <= capacity
+    )
+
+
+@pytest.mark.parametrize("groups", [GROUPS, GROUPS[1:], GROUPS[2:]], ids=["unit 1", "unit 2", "unit 4"])
+def test_groups_are_packed_into_quarter_gpus_as_enumeration_packs_them(groups):
+    assert packed(groups, 17) == pytest.approx([best(groups, capacity) for capacity in range(18)])
+
+
+def test_the_fast_packing_is_never_below_the_exact_one_and_equal_where_values_are_concave(monkeypatch):
+    exact = packed(GROUPS, 17)
+    concave = [Group(2, np.array([0, 5.0, 9.0])), Group(2, np.array([0, 4.0, 4.5]))]
+    even = packed(concave, 8)[::2]
+    monkeypatch.setattr(site_value, "MOST_STEPS", 0)
+    assert (packed(GROUPS, 17) >= exact - 1e-12).all()
+    assert packed(GROUPS, 17)[-1] == pytest.approx(exact[-1])
+    assert packed(concave, 8)[::2] == pytest.approx(even)
+    # the corner of (0, 0), (1, 3.5), (2, 9) at 1 lies below the line from 0 to 9
+    assert packed([GROUPS[1]], 4) == pytest.approx([0, 2.25, 4.5, 6.75, 9])
+
+
+OFFERS = [Offer(4, 1.0, 2.0, 3.0, 3), Offer(8, 1.5, 1.0, 5.5, 2), Offer(4, 1.0, 2.0, 0.5, 1)]
+STEPS = np.array([0, 1, 2, 4, 8, 8.5, 9, 9.5, 14, 14, 15, 16, 19, 20, 20.5, 21, 24, 24.5, 25, 26, 27.0])
+
+
+def best_counts(value, power_kw, rack_units):
+    found = 0.0
+    for counts in product(*(range(offer.most + 1) for offer in OFFERS)):
+        kw = sum(offer.power_kw * n for offer, n in zip(OFFERS, counts, strict=True))
+        units = sum(offer.rack_units * n for offer, n in zip(OFFERS, counts, strict=True))
+        if kw <= power_kw and units <= rack_units:
+            quarters = sum(offer.quarters * n for offer, n in zip(OFFERS, counts, strict=True))
+            usd = sum(offer.usd * n for offer, n in zip(OFFERS, counts, strict=True))
+            found = max(found, float(value[min(quarters, len(value) - 1)]) - usd)
+    return found
+
+
+@pytest.mark.parametrize("power_kw", [0.5, 1, 2, 2.5, 3, 4, 9])
+@pytest.mark.parametrize("rack_units", [0, 1, 3, 4, 5, 99])
+def test_servers_are_chosen_as_enumeration_chooses_them(power_kw, rack_units):
+    assert best_servers(OFFERS, STEPS, power_kw, rack_units) == pytest.approx(best_counts(STEPS, power_kw, rack_units))
+
+
+def test_merged_server_states_are_never_worse_and_equal_where_no_limit_binds(monkeypatch):
+    exact = {limit: best_servers(OFFERS, STEPS, limit, limit) for limit in (1, 2, 3, 4, 99)}
+    monkeypatch.setattr(site_value, "MOST_STATES", 0)
+    for limit, usd in exact.items():
+        assert best_servers(OFFERS, STEPS, limit, limit) >= usd - 1e-12
+    assert best_servers(OFFERS, STEPS, 99, 99) == pytest.approx(exact[99])
+
+
+def test_servers_that_never_pay_are_not_bought():
+    assert best_servers([Offer(4, 1, 1, 100.0, 3)], STEPS, 9, 9) == 0.0
+
+
+def test_a_server_that_earns_by_standing_stands():
+    assert best_servers([Offer(4, 1, 1, -1.0, 3)], np.zeros(5), 2, 9) == pytest.approx(2.0)
