@@ -2,6 +2,7 @@
 
 import ctypes
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -267,3 +268,48 @@ def test_a_plan_of_the_backend_that_breaks_a_rule_is_not_returned(monkeypatch: p
     assert found.placement is not None
     assert violations(problem, found.placement) == []
     assert "(6) GPUs" in found.message
+
+
+def _emptied() -> dict[str, tuple[Problem, float]]:
+    """Problems with nothing of one kind, and what they cost."""
+    none, no_usd = np.empty(0, np.int64), np.empty(0)
+    no_pairs = replace(one_of_each(), pair_demand=none, pair_block=none, pair_load=no_usd, pair_usd=no_usd)
+    no_blocks = replace(no_pairs, block_site=none, block_shape=none, block_max=none, block_choice=none)
+    no_offers: dict[str, Any] = {
+        "offer_site": none,
+        "offer_server": none,
+        "offer_max": none,
+        "offer_usd": no_usd,
+        "limit_matrix": sp.csr_matrix((0, 0)),
+    }
+    no_sites: dict[str, Any] = {
+        "open_usd": no_usd,
+        "uplink_mbps": no_usd,
+        "downlink_mbps": no_usd,
+        "site_limit": np.empty((0, 1)),
+    }
+    no_rows: dict[str, Any] = {
+        "demand_model": none,
+        "demand_slice": none,
+        "unserved_usd": no_usd,
+        "out_mbps": no_usd,
+        "in_mbps": no_usd,
+    }
+    return {
+        "pairs": (no_pairs, 100.0),
+        "blocks": (no_blocks, 100.0),
+        "offers": (replace(one_of_each(), **no_offers), 100.0),
+        "sites": (replace(no_blocks, **no_offers, **no_sites), 100.0),
+        "demand": (replace(no_pairs, **no_rows), 0.0),
+        "anything": (replace(no_blocks, **no_offers, **no_sites, **no_rows), 0.0),
+    }
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("what", _emptied())
+def test_a_problem_without_something_costs_its_unserved_rows(what: str, backend: str) -> None:
+    problem, usd = _emptied()[what]
+    found = solve_exact(replace(problem, single_source=True), backend=backend)
+    assert found.status == Status.OPTIMAL
+    assert found.objective_usd == pytest.approx(usd)
+    assert found.bound_usd == pytest.approx(usd)
