@@ -2,12 +2,16 @@
 
 import math
 
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
 from placement.scenario.dictionary import Column, Table, tables
+from placement.scenario.document import LATER, Document
 
 
 def render_markdown() -> str:
     """The data dictionary as the text of `docs/data-dictionary.md`."""
-    return "\n".join([_HEADER, *(_render(table) for table in tables().values())])
+    return "\n".join([_HEADER, _render_document(), *(_render(table) for table in tables().values())])
 
 
 _HEADER = """# Data dictionary
@@ -54,6 +58,29 @@ def _render_column(column: Column) -> str:
         words,
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _render_document() -> str:
+    """The keys of scenario.toml as a table."""
+    lines = ["## scenario.toml", "", "| key | default | description |", "|---|---|---|"]
+    for name, field in Document.model_fields.items():
+        part = field.default
+        if isinstance(part, BaseModel):
+            inner = type(part).model_fields.items()
+            lines += [_render_key(f"[{name}] {key}", one) for key, one in inner]
+        else:
+            lines.append(_render_key(name, field))
+    return "\n".join(lines) + "\n"
+
+
+def _render_key(name: str, field: FieldInfo) -> str:
+    extra = field.json_schema_extra
+    later = " *(later)*" if isinstance(extra, dict) and extra.get(LATER) else ""
+    given = field.default
+    default = "required" if field.is_required() else "" if given in (None, "", ()) else str(given)
+    if isinstance(given, tuple) and given:
+        default = ", ".join(given)
+    return f"| {name} | {default} | {field.description or ''}{later} |"
 
 
 def _window(low: float, high: float) -> str:

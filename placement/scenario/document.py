@@ -53,9 +53,9 @@ class Limits(_Part):
 class Shapes(_Part):
     """Which of the shapes this scenario may use; an empty list means all."""
 
-    gpus: tuple[Name, ...] = ()
-    precisions: tuple[Name, ...] = ()
-    operating_points: tuple[Name, ...] = ()
+    gpus: tuple[Name, ...] = Field(default=(), description="GPU types; empty: all")
+    precisions: tuple[Name, ...] = Field(default=(), description="precisions; empty: all")
+    operating_points: tuple[Name, ...] = Field(default=(), description="operating points; empty: all")
 
 
 class Reliability(_Part):
@@ -83,10 +83,12 @@ class Objective(_Part):
 class Document(_Part):
     """scenario.toml. Keys of later work are None until they are set."""
 
-    name: Name
-    currency: Literal["USD"] = "USD"
-    planning_date: dt.date | None = None
-    seed: int = Field(default=0, ge=0, lt=2**63)
+    name: Name = Field(description="what the scenario is called")
+    currency: Literal["USD"] = Field(default="USD", description="all figures are US dollars")
+    planning_date: dt.date | None = Field(
+        default=None, description="the day that is planned for: export rules with a date and max_age_days count from it"
+    )
+    seed: int = Field(default=0, ge=0, lt=2**63, description="of all randomness")
     money: Money = Money()
     limits: Limits = Limits()
     shapes: Shapes = Shapes()

@@ -55,8 +55,10 @@ def at_rows(
     severity: Severity = "error",
 ) -> Iterator[Finding]:  # fmt: skip
     """One Finding for each line in `rows`, with the cell's value."""
-    frame, file = draft.frame(table), draft.file(table)
     lines = list(rows)
+    if not lines:
+        return
+    frame, file = draft.frame(table), draft.file(table)
     values = frame.loc[lines, column] if column in frame.columns else pd.Series("", index=lines)
     for line, value in zip(lines, values, strict=True):
         text = f"{value:g}" if isinstance(value, float) else shortened(value)

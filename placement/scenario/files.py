@@ -29,9 +29,9 @@ def listing(folder: Path) -> tuple[Listing | None, list[Finding]]:
         why = "there is no such folder" if not folder.exists() else shortened(error.strerror or error)
         mend = "Give the folder of a scenario, or the name of a bundled one (`nearserve datasets`)."
         return None, [Finding("unreadable", shortened(folder.name or str(folder)), why, mend)]
-    found: list[Finding] = []
+    found = [_unnameable(name) for name in names if not name.isprintable()]
     of_table: dict[str, str] = {}
-    for name in names:
+    for name in filter(str.isprintable, names):
         stem, suffix = Path(name).stem, Path(name).suffix
         if suffix not in SUFFIXES or name.startswith("."):
             continue
@@ -49,6 +49,11 @@ def listing(folder: Path) -> tuple[Listing | None, list[Finding]]:
             found.append(Finding("missing-table", f"{spec.name}.csv", message, mend))
     measured, wrong = _measurements(folder)
     return Listing(of_table, measured), found + wrong
+
+
+def _unnameable(name: str) -> Finding:
+    mend = "Rename the file with ordinary letters."
+    return Finding("unreadable", shortened(name), "the file's name cannot be printed: it is not read", mend)
 
 
 def _required(name: str) -> str:
@@ -76,11 +81,13 @@ def _measurements(folder: Path) -> tuple[tuple[str, ...], list[Finding]]:
     except OSError as error:
         why = shortened(error.strerror or error)
         return (), [Finding("unreadable", MEASUREMENTS, f"cannot be listed: {why}", "Check its permissions.")]
-    if not names:
+    found = [_unnameable(name) for name in names if not name.isprintable()]
+    names = tuple(filter(str.isprintable, names))
+    if not names and not found:
         message = "the folder is empty: no latency is known, so nothing could be served"
         mend = "Put measurement files there; `nearserve import` reads those of other tools."
         return (), [Finding("no-measurements", MEASUREMENTS, message, mend, severity="warning")]
-    return names, []
+    return names, found
 
 
 def _walk(place: Path, folder: Path) -> Iterator[str]:
@@ -89,7 +96,7 @@ def _walk(place: Path, folder: Path) -> Iterator[str]:
             continue
         if path.is_dir():
             yield from _walk(path, folder)
-        else:
+        elif path.is_file() or path.is_symlink():  # no pipes, no devices
             yield path.relative_to(folder).as_posix()
 
 
@@ -98,6 +105,8 @@ def hashes(folder: Path, listed: Listing) -> tuple[dict[str, str], list[Finding]
     found: list[Finding] = []
     digests = {}
     for name in sorted({FILE, *listed.tables.values(), *listed.measurements}):
+        if not (folder / name).is_file():
+            continue  # reported when it was read; a pipe would never end
         try:
             digests[name] = digest(folder / name)
         except OSError as error:

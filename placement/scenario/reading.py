@@ -24,6 +24,8 @@ class Raw:
 
 def read_bytes(path: Path, file: str) -> tuple[bytes | None, list[Finding]]:
     """The bytes of a file, or why they cannot be had; never raises OSError."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        return None, [Finding("unreadable", file, "is no ordinary file", "Put the table there as a file.")]
     try:
         return path.read_bytes(), []
     except IsADirectoryError:

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -51,11 +52,13 @@ def typed(raw: Raw, spec: Table, *, strict: bool = True) -> tuple[Typed, list[Fi
     return Typed(spec, raw.file, frame), found
 
 
+@cache
 def empty(spec: Table) -> pd.DataFrame:
-    """A frame of the table without rows, with the dictionary's types."""
+    """A frame of the table without rows, with the dictionary's types. One for all who ask: not to be changed."""
     return finished(unread(spec), spec)
 
 
+@cache
 def unread(spec: Table) -> pd.DataFrame:
     """As `empty`, before counts become int64: what checks see of an absent table."""
     return _frame({column.name: _absent(column, 0) for column in spec.columns}, spec, pd.Index([], dtype=np.int64))

@@ -1,5 +1,6 @@
 """Files that cannot be read as what they claim to be end in findings."""
 
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -48,6 +49,21 @@ def test_a_folder_in_place_of_parquet_or_toml_is_named(folder: Path) -> None:
 def test_a_link_to_nowhere_is_named(folder: Path) -> None:
     (folder / "sites.csv").unlink()
     (folder / "sites.csv").symlink_to(folder / "gone.csv")
+    assert only(folder, "unreadable").file == "sites.csv"
+
+
+def test_a_file_name_that_cannot_be_printed_is_a_finding_that_can(folder: Path) -> None:
+    for place in (folder, folder / "measurements"):
+        (Path(os.fsdecode(os.fsencode(place) + b"/bad\xff.csv"))).write_text("", encoding="utf-8")
+    found = [f for f in findings(folder) if f.rule == "unreadable"]
+    assert len(found) == 2
+    assert all(str(f).isprintable() for f in found)
+
+
+def test_a_pipe_in_place_of_a_table_is_named_and_not_waited_for(folder: Path) -> None:
+    (folder / "sites.csv").unlink()
+    os.mkfifo(folder / "sites.csv")
+    os.mkfifo(folder / "measurements" / "pipe.csv")
     assert only(folder, "unreadable").file == "sites.csv"
 
 

@@ -43,6 +43,7 @@ class Tally:
     """Sums over all files. Pairs are numbered source · E + target."""
 
     records: int = 0
+    mapped: int = 0  # records both of whose ends map
     timed: int = 0  # records of mapped pairs whose distance is known
     early: int = 0  # of those, faster than light between the points
     impossible: int = 0  # of those, faster than light wherever within reach
@@ -114,9 +115,8 @@ def _ends(table: Any, column: str, places: Places) -> Int:
     return np.asarray(pc.fill_null(pc.cast(found, pa.int64()), -1).to_numpy(), np.int64)
 
 
-def _timed(table: Any, places: Places) -> tuple[Int, Float, Float, Float]:
+def _timed(table: Any, places: Places, source: Int, target: Int) -> tuple[Int, Float, Float, Float]:
     """Of records with a time between known points: pair, least ms, floor ms between the points, and within reach."""
-    source, target = _ends(table, "source", places), _ends(table, "target", places)
     low = least_ms(table)
     usable = (source >= 0) & (target >= 0) & ~np.isnan(low)
     a, b = source[usable], target[usable]
@@ -129,11 +129,13 @@ def _timed(table: Any, places: Places) -> tuple[Int, Float, Float, Float]:
 
 def _count(table: Any, places: Places, tally: Tally) -> None:
     tally.records += table.num_rows
-    for column in ("source", "target"):
-        lost = pc.filter(table[column].cast(pa.string()), pa.array(_ends(table, column, places) < 0))
+    ends = {column: _ends(table, column, places) for column in ("source", "target")}
+    tally.mapped += int(((ends["source"] >= 0) & (ends["target"] >= 0)).sum())
+    for column, places_of in ends.items():
+        lost = pc.filter(table[column].cast(pa.string()), pa.array(places_of < 0))
         for item in pc.value_counts(pc.fill_null(lost, "")).to_pylist():
             tally.unmapped[item["values"]] = tally.unmapped.get(item["values"], 0) + int(item["counts"])
-    pair, low, points, reach = _timed(table, places)
+    pair, low, points, reach = _timed(table, places, ends["source"], ends["target"])
     tally.timed += len(pair)
     early, impossible = low < points, low < reach
     tally.early += int(early.sum())
@@ -164,8 +166,7 @@ def _said_of_ends(tally: Tally) -> Iterator[Finding]:
     more = f", and {len(most) - SHOWN} more" if len(most) > SHOWN else ""
     message = f"{len(most)} endpoints map to no region and no site ({records} ends of records): {shown}{more}"
     mend = "Add them to endpoints with their region or site, or leave them: their records are not used."
-    nothing = tally.records > 0 and not tally.timed and records >= tally.records
-    severity: Severity = "error" if nothing else "warning"
+    severity: Severity = "error" if not tally.mapped else "warning"
     yield Finding("unmapped-endpoint", FOLDER, message, mend, None, "endpoint", shortened(most[0][0]), severity)
 
 
@@ -192,7 +193,8 @@ def _said_of_pairs(draft: Draft, tally: Tally, places: Places) -> Iterator[Findi
     records = np.zeros(len(numbers), np.int64)
     for name in draft.measurements:
         for table in batches(draft.folder / name, name, []):
-            pair = _timed(table, places)[0]
+            ends = _ends(table, "source", places), _ends(table, "target", places)
+            pair = _timed(table, places, *ends)[0]
             records += np.bincount(np.searchsorted(numbers, pair[np.isin(pair, numbers)]), minlength=len(numbers))
     mend = "An end is not where it is said to be (anycast, wrong coordinates, wrong endpoint), or the time is wrong."
     for number, total in zip(numbers, records, strict=True):
