@@ -123,7 +123,7 @@ def _syntax(message: str, text: str) -> Finding:
 
 def _translated(detail: ErrorDetails, text: str) -> Finding:
     path = [str(part) for part in detail["loc"]]
-    row, column = _line_of(path, text), ".".join(path)
+    row, column = _line_of(path, text), shortened(".".join(path))
     value = "" if detail["type"] == "missing" else shortened(detail["input"])
     if detail["type"] == "extra_forbidden":
         known = _keys(path[:-1])

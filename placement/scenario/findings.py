@@ -71,10 +71,10 @@ def nearest(name: str, known: Sequence[str]) -> str:
     folded = {other.casefold(): other for other in reversed(known)}
     close = get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.6)
     if close:
-        return f"Did you mean {folded[close[0]]!r}?"
+        return f"Did you mean {shortened(folded[close[0]])!r}?"
     if not known:
         return "There are none."
-    listed = ", ".join(sorted(known)[:8])
+    listed = ", ".join(shortened(name) for name in sorted(known)[:8])
     return f"Known: {listed}{', …' if len(known) > 8 else ''}."
 
 

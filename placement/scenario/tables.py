@@ -15,7 +15,6 @@ from placement.scenario.findings import Assumed, Finding, nearest, shortened
 from placement.scenario.reading import Raw
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 _FLAGS = {"yes": "yes", "true": "yes", "1": "yes", "no": "no", "false": "no", "0": "no"}
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _LARGEST_COUNT = 2.0**53
@@ -190,10 +189,10 @@ Test = Callable[[str], tuple[str | None, str]]
 
 def _text(column: Column, cell: str, test: Test | None) -> tuple[str, str, str, str]:
     """(value to keep, rule, message, mend); rule is "" where the cell is sound."""
-    if _CONTROL.search(cell):
+    if not cell.isprintable():
         if column.kind == "text" and not (column.key or column.refers or column.choices):
-            return _CONTROL.sub(" ", cell), "", "", ""  # a remark may have lines
-        return "", "not-text", "a control character or a line break in the cell", "Retype the cell."
+            return "".join(c if c.isprintable() else " " for c in cell), "", "", ""  # a remark may have lines
+        return "", "not-text", "an invisible or control character in the cell", "Retype the cell."
     if test:
         value, mend = test(cell)
         return (value, "", "", "") if value is not None else ("", f"not-a-{column.kind}", f"not a {column.kind}", mend)

@@ -48,6 +48,7 @@ CELLS = [
     ("coordinates-range", "sites", 2, "latitude", "200", "-90 to 90"),
     ("unknown-column", "sites", 1, "power_kW", "power_kW", "Did you mean 'power_kw'"),
     ("not-text", "demand", 2, "slice", "a\tb", "control character"),
+    ("not-text", "models", 2, "model", "m8\xa0b", "invisible"),
 ]
 
 
@@ -62,7 +63,7 @@ def test_a_spoilt_cell_is_named_with_its_place_and_mend(
         f"{table}.csv",
         line,
         column,
-        "" if rule == "unknown-column" else value.replace("\t", "�"),
+        "" if rule == "unknown-column" else value.replace("\t", "�").replace("\xa0", "�"),
     )
     assert words in f"{finding.message} {finding.mend}"
 
