@@ -171,7 +171,6 @@ def _room(problem: Problem, s: Structure) -> Room:
     need = np.bincount(group_unit, group_most * s.group_quarters, minlength=units)
     gpus = np.minimum(s.unit_gpus, np.ceil(need / 4)).astype(np.int64)
     width = 4 * gpus // s.unit_quantum
-    tops = np.minimum(group_most, (4 * gpus)[group_unit] // s.group_quarters) + 2
     kinds = np.diff(s.kind_first)
     member_unit = np.repeat(group_unit, np.diff(s.member_first))
     pairs = np.diff(s.cell_first).reshape(problem.blocks, slices).sum(axis=1)
@@ -179,7 +178,6 @@ def _room(problem: Problem, s: Structure) -> Room:
         np.concatenate([[0], np.cumsum(gpus + 1)]).astype(np.int64),
         np.concatenate([[0], np.cumsum((gpus + 1) * kinds)]).astype(np.int64),
         int(np.bincount(member_unit, pairs[s.members], minlength=units).max(initial=0)) + 1,
-        int(np.bincount(group_unit, tops, minlength=units).max(initial=0)) + 2,
         int(np.bincount(member_unit, minlength=units).max(initial=0)) + 1,
         int(width.max(initial=0)) + 1,
     )

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from solvers.bound.blocks import TINY, fill_shares, fill_value, sort_falling
 from solvers.bound.layout import Structure
+from solvers.bound.packing import convolve
 from solvers.bound.servers import enumerate_costs, kind_price
 
 Float = NDArray[np.float64]
@@ -56,9 +57,24 @@ class Room(NamedTuple):
     table_first: Int  # U + 1: server tables
     best_first: Int  # U + 1: counts of the tables, GPUs × kinds
     pairs: int
-    values: int
     groups: int
     width: int
+
+
+class Scratch(NamedTuple):
+    """Work space of one thread."""
+
+    density: Float  # of the profitable pairs of a unit
+    item: Int32
+    cell_end: Int  # members × (slices + 1)
+    value: Float  # V_b
+    f: Float  # best value by width, before and after a group
+    spare: Float
+    pick: Int32  # groups × width: replicas
+    label: Int32  # groups × width: member
+    most: Float  # the best V_b of a group by replicas
+    winner: Int32  # and whose it is
+    reach: Int  # after a group
 
 
 class Tables(NamedTuple):
@@ -138,75 +154,75 @@ def collect(
 
 
 @njit(cache=True, nogil=True)
+def value_block(
+    s: Structure, facts: Facts, scratch: Scratch, m: int, cells: int, first: int, top: int
+) -> int:
+    """Write V_b(0..) of the collected member `m` to `scratch.value`; returns the count that takes everything."""
+    b = s.members[m]
+    most = min(top, s.block_max[b])
+    if most <= 0 or scratch.cell_end[cells + facts.slices] == first:
+        return 0
+    value = scratch.value
+    for y in range(most + 1):
+        value[y] = 0.0
+    filled = 0
+    for t in range(facts.slices):
+        a, e = scratch.cell_end[cells + t], scratch.cell_end[cells + t + 1]
+        if e > a:
+            filled = max(
+                filled, fill_value(scratch.density, s.pair_load, scratch.item, a, e, facts.capacity, most, value)
+            )
+    return filled
+
+
+@njit(cache=True, nogil=True)
 def solve_unit(
-    s: Structure, facts: Facts, prices: Prices, room: Room, tables: Tables, unit: int, site: int,
-    density: Float, item: Int32, cell_end: Int, value: Float, member: Int32, block_value: Float,
-    value_first: Int, f: Float, choice: Int32,
-) -> tuple[float, int]:  # fmt: skip
+    s: Structure, facts: Facts, prices: Prices, room: Room, tables: Tables, unit: int, site: int, scratch: Scratch
+) -> tuple[float, int]:
     """Best profit of one unit before opening the site, and the width of its DP (-1: nothing pays)."""
-    slices = facts.slices
     quantum = s.unit_quantum[unit]
     gpus = min(tables.most[unit], room.table_first[unit + 1] - room.table_first[unit] - 1)
     width = 4 * gpus // quantum
     g0, g1 = s.group_first[unit], s.group_first[unit + 1]
-    pairs = values = 0
-    reach = 0
-    f[0] = 0.0
     m0 = s.member_first[g0]
+    stride = room.width + 1
+    old, new = scratch.f, scratch.spare
+    old[0] = 0.0
+    pairs = reach = 0
     for g in range(g0, g1):
         weight = s.group_quarters[g] // quantum
-        value_first[g - g0] = values
-        top = width // weight
+        row = (g - g0) * stride
+        pick, label = scratch.pick[row : row + stride], scratch.label[row : row + stride]
         upto = 0
         for m in range(s.member_first[g], s.member_first[g + 1]):
-            b = s.members[m]
-            most = min(top, s.block_max[b])
-            filled = 0
-            before = pairs
-            for t in range(slices):
-                end = collect(s, facts, prices, site, b * slices + t, t, density, item, pairs)
-                cell_end[(m - m0) * (slices + 1) + t] = pairs
-                pairs = end
-            cell_end[(m - m0) * (slices + 1) + slices] = pairs
-            if pairs == before or most <= 0:
-                continue
-            block_value[: most + 1] = 0.0
-            for t in range(slices):
-                a = cell_end[(m - m0) * (slices + 1) + t]
-                e = cell_end[(m - m0) * (slices + 1) + t + 1]
-                if e > a:
-                    filled = max(
-                        filled, fill_value(density, s.pair_load, item, a, e, facts.capacity, most, block_value)
-                    )
-                    if a < e and filled == 0:
-                        filled = 1
-            for y in range(1, filled + 1):
-                if y > upto:
-                    value[values + y] = -1.0
-                if block_value[y] > value[values + y]:
-                    value[values + y] = block_value[y]
-                    member[values + y] = m
-            upto = max(upto, filled)
-        value_first[g - g0 + 1] = values + upto + 1
+            cells = (m - m0) * (facts.slices + 1)
+            first = pairs
+            for t in range(facts.slices):
+                scratch.cell_end[cells + t] = pairs
+                pairs = collect(
+                    s, facts, prices, site, s.members[m] * facts.slices + t, t, scratch.density, scratch.item, pairs
+                )
+            scratch.cell_end[cells + facts.slices] = pairs
+            most = value_block(s, facts, scratch, m, cells, first, width // weight)
+            for y in range(1, most + 1):
+                if y > upto or scratch.value[y] > scratch.most[y]:
+                    scratch.most[y] = scratch.value[y]
+                    scratch.winner[y] = m
+            upto = max(upto, most)
         grown = min(width, reach + upto * weight)
         for w in range(reach + 1, grown + 1):
-            f[w] = f[reach]
+            old[w] = old[reach]
         reach = grown
-        row = (g - g0) * (room.width + 1)
-        for w in range(reach, -1, -1):
-            best, pick = f[w], 0
-            for y in range(1, min(upto, w // weight) + 1):
-                v = f[w - y * weight] + value[values + y]
-                if v > best:
-                    best, pick = v, y
-            f[w] = best
-            choice[row + w] = pick
-        values += upto + 1
+        convolve(old, new, scratch.most, upto, weight, reach, pick)
+        for w in range(reach + 1):
+            label[w] = scratch.winner[pick[w]]
+        scratch.reach[g - g0] = reach
+        old, new = new, old
     best_profit, best_width = 0.0, -1
     t0 = room.table_first[unit]
     for gpu in range(1, gpus + 1):
         w = min(4 * gpu // quantum, reach)
-        profit = f[w] - tables.cost[t0 + gpu]
+        profit = old[w] - tables.cost[t0 + gpu]
         if profit > best_profit:
             best_profit, best_width = profit, w
         if w == reach:
@@ -217,33 +233,30 @@ def solve_unit(
 @njit(cache=True, nogil=True)
 def write_unit(
     s: Structure, facts: Facts, room: Room, tables: Tables, prices: Prices, answer: Answer, unit: int, site: int,
-    w: int, item: Int32, cell_end: Int, member: Int32, value_first: Int, choice: Int32,
+    w: int, scratch: Scratch,
 ) -> None:  # fmt: skip
     """Read the best configuration of width `w` back into `answer`."""
-    slices = facts.slices
     quantum = s.unit_quantum[unit]
     gpus = (w * quantum + 3) // 4
     g0 = s.group_first[unit]
     m0 = s.member_first[g0]
+    stride = room.width + 1
     count = answer.item_count[site]
     base = answer.item_first[site]
     for g in range(s.group_first[unit + 1] - 1, g0 - 1, -1):
-        weight = s.group_quarters[g] // quantum
-        reach = 0
-        for h in range(g0, g + 1):
-            reach += (value_first[h - g0 + 1] - value_first[h - g0] - 1) * (s.group_quarters[h] // quantum)
-        y = choice[(g - g0) * (room.width + 1) + min(w, reach)]
-        w = min(w, reach) - y * weight
+        w = min(w, scratch.reach[g - g0])
+        y = scratch.pick[(g - g0) * stride + w]
         if y == 0:
             continue
-        m = member[value_first[g - g0] + y]
+        m = scratch.label[(g - g0) * stride + w]
+        w -= y * (s.group_quarters[g] // quantum)
         answer.replicas[s.members[m]] = y
-        for t in range(slices):
-            a = cell_end[(m - m0) * (slices + 1) + t]
-            e = cell_end[(m - m0) * (slices + 1) + t + 1]
+        for t in range(facts.slices):
+            cell = (m - m0) * (facts.slices + 1) + t
             count = fill_shares(
-                s.pair_load, item, a, e, facts.capacity * y, answer.item[base:], answer.share[base:], count
-            )
+                s.pair_load, scratch.item, scratch.cell_end[cell], scratch.cell_end[cell + 1], facts.capacity * y,
+                answer.item[base:], answer.share[base:], count,
+            )  # fmt: skip
     answer.item_count[site] = count
     k0, k1 = s.kind_first[unit], s.kind_first[unit + 1]
     for k in range(k0, k1):
@@ -262,15 +275,13 @@ def sweep_sites(
     s: Structure, facts: Facts, prices: Prices, room: Room, tables: Tables, answer: Answer, first: int, last: int
 ) -> None:
     """Solve sites first..last-1 and write their part of `answer`."""
-    density = np.empty(room.pairs)
-    item = np.empty(room.pairs, np.int32)
-    cell_end = np.empty((room.groups + 1) * (facts.slices + 1), np.int64)
-    value = np.empty(room.values)
-    member = np.empty(room.values, np.int32)
-    block_value = np.empty(room.width + 2)
-    value_first = np.empty(room.groups + 2, np.int64)
-    f = np.empty(room.width + 1)
-    choice = np.empty((room.groups + 1) * (room.width + 1), np.int32)
+    rows = (room.groups + 1) * (room.width + 1)
+    scratch = Scratch(
+        np.empty(room.pairs), np.empty(room.pairs, np.int32), np.empty((room.groups + 1) * (facts.slices + 1), np.int64),
+        np.empty(room.width + 2), np.empty(room.width + 2), np.empty(room.width + 2), np.empty(rows, np.int32),
+        np.empty(rows, np.int32), np.empty(room.width + 2), np.zeros(room.width + 2, np.int32),
+        np.empty(room.groups + 1, np.int64),
+    )  # fmt: skip
     for p in range(first, last):
         answer.item_count[p] = 0
         for unit in range(s.unit_first[p], s.unit_first[p + 1]):
@@ -287,15 +298,10 @@ def sweep_sites(
                     profit += prices.downlink[p, t] * facts.downlink[p]
         for unit in range(s.unit_first[p], s.unit_first[p + 1]):
             price_servers(s, facts, prices, room, tables, unit, p)
-            gained, w = solve_unit(
-                s, facts, prices, room, tables, unit, p, density, item, cell_end, value, member, block_value,
-                value_first, f, choice,
-            )  # fmt: skip
+            gained, w = solve_unit(s, facts, prices, room, tables, unit, p, scratch)
             if w >= 0:
                 profit += gained
-                write_unit(
-                    s, facts, room, tables, prices, answer, unit, p, w, item, cell_end, member, value_first, choice
-                )
+                write_unit(s, facts, room, tables, prices, answer, unit, p, w, scratch)
         answer.profit[p] = profit
         if profit <= 0.0:
             answer.item_count[p] = 0

@@ -190,7 +190,8 @@ def _teams(problem: Problem, layout: Layout) -> dict[str, Int]:
     key = layout.unit_site * types + layout.unit_gpu
     block_unit = np.searchsorted(key, problem.block_site * types + gpu)
     model = problem.shape_model[problem.block_shape]
-    order = np.lexsort((np.arange(problem.blocks), model, block_unit))
+    quarters = problem.shape_quarters[problem.block_shape]
+    order = np.lexsort((np.arange(problem.blocks), quarters, model, block_unit))
     fresh = np.ones(problem.blocks, bool)
     fresh[1:] = (np.diff(block_unit[order]) != 0) | (np.diff(model[order]) != 0)
     first = np.flatnonzero(fresh)

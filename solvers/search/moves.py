@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from solvers.search.ground import Ground
 from solvers.search.refit import refit
-from solvers.search.state import MOST_SITES, State, Work, give, release, restore, save
+from solvers.search.state import MOST_SITES, State, Work, below, give, release, restore, save, seed_random, uniform
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -35,40 +35,42 @@ def pick_neighbours(
     opened_only: bool,
 ) -> None:  # fmt: skip
     """Fill `chosen` with the seed and up to wanted - 1 of this thread's sites that could serve what the seed serves."""
+    random, score, touched, chosen, entry_site, open_ = (
+        work.random, work.score, work.touched, work.chosen, g.entry_site, state.open,
+    )  # fmt: skip
     base = g.item_first[seed_site]
-    touched = 0
+    found = 0
     for _ in range(6):
-        j = base + np.random.randint(0, state.count[seed_site])
-        i = g.pair_demand[state.item[j]]
+        i = g.pair_demand[state.item[base + below(random, state.count[seed_site])]]
         if model >= 0 and g.demand_model[i] != model:
             continue
         for e in range(g.entry_first[i], g.entry_first[i + 1]):
-            q = g.entry_site[e]
+            q = entry_site[e]
             if q == seed_site or not mine[q]:
                 continue
-            weight = 1.0 if state.open[q] else (0.0 if opened_only else appeal[q])
+            weight = 1.0 if open_[q] else (0.0 if opened_only else appeal[q])
             if weight <= 0.0:
                 continue
-            if work.score[q] == 0.0:
-                work.touched[touched] = q
-                touched += 1
-            work.score[q] += weight
-    work.chosen[0] = seed_site
+            if score[q] == 0.0:
+                touched[found] = q
+                found += 1
+            score[q] += weight
+    chosen[0] = seed_site
     number = 1
-    while number < wanted and touched > 0:
+    while number < wanted and found > 0:
         best, at = -1.0, -1
-        for k in range(touched):
-            lot = work.score[work.touched[k]] * np.random.random() ** 2
+        for k in range(found):
+            lot = score[touched[k]] * uniform(random) ** 2
             if lot > best:
                 best, at = lot, k
-        q = work.touched[at]
-        work.chosen[number] = q
+        q = touched[at]
+        chosen[number] = q
         number += 1
-        work.score[q] = 0.0
-        touched -= 1
-        work.touched[at] = work.touched[touched]
-    for k in range(touched):
-        work.score[work.touched[k]] = 0.0
+        score[q] = 0.0
+        found -= 1
+        touched[at] = touched[found]
+    for k in range(found):
+        score[touched[k]] = 0.0
     work.number[2] = number
 
 
@@ -94,18 +96,19 @@ def shuffle(work: Work, number: int) -> None:
     for k in range(number):
         work.sequence[k] = work.chosen[k]
     for k in range(number - 1, 0, -1):
-        j = np.random.randint(0, k + 1)
+        j = below(work.random, k + 1)
         work.sequence[k], work.sequence[j] = work.sequence[j], work.sequence[k]
 
 
 @njit(cache=True, nogil=True)
 def set_prices(g: Ground, work: Work, worth: Float, factor: float, model: int) -> None:
     """Price the residual demand: λ·factor with noise, at most its penalty; other models than `model` at the penalty."""
+    price, penalty, demand_model, random = work.price, g.penalty, g.demand_model, work.random
     for i in range(len(worth)):
-        if model >= 0 and g.demand_model[i] != model:
-            work.price[i] = g.penalty[i]
+        if model >= 0 and demand_model[i] != model:
+            price[i] = penalty[i]
         else:
-            work.price[i] = min(worth[i] * factor * (0.85 + 0.3 * np.random.random()), g.penalty[i])
+            price[i] = min(worth[i] * factor * (0.85 + 0.3 * uniform(random)), penalty[i])
 
 
 @njit(cache=True, nogil=True)
@@ -118,9 +121,16 @@ def inflate(g: Ground, work: Work, worth: Float, factor: float, model: int) -> N
 
 
 @njit(cache=True, nogil=True)
+def turn_of(g: Ground, work: Work, p: int) -> int:
+    """Which GPU type of the site is filled first."""
+    units = g.unit_first[p + 1] - g.unit_first[p]
+    return below(work.random, units) if units > 1 else 0
+
+
+@njit(cache=True, nogil=True)
 def rebuild(g: Ground, state: State, work: Work, worth: Float, model: int, ceiling: float, rest: int) -> float:
     """Fit the chosen sites at rising prices until only `rest` rows are left; returns their cost with the unserved."""
-    factor = 0.7 + 0.35 * np.random.random()
+    factor = 0.7 + 0.35 * uniform(work.random)
     set_prices(g, work, worth, factor, model)
     number = work.number[2]
     usd = np.inf
@@ -135,7 +145,7 @@ def rebuild(g: Ground, state: State, work: Work, worth: Float, model: int, ceili
         for k in range(number):
             p = work.sequence[k]
             release(g, state, work, p)
-            refit(g, state, work, p)
+            refit(g, state, work, p, turn_of(g, work, p))
             if level > 0 and work.number[0] <= rest:
                 done = True
                 break
@@ -152,16 +162,16 @@ def one_move(
     g: Ground, state: State, work: Work, mine: NDArray[np.bool_], appeal: Float, worth: Float, seeds: Int, heat: float
 ) -> None:
     """Try one neighbourhood at temperature `heat`."""
-    p = seeds[np.random.randint(0, len(seeds))]
+    p = seeds[below(work.random, len(seeds))]
     if state.count[p] == 0:
         return
     model = -1
-    if np.random.random() < 0.5:
-        model = g.demand_model[g.pair_demand[state.item[g.item_first[p] + np.random.randint(0, state.count[p])]]]
-        wanted = 2 + int((MOST_SITES - 1) * np.random.random() ** 2)
+    if uniform(work.random) < 0.5:
+        model = g.demand_model[g.pair_demand[state.item[g.item_first[p] + below(work.random, state.count[p])]]]
+        wanted = 2 + int((MOST_SITES - 1) * uniform(work.random) ** 2)
     else:
-        wanted = 2 + int(11 * np.random.random() ** 2)
-    pick_neighbours(g, state, work, mine, appeal, p, model, wanted, model >= 0 and np.random.random() < 0.8)
+        wanted = 2 + int(11 * uniform(work.random) ** 2)
+    pick_neighbours(g, state, work, mine, appeal, p, model, wanted, model >= 0 and uniform(work.random) < 0.8)
     before = unserved_usd(g, work)
     rest = work.number[0]
     for k in range(work.number[2]):
@@ -173,7 +183,7 @@ def one_move(
             strip_model(g, state, work, work.chosen[k], model)
         else:
             release(g, state, work, work.chosen[k])
-    allowed = before - heat * np.log(max(np.random.random(), 1e-12))
+    allowed = before - heat * np.log(max(uniform(work.random), 1e-12))
     after = rebuild(g, state, work, worth, model, allowed, rest)
     work.number[4] += 1
     if after <= allowed and (work.money[0] <= work.money[1] or work.money[0] <= paid):
@@ -188,7 +198,7 @@ def run_moves(
     seed: int,
 ) -> None:  # fmt: skip
     """`moves` moves on this thread's sites."""
-    np.random.seed(seed)
+    seed_random(work, seed)
     seeds = np.empty(len(mine), np.int64)
     for _ in range(0, moves, 32):
         number = 0
@@ -205,14 +215,14 @@ def run_moves(
 @njit(cache=True, nogil=True)
 def construct(g: Ground, state: State, work: Work, worth: Float, order: Int, seed: int) -> None:
     """A first plan: fit all sites in `order` at rising prices, each time anew."""
-    np.random.seed(seed)
+    seed_random(work, seed)
     for level in range(len(INFLATIONS)):
         for i in range(len(worth)):
             usd = g.penalty[i] if np.isinf(INFLATIONS[level]) else worth[i] * INFLATIONS[level]
             work.price[i] = min(usd, g.penalty[i])
         for k in range(len(order)):
             release(g, state, work, order[k])
-            refit(g, state, work, order[k])
+            refit(g, state, work, order[k], turn_of(g, work, order[k]))
         if work.number[0] == 0:
             return
 

@@ -64,7 +64,11 @@ def solve_scale(
 
     Stops at a net `gap`, after `work` rounds, or at `time_limit_s`, whichever is first (with none of them: 48 rounds).
     A run that stops by gap or work gives the same bytes again; one cut off by time says in `work` how to repeat it.
+
+    Raises ValueError for a single-source problem.
     """
+    if problem.single_source:
+        raise ValueError("the search splits rows; a single-source problem is for solve_exact")
     began = time.monotonic()
     bound = lagrangian_bound(problem, sweeps=sweeps, start=multipliers, time_limit_s=_part(time_limit_s, 0.5))
     run = _Run(problem, bound, began, time_limit_s, seed, progress)
@@ -126,11 +130,11 @@ class _Run:
         """Tell a thread which demand is its own and what it may use of the rows that couple the sites."""
         assign(refer_work(work), left, np.ones(len(left), np.bool_) if rows is None else rows)
         used = self.problem.limit_matrix @ self.state.servers
-        slack = self.problem.limit_rhs - used
+        off = ~np.isfinite(self.problem.limit_rhs)
+        slack = np.where(off, 0.0, np.maximum(self.problem.limit_rhs - used, 0.0))
         mine = np.floor(slack * part) if part < 0.5 else slack - np.floor(slack * (1 - part))
-        mine = np.where(np.isfinite(slack), np.maximum(mine, 0.0), np.inf)
         work.used[:] = used
-        work.room[:] = used + mine
+        work.room[:] = np.where(off, np.inf, used + mine)
         paid = float(self.state.usd.sum())
         budget = self.ground.budget_usd
         work.money[0] = paid
@@ -193,12 +197,19 @@ class _Run:
 
     def solution(self, gap: float) -> Solution:
         placement = to_placement(self.problem, self.best)
+        must = np.isinf(self.problem.unserved_usd)
+        if (placement.unserved[must] > 0).any():
+            return Solution(
+                Status.LIMIT, None, np.nan, self.bound.bound_usd, self.bound.certificate, self.rounds,
+                "no plan found that serves every row that must be served", tuple(self.trace),
+            )  # fmt: skip
         broken = violations(self.problem, placement)
         if broken:
             return Solution(
                 Status.ERROR, None, np.nan, self.bound.bound_usd, self.bound.certificate, self.rounds, "; ".join(broken)
             )
-        objective = cost_usd(self.problem, placement)
+        with np.errstate(invalid="ignore"):  # nothing unserved of a row that must be served: 0 × inf
+            objective = cost_usd(self.problem, placement)
         proved = objective <= self.bound.bound_usd + 1e-9 * abs(objective)
         return Solution(
             Status.OPTIMAL if proved else Status.FEASIBLE, placement, objective, self.bound.bound_usd,

@@ -2,11 +2,15 @@
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from solvers.search.ground import Ground
 from solvers.search.state import State, Work
 
-LOOSE = 1e-9
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+LOOSE = 5e-10
 
 
 @njit(cache=True, nogil=True)
@@ -15,51 +19,51 @@ def site_spare(g: Ground, state: State, work: Work, p: int, unit: int) -> None:
 
     The accounts of the limit rows do not hold site p while it is being fitted, so its other units are taken off here.
     """
+    spare, used, room = work.spare, work.used, work.room
     resources = g.site_limit.shape[1]
     for r in range(resources):
-        work.spare[r] = g.site_limit[p, r] * (1 + LOOSE)
-    for row in range(len(work.used)):
-        work.spare[resources + row] = work.room[row] - work.used[row] + LOOSE * max(1.0, abs(work.room[row]))
+        spare[r] = g.site_limit[p, r] * (1 + LOOSE)
+    for row in range(len(used)):
+        spare[resources + row] = room[row] - used[row] + LOOSE * max(1.0, abs(room[row]))
     for o in range(g.site_offer[p], g.site_offer[p + 1]):
         if g.offer_unit[o] != unit and state.servers[o] > 0:
-            for r in range(resources):
-                work.spare[r] -= g.offer_use[o, r] * state.servers[o]
-            for k in range(g.limit_first[o], g.limit_first[o + 1]):
-                work.spare[resources + g.limit_row[k]] -= g.limit_value[k] * state.servers[o]
+            draw(o, state.servers[o], g.offer_use, g.limit_first, g.limit_row, g.limit_value, spare)
 
 
 @njit(cache=True, nogil=True)
-def draws(g: Ground, work: Work, offer: int, count: int) -> None:
+def draw(offer: int, count: int, use: Float, limit_first: Int, row: Int, value: Float, spare: Float) -> None:
     """Take `count` servers of the offer off `spare` (negative: put back)."""
-    resources = g.site_limit.shape[1]
+    resources = use.shape[1]
     for r in range(resources):
-        work.spare[r] -= g.offer_use[offer, r] * count
-    for k in range(g.limit_first[offer], g.limit_first[offer + 1]):
-        work.spare[resources + g.limit_row[k]] -= g.limit_value[k] * count
+        spare[r] -= use[offer, r] * count
+    for k in range(limit_first[offer], limit_first[offer + 1]):
+        spare[resources + row[k]] -= value[k] * count
 
 
 @njit(cache=True, nogil=True)
-def one_fits(g: Ground, work: Work, offer: int) -> bool:
+def fits(offer: int, use: Float, limit_first: Int, row: Int, value: Float, spare: Float) -> bool:
     """Whether one more server of the offer stays within `spare`."""
-    resources = g.site_limit.shape[1]
+    resources = use.shape[1]
     for r in range(resources):
-        if g.offer_use[offer, r] > work.spare[r]:
+        if use[offer, r] > spare[r]:
             return False
-    for k in range(g.limit_first[offer], g.limit_first[offer + 1]):
-        if g.limit_value[k] > work.spare[resources + g.limit_row[k]]:
+    for k in range(limit_first[offer], limit_first[offer + 1]):
+        if value[k] > spare[resources + row[k]]:
             return False
     return True
 
 
 @njit(cache=True, nogil=True)
-def enough(g: Ground, work: Work, p: int, unit: int) -> bool:
-    """Whether `counts` meet the need of every size (equation 6)."""
-    for z in range(4):
+def meets(
+    first: int, last: int, unit: int, offer_unit: Int, quarters: Int, counts: Int, sizes: Int, need: Int
+) -> bool:
+    """Whether `counts` hold enough GPUs in servers of every size (equation 6)."""
+    for z in range(len(sizes)):
         held = 0
-        for o in range(g.site_offer[p], g.site_offer[p + 1]):
-            if g.offer_unit[o] == unit and g.offer_quarters[o] >= g.sizes[z]:
-                held += g.offer_quarters[o] * work.counts[o - g.site_offer[p]]
-        if held < work.need[z]:
+        for o in range(first, last):
+            if offer_unit[o] == unit and quarters[o] >= sizes[z]:
+                held += quarters[o] * counts[o - first]
+        if held < need[z]:
             return False
     return True
 
@@ -67,96 +71,67 @@ def enough(g: Ground, work: Work, p: int, unit: int) -> bool:
 @njit(cache=True, nogil=True)
 def fast_counts(g: Ground, work: Work, p: int, unit: int) -> bool:
     """Try the tabled cheapest servers for the need; True when they fit everything, then they are in `counts`."""
+    counts, spare = work.counts, work.spare
     gpus = (work.need[0] + 3) // 4
     k0, k1 = g.kind_first[unit], g.kind_first[unit + 1]
-    work.counts[:] = 0
+    first, last = g.site_offer[p], g.site_offer[p + 1]
+    for o in range(last - first):
+        counts[o] = 0
     for k in range(k0, k1):
         left = g.table_count[g.best_first[unit] + gpus * (k1 - k0) + k - k0]
         for at in range(g.offer_first[k], g.offer_first[k + 1]):
             o = g.offers[at]
-            here = min(left, g.offer_max[o])
-            work.counts[o - g.site_offer[p]] = here
-            left -= here
-    if not enough(g, work, p, unit):
+            counts[o - first] = min(left, g.offer_max[o])
+            left -= counts[o - first]
+    if not meets(first, last, unit, g.offer_unit, g.offer_quarters, counts, g.sizes, work.need):
         return False
-    fits = True
-    for o in range(g.site_offer[p], g.site_offer[p + 1]):
-        draws(g, work, o, work.counts[o - g.site_offer[p]])
-    for row in range(len(work.spare)):
-        if work.spare[row] < 0.0:
-            fits = False
-    for o in range(g.site_offer[p], g.site_offer[p + 1]):
-        draws(g, work, o, -work.counts[o - g.site_offer[p]])
-    return fits
+    for o in range(first, last):
+        draw(o, counts[o - first], g.offer_use, g.limit_first, g.limit_row, g.limit_value, spare)
+    good = True
+    for row in range(len(spare)):
+        good = good and spare[row] >= 0.0
+    for o in range(first, last):
+        draw(o, -counts[o - first], g.offer_use, g.limit_first, g.limit_row, g.limit_value, spare)
+    return good
 
 
 @njit(cache=True, nogil=True)
-def step(g: Ground, work: Work, p: int, unit: int) -> bool:
-    """Advance `try_counts` to the next vector of counts that fits `spare` (which follows it); False at the end."""
-    first = g.site_offer[p]
-    for o in range(g.site_offer[p + 1] - 1, first - 1, -1):
-        if g.offer_unit[o] != unit:
-            continue
-        if work.try_counts[o - first] < g.offer_max[o] and one_fits(g, work, o):
-            work.try_counts[o - first] += 1
-            draws(g, work, o, 1)
-            return True
-        draws(g, work, o, -work.try_counts[o - first])
-        work.try_counts[o - first] = 0
-    return False
-
-
-@njit(cache=True, nogil=True)
-def tried(g: Ground, work: Work, p: int, unit: int) -> tuple[int, float]:
-    """GPUs and guiding USD of `try_counts`."""
-    quarters, usd = 0, 0.0
-    for o in range(g.site_offer[p], g.site_offer[p + 1]):
-        count = work.try_counts[o - g.site_offer[p]]
-        if count > 0:
-            quarters += g.offer_quarters[o] * count
-            usd += g.offer_guide[o] * count
-    return quarters // 4, usd
-
-
-@njit(cache=True, nogil=True)
-def cost_table(g: Ground, work: Work, p: int, unit: int, size: int) -> None:
-    """Write to `table` the least USD of at least G GPUs from the servers that can really be had."""
-    work.table[:size] = np.inf
-    work.try_counts[:] = 0
-    while True:
-        gpus, usd = tried(g, work, p, unit)
-        at = min(gpus, size - 1)
-        work.table[at] = min(work.table[at], usd)
-        if not step(g, work, p, unit):
-            break
-    for at in range(size - 2, -1, -1):
-        work.table[at] = min(work.table[at], work.table[at + 1])
-
-
-@njit(cache=True, nogil=True)
-def slow_counts(g: Ground, work: Work, p: int, unit: int) -> bool:
-    """The cheapest `counts` that meet the need of every size within `spare`; False when none do."""
-    work.try_counts[:] = 0
+def real_servers(g: Ground, work: Work, p: int, unit: int, size: int) -> bool:
+    """Every vector of counts that `spare` allows: `table` gets the least USD of at least G GPUs (G < size), and `counts`
+    the cheapest that meet the need of every size; False when none do.
+    """
+    table, counts, tried, spare = work.table, work.counts, work.try_counts, work.spare
+    offer_unit, offer_max, guide, quarters = g.offer_unit, g.offer_max, g.offer_guide, g.offer_quarters
+    use, limit_first, limit_row, limit_value = g.offer_use, g.limit_first, g.limit_row, g.limit_value
+    first, last = g.site_offer[p], g.site_offer[p + 1]
+    for at in range(size):
+        table[at] = np.inf
+    for o in range(last - first):
+        tried[o] = 0
+        counts[o] = 0
     best = np.inf
-    first = g.site_offer[p]
-    while True:
-        _, usd = tried(g, work, p, unit)
-        if usd < best and meets(g, work, p, unit):
+    o = last
+    while o >= first:
+        gpus, usd = 0, 0.0
+        for j in range(first, last):
+            gpus += quarters[j] * tried[j - first] // 4
+            usd += guide[j] * tried[j - first]
+        at = min(gpus, size - 1)
+        table[at] = min(table[at], usd)
+        if usd < best and meets(first, last, unit, offer_unit, quarters, tried, g.sizes, work.need):
             best = usd
-            for o in range(first, g.site_offer[p + 1]):
-                work.counts[o - first] = work.try_counts[o - first]
-        if not step(g, work, p, unit):
-            return bool(np.isfinite(best))
-
-
-@njit(cache=True, nogil=True)
-def meets(g: Ground, work: Work, p: int, unit: int) -> bool:
-    """`enough` for `try_counts`."""
-    for z in range(4):
-        held = 0
-        for o in range(g.site_offer[p], g.site_offer[p + 1]):
-            if g.offer_unit[o] == unit and g.offer_quarters[o] >= g.sizes[z]:
-                held += g.offer_quarters[o] * work.try_counts[o - g.site_offer[p]]
-        if held < work.need[z]:
-            return False
-    return True
+            for j in range(last - first):
+                counts[j] = tried[j]
+        o = last - 1
+        while o >= first:
+            if offer_unit[o] == unit:
+                if tried[o - first] < offer_max[o] and fits(o, use, limit_first, limit_row, limit_value, spare):
+                    tried[o - first] += 1
+                    draw(o, 1, use, limit_first, limit_row, limit_value, spare)
+                    break
+                draw(o, -tried[o - first], use, limit_first, limit_row, limit_value, spare)
+                tried[o - first] = 0
+            o -= 1
+    for at in range(size - 2, -1, -1):
+        table[at] = min(table[at], table[at + 1])
+    return best < np.inf

@@ -37,6 +37,7 @@ class Work(NamedTuple):
     member: Int32  # I: rows with left > EPS
     place: Int32  # I: position in `member`, -1
     number: Int  # [0] rows in member, [1] picks, [2] sites in the neighbourhood, [3] accepted, [4] tried
+    random: NDArray[np.uint64]  # [0] state of the generator
     used: Float  # L: limit rows in use as this thread sees them
     room: Float  # L: what this thread may use
     money: Float  # [0] paid now, [1] what may be paid
@@ -47,14 +48,16 @@ class Work(NamedTuple):
     cell: Int32
     order: Int32
     cell_first: Int
+    excluded: Int32  # blocks of a site
     value: Float
-    best: Int32
-    step: Int32
-    step_value: Float
+    winner: Int32
     block_value: Float
-    value_first: Int
     f: Float
-    choice: Int32
+    f2: Float
+    profile: Float  # best value by width
+    pick: Int32  # teams × width
+    label: Int32
+    reach: Int  # by team
     pick_block: Int
     pick_count: Int
     table: Float
@@ -90,17 +93,18 @@ def new_work(ground: Ground, sizes: Sizes) -> Work:
     saved = int(per_site[:MOST_SITES].sum()) + 1
     blocks = int(np.sort(np.diff(ground.block_first))[::-1][:MOST_SITES].sum()) + 1
     offers = int(np.sort(np.diff(ground.site_offer))[::-1][:MOST_SITES].sum()) + 1
-    values = (sizes.teams + 1) * (sizes.width + 2)
     most_offers = int(np.diff(ground.site_offer).max(initial=0)) + 1
     return Work(
         left=np.zeros(rows), price=np.zeros(rows), member=np.zeros(rows, np.int32), place=np.full(rows, -1, np.int32),
-        number=np.zeros(8, np.int64), used=np.zeros(limits), room=np.zeros(limits), money=np.zeros(2),
+        number=np.zeros(8, np.int64), random=np.ones(1, np.uint64), used=np.zeros(limits), room=np.zeros(limits), money=np.zeros(2),
         density=np.zeros(sizes.pairs), scratch=np.zeros(sizes.pairs), load=np.zeros(sizes.pairs), pair=np.zeros(sizes.pairs, np.int32),
         cell=np.zeros(sizes.pairs, np.int32), order=np.zeros(sizes.pairs, np.int32),
-        cell_first=np.zeros(sizes.cells + 2, np.int64), value=np.zeros(values), step=np.zeros(sizes.width + 2, np.int32), step_value=np.zeros(sizes.width + 2),
-        best=np.zeros(values, np.int32), block_value=np.zeros(sizes.width + 2),
-        value_first=np.zeros(sizes.teams + 2, np.int64), f=np.zeros(sizes.width + 2),
-        choice=np.zeros((sizes.teams + 1) * (sizes.width + 2), np.int32), pick_block=np.zeros(sizes.cells + 2, np.int64),
+        cell_first=np.zeros(sizes.cells + 2, np.int64), excluded=np.zeros(sizes.cells + 2, np.int32),
+        value=np.zeros(sizes.width + 2), winner=np.zeros(sizes.width + 2, np.int32),
+        block_value=np.zeros(sizes.width + 2), f=np.zeros(sizes.width + 2), f2=np.zeros(sizes.width + 2),
+        profile=np.zeros(sizes.width + 2), pick=np.zeros((sizes.teams + 1) * (sizes.width + 2), np.int32),
+        label=np.zeros((sizes.teams + 1) * (sizes.width + 2), np.int32), reach=np.zeros(sizes.teams + 1, np.int64),
+        pick_block=np.zeros(sizes.cells + 2, np.int64),
         pick_count=np.zeros(sizes.cells + 2, np.int64), table=np.zeros(sizes.table + 1),
         counts=np.zeros(most_offers, np.int64), try_counts=np.zeros(most_offers, np.int64), need=np.zeros(4, np.int64),
         spare=np.zeros(ground.site_limit.shape[1] + limits), chosen=np.zeros(max(sites, MOST_SITES), np.int64),
@@ -135,53 +139,62 @@ def take(work: Work, i: int, share: float) -> None:
 
 
 @njit(cache=True, nogil=True)
-def use_limits(g: Ground, state: State, work: Work, p: int, sign: float) -> None:
-    """Add (or take back) what the servers of site p draw from the limit rows."""
-    for o in range(g.site_offer[p], g.site_offer[p + 1]):
-        if state.servers[o] > 0:
-            for k in range(g.limit_first[o], g.limit_first[o + 1]):
-                work.used[g.limit_row[k]] += sign * g.limit_value[k] * state.servers[o]
+def use_limits(
+    first: int, last: int, servers: Int, limit_first: Int, row: Int, value: Float, used: Float, sign: float
+) -> None:
+    """Add (or take back) what the servers of one site draw from the limit rows."""
+    for o in range(first, last):
+        if servers[o] > 0:
+            for k in range(limit_first[o], limit_first[o + 1]):
+                used[row[k]] += sign * value[k] * servers[o]
 
 
 @njit(cache=True, nogil=True)
 def release(g: Ground, state: State, work: Work, p: int) -> None:
     """Close site p: its demand goes back to the residual."""
+    item, share, pair_demand, servers, replicas = state.item, state.share, g.pair_demand, state.servers, state.replicas
     base = g.item_first[p]
     for j in range(base, base + state.count[p]):
-        give(work, g.pair_demand[state.item[j]], state.share[j])
+        give(work, pair_demand[item[j]], share[j])
     state.count[p] = 0
-    use_limits(g, state, work, p, -1.0)
+    first, last = g.site_offer[p], g.site_offer[p + 1]
+    use_limits(first, last, servers, g.limit_first, g.limit_row, g.limit_value, work.used, -1.0)
     work.money[0] -= state.usd[p]
     state.usd[p] = 0.0
     state.open[p] = False
     for b in range(g.block_first[p], g.block_first[p + 1]):
-        state.replicas[b] = 0
-    for o in range(g.site_offer[p], g.site_offer[p + 1]):
-        state.servers[o] = 0
+        replicas[b] = 0
+    for o in range(first, last):
+        servers[o] = 0
 
 
 @njit(cache=True, nogil=True)
 def settle(g: Ground, state: State, work: Work, p: int) -> None:
     """Work out what site p costs after its lists were written, and enter it in the accounts."""
+    item, share, pair_usd, servers, offer_usd = state.item, state.share, g.pair_usd, state.servers, g.offer_usd
+    first, last = g.site_offer[p], g.site_offer[p + 1]
     usd = 0.0
     held = False
-    for o in range(g.site_offer[p], g.site_offer[p + 1]):
-        usd += state.servers[o] * g.offer_usd[o]
-        held = held or state.servers[o] > 0
+    for o in range(first, last):
+        usd += servers[o] * offer_usd[o]
+        held = held or servers[o] > 0
     base = g.item_first[p]
     for j in range(base, base + state.count[p]):
-        usd += state.share[j] * g.pair_usd[state.item[j]]
+        usd += share[j] * pair_usd[item[j]]
     if held:
         usd += g.open_usd[p]
     state.open[p] = held
     state.usd[p] = usd
     work.money[0] += usd
-    use_limits(g, state, work, p, 1.0)
+    use_limits(first, last, servers, g.limit_first, g.limit_row, g.limit_value, work.used, 1.0)
 
 
 @njit(cache=True, nogil=True)
 def save(g: Ground, state: State, work: Work) -> None:
     """Keep the sites of the neighbourhood as they are."""
+    item, share, replicas, servers = state.item, state.share, state.replicas, state.servers
+    saved_item, saved_share = work.saved_item, work.saved_share
+    saved_replicas, saved_servers = work.saved_replicas, work.saved_servers
     items = blocks = offers = 0
     for c in range(work.number[2]):
         p = work.chosen[c]
@@ -190,14 +203,14 @@ def save(g: Ground, state: State, work: Work) -> None:
         work.saved_open[c] = state.open[p]
         base = g.item_first[p]
         for j in range(base, base + state.count[p]):
-            work.saved_item[items] = state.item[j]
-            work.saved_share[items] = state.share[j]
+            saved_item[items] = item[j]
+            saved_share[items] = share[j]
             items += 1
         for b in range(g.block_first[p], g.block_first[p + 1]):
-            work.saved_replicas[blocks] = state.replicas[b]
+            saved_replicas[blocks] = replicas[b]
             blocks += 1
         for o in range(g.site_offer[p], g.site_offer[p + 1]):
-            work.saved_servers[offers] = state.servers[o]
+            saved_servers[offers] = servers[o]
             offers += 1
     work.saved_first[work.number[2]] = items
 
@@ -205,25 +218,54 @@ def save(g: Ground, state: State, work: Work) -> None:
 @njit(cache=True, nogil=True)
 def restore(g: Ground, state: State, work: Work) -> None:
     """Put the saved sites back."""
+    item, share, replicas, servers = state.item, state.share, state.replicas, state.servers
+    saved_item, saved_share, pair_demand = work.saved_item, work.saved_share, g.pair_demand
+    saved_replicas, saved_servers = work.saved_replicas, work.saved_servers
     for c in range(work.number[2]):
         release(g, state, work, work.chosen[c])
     blocks = offers = 0
     for c in range(work.number[2]):
         p = work.chosen[c]
-        base = g.item_first[p]
+        at = g.item_first[p]
         for j in range(work.saved_first[c], work.saved_first[c + 1]):
-            state.item[base] = work.saved_item[j]
-            state.share[base] = work.saved_share[j]
-            take(work, g.pair_demand[work.saved_item[j]], work.saved_share[j])
-            base += 1
-        state.count[p] = work.saved_first[c + 1] - work.saved_first[c]
+            item[at] = saved_item[j]
+            share[at] = saved_share[j]
+            take(work, pair_demand[saved_item[j]], saved_share[j])
+            at += 1
+        state.count[p] = at - g.item_first[p]
         state.usd[p] = work.saved_usd[c]
         state.open[p] = work.saved_open[c]
         work.money[0] += state.usd[p]
         for b in range(g.block_first[p], g.block_first[p + 1]):
-            state.replicas[b] = work.saved_replicas[blocks]
+            replicas[b] = saved_replicas[blocks]
             blocks += 1
-        for o in range(g.site_offer[p], g.site_offer[p + 1]):
-            state.servers[o] = work.saved_servers[offers]
+        first, last = g.site_offer[p], g.site_offer[p + 1]
+        for o in range(first, last):
+            servers[o] = saved_servers[offers]
             offers += 1
-        use_limits(g, state, work, p, 1.0)
+        use_limits(first, last, servers, g.limit_first, g.limit_row, g.limit_value, work.used, 1.0)
+
+
+@njit(cache=True, nogil=True)
+def seed_random(work: Work, seed: int) -> None:
+    """Start the generator of this thread (xorshift64*, Vigna 2016)."""
+    work.random[0] = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x2545F4914F6CDD1D)
+    for _ in range(8):
+        uniform(work.random)
+
+
+@njit(cache=True, nogil=True)
+def uniform(state: NDArray[np.uint64]) -> float:
+    """A number in [0, 1)."""
+    x = state[0]
+    x ^= x >> np.uint64(12)
+    x ^= x << np.uint64(25)
+    x ^= x >> np.uint64(27)
+    state[0] = x
+    return float((x * np.uint64(0x2545F4914F6CDD1D)) >> np.uint64(11)) / 9007199254740992.0
+
+
+@njit(cache=True, nogil=True)
+def below(state: NDArray[np.uint64], count: int) -> int:
+    """A whole number in 0..count-1."""
+    return min(int(uniform(state) * count), count - 1)

@@ -1,0 +1,44 @@
+"""(max, +) convolution of a value by width with the value of one choice by replicas."""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+Int32 = NDArray[np.int32]
+
+
+@njit(cache=True, nogil=True)
+def convolve(old: Float, new: Float, value: Float, most: int, weight: int, reach: int, pick: Int32) -> None:
+    """new(w) = max over y in 0..most of old(w − y·weight) + value(y), for w = 0..reach; `pick` notes the y.
+
+    value[0] counts as 0; `old` must be filled to `reach`. The inner loop runs along w, which vectorises.
+    """
+    for w in range(reach + 1):
+        new[w] = old[w]
+        pick[w] = 0
+    for y in range(1, most + 1):
+        gain = value[y]
+        shift = y * weight
+        for w in range(shift, reach + 1):
+            v = old[w - shift] + gain
+            if v > new[w]:
+                new[w] = v
+                pick[w] = y
+
+
+@njit(cache=True, nogil=True)
+def convolve_into(
+    old: Float, new: Float, value: Float, most: int, weight: int, reach: int, pick: Int32, label: Int32, winner: Int32
+) -> None:
+    """`convolve` on top of what `new` holds already; `label` notes winner[y]."""
+    for y in range(1, most + 1):
+        gain = value[y]
+        shift = y * weight
+        name = winner[y]
+        for w in range(shift, reach + 1):
+            v = old[w - shift] + gain
+            if v > new[w]:
+                new[w] = v
+                pick[w] = y
+                label[w] = name
