@@ -94,8 +94,8 @@ def test_it_takes_the_largest_rate_of_its_model_and_service():
 def test_without_one_it_takes_the_largest_rate_of_the_scenario():
     """First that of north's code. Then south's chat alone, by day: `one-far` at brest at 100 ms is the dearest.
 
-    .15 replicas: energy .15·1.75·1.5·.3·547.5 = 64.6734375, transit .48·2 = .96, latency 5.913·100·2 = 1182.6, GPUs .15 of
-    (5000 + 50 + 320 + 246.375)/4 = 1404.09375: 210.6140625; together 1458.8475 for 5.913 million requests.
+    .15 replicas: energy .15·1.75·1.5·.3·547.5 = 64.6734375, transit .48·2 = .96, latency 5.913·100·2 = 1182.6, GPUs
+    .15·(5000 + 50 + 320 + 246.375)/4 = 210.6140625; together 1458.8475 for 5.913 million requests.
     """
     text = TABLES["demand"].replace("south,m,code,day,2,1,brazil", "south,n,code,day,2,1,brazil")
     assert penalties({"demand": text}).usd(("south", "n", "code", "day")) == 2 * Fraction("2262.97471875")
