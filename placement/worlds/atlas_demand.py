@@ -57,7 +57,7 @@ SERVICES = (
     ),
     Service(
         "agentic", "agentic", 1000.0, 40.0, 60.0, 4, 10.0, 505.0,
-        ("gpt-oss-120b", "qwen3.5-122b-a10b", "minimax-m2.7"), True, False,
+        ("gpt-oss-120b", "qwen3.5-122b-a10b", "minimax-m2.7", "step-3.7-flash"), True, False,
         "four sequential tool calls, each a round trip",
     ),
     Service(

@@ -14,6 +14,7 @@ from placement.geo import great_circle_km
 from placement.scenario import inspect, load
 from placement.topology import build_pairs
 from placement.worlds import atlas, atlas_regions, atlas_rules, pops
+from placement.worlds.slugs import slug
 
 
 def bundled(name: str, folder: str = "atlas-2025") -> pd.DataFrame:
@@ -79,6 +80,12 @@ def test_two_far_towns_are_two_parts_and_near_ones_share_theirs() -> None:
     # One part spreads over some 20 degrees, 2,200 km; two parts over a quarter of a degree.
     assert atlas_regions.parts_of(points, weight, 10_000_000).tolist() == [0, 0, 1, 1]
     assert atlas_regions.parts_of(points, weight, 1_000_000).tolist() == [0, 0, 0, 0]
+
+
+def test_names_become_plain_identifiers() -> None:
+    cities = ["São Paulo", "Łódź", "Nay Pyi Taw", "Saint George's", "Tromsø"]
+    assert [slug(city) for city in cities] == ["sao-paulo", "lodz", "nay-pyi-taw", "saint-georges", "tromso"]
+    assert bundled("regions.csv")["region"].str.fullmatch(r"[a-z]{2}(-[a-z0-9-]+)?").all()
 
 
 def test_a_spread_is_the_mean_distance_from_the_centre() -> None:
