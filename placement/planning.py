@@ -21,7 +21,7 @@ from solvers.solution import Solution, Status
 
 Method = Literal["auto", "exact", "scale"]
 
-EXACT_PAIRS = 20_000  # above this a whole-model MIP loses to the scale search (docs/benchmarks.md)
+EXACT_PAIRS = 4_000  # above this a whole-model MIP loses to the scale search (docs/benchmarks.md)
 
 
 class LaterRulesError(ValueError):

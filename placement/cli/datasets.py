@@ -1,6 +1,5 @@
 """nearserve datasets: what is bundled, and how it is derived again."""
 
-import tomllib
 from pathlib import Path
 
 import click
@@ -20,26 +19,24 @@ def command(context: click.Context, output_format: str) -> None:
     """List the bundled scenarios; `build` derives a dataset again from its sources."""
     if context.invoked_subcommand is not None:
         return
-    rows = []
-    for name in scenario_names():
-        folder = dataset(name)
-        title = tomllib.loads((folder / "scenario.toml").read_text("utf-8")).get("description", "")
-        rows.append(
-            {
-                "name": name,
-                "description": title,
-                "sites": _rows(folder / "sites.csv"),
-                "regions": _rows(folder / "regions.csv"),
-            }
-        )
+    rows = [_entry(dataset(name)) for name in scenario_names()]
     if output_format == "json":
         emit_json(rows)
     else:
-        print_table(
-            ("name", "sites", "regions", "description"),
-            [(r["name"], r["sites"], r["regions"], r["description"]) for r in rows],
-        )
+        heads = ("name", "sites", "regions", "description")
+        print_table(heads, [[row[head] for head in heads] for row in rows])
         click.echo("\n`nearserve init DIR --from NAME` copies one; --from edge or edge-full generates one of any size.")
+
+
+def _entry(folder: Path) -> dict[str, object]:
+    """What the list says of a dataset; the description is the first sentence of its SOURCE.md."""
+    paragraphs = (folder / "SOURCE.md").read_text("utf-8").split("\n\n")
+    return {
+        "name": folder.name,
+        "sites": _rows(folder / "sites.csv"),
+        "regions": _rows(folder / "regions.csv"),
+        "description": " ".join(paragraphs[1].replace("**", "").split()).split(". ")[0].rstrip("."),
+    }
 
 
 def _rows(path: Path) -> int:
