@@ -6,7 +6,6 @@ import pytest
 from small_scenario import DOCUMENT, PINGS, TABLES, add_line, findings, only, put, set_cell
 
 from placement.scenario import inspect
-from placement.scenario.findings import Finding
 
 # rule, table, line, column, value written there, words of the message or the mend
 CELLS = [
@@ -166,64 +165,6 @@ def test_coordinates_far_from_the_country_are_doubted_and_a_lost_sign_is_guessed
     assert "sign" not in only(folder, "coordinates-far").mend
 
 
-RESIDENCY = "residency,country,scope\neu,@bloc:EU,\nhome,@own,\nvendor,@any,\nvendor,@bloc:EU,vendor\n"
-
-
-def with_residency(folder: Path, text: str, service: str = "eu", other: str = "home") -> None:
-    put(folder, "residency.csv", text)
-    set_cell(folder, "services", 2, "residency", service)
-    set_cell(folder, "services", 3, "residency", other)
-
-
-def test_residency_sets_with_words_and_blocs_are_sound(folder: Path) -> None:
-    with_residency(folder, RESIDENCY, "vendor")
-    assert findings(folder) == ()
-
-
-@pytest.mark.parametrize(
-    ("entry", "rule", "words"),
-    [
-        ("@bloc:EUU", "unknown-bloc", "EU"),
-        ("@bloc:eu", "unknown-bloc", "'EU'"),
-        ("@home", "unknown-country", "@own"),
-        ("EU", "unknown-country", "ISO"),
-        ("UK", "unknown-country", "GB"),
-    ],
-)
-def test_an_unknown_residency_entry_is_named(folder: Path, entry: str, rule: str, words: str) -> None:
-    with_residency(folder, RESIDENCY + f"eu,{entry},\n")
-    finding = only(folder, rule)
-    assert (finding.file, finding.row, finding.column, finding.value) == ("residency.csv", 6, "country", entry)
-    assert words in finding.mend
-
-
-def test_an_empty_residency_is_an_error_unless_there_is_a_default(folder: Path) -> None:
-    with_residency(folder, RESIDENCY, "")
-    finding = only(folder, "residency-empty")
-    assert (finding.file, finding.row, finding.severity) == ("services.csv", 2, "error")
-    put(folder, "scenario.toml", DOCUMENT + 'default_residency = "eu"\n')
-    assert not [f for f in findings(folder) if f.severity == "error"]
-    put(folder, "scenario.toml", DOCUMENT + 'default_residency = "ue"\n')
-    assert only(folder, "unknown-residency-set").column == "limits.default_residency"
-
-
-def test_a_set_that_allows_no_site_is_named_with_whom_it_bars(folder: Path) -> None:
-    with_residency(folder, RESIDENCY + "far,JP,\n", "far")
-    assert "allows no site" in only(folder, "residency-no-site").message
-    # Namibia has a site, Germany and Portugal too: @own bars nobody, until Windhoek is gone
-    with_residency(folder, RESIDENCY, "home")
-    assert findings(folder) == ()
-    put(folder, "sites.csv", TABLES["sites"].replace("NA,-22.56,17.08", "ZA,-26.2,28.0"))
-    finding = next(f for f in findings(folder) if f.rule == "residency-no-site")
-    assert finding.message.endswith("for users in NA")
-
-
-def test_a_vendor_rule_looks_at_the_vendor_of_the_site(folder: Path) -> None:
-    set_cell(folder, "sites", 2, "vendor_jurisdiction", "US")
-    with_residency(folder, RESIDENCY, "vendor")
-    assert only(folder, "residency-no-site").value == "vendor"
-
-
 def test_demand_that_no_shape_serves_is_named(folder: Path) -> None:
     add_line(folder, "demand.csv", "porto,m70,assistant,1")
     finding = only(folder, "no-shape")
@@ -357,60 +298,6 @@ def test_a_fleet_larger_than_its_site_is_doubted(folder: Path) -> None:
     put(folder, "fleet.csv", "site,server,count\nwhk,pro-8,4\n")  # 26 kW where 20 are, 24 U where 42 are
     finding = only(folder, "fleet-too-large")
     assert (finding.severity, finding.value) == ("warning", "whk")
-
-
-def later(folder: Path) -> list[Finding]:
-    report = inspect(folder)
-    assert report.scenario is not None
-    assert report.later == report.scenario.later
-    return list(report.later)
-
-
-@pytest.mark.parametrize(
-    ("table", "line", "column", "value"),
-    [
-        ("services", 2, "min_share", "0.9"),
-        ("services", 2, "max_sites", "2"),
-        ("services", 2, "dedicated", "yes"),
-        ("services", 2, "backup_latency_budget_ms", "900"),
-        ("sites", 2, "storage_gb", "4000"),
-    ],
-)
-def test_a_column_of_later_work_is_what_plan_will_refuse(
-    folder: Path, table: str, line: int, column: str, value: str
-) -> None:
-    set_cell(folder, table, line, column, value)
-    (finding,) = later(folder)
-    assert finding.message.startswith(f"plan will refuse: {table}.{column}")
-    assert (finding.file, finding.row, finding.column) == (f"{table}.csv", line, column)
-
-
-def test_a_flag_of_later_work_that_says_no_asks_nothing(folder: Path) -> None:
-    set_cell(folder, "services", 2, "dedicated", "no")
-    assert later(folder) == []
-
-
-@pytest.mark.parametrize(
-    ("table", "text"),
-    [
-        ("domains", "domain,site\nmetro,fra\n"),
-        ("pins", "model,site,min_replicas,reason\nm8,fra,1,contract\n"),
-        ("jobs", "job,kind,model,gpu,gpus,hours\nj,finetune,m8,pro,2,10\n"),
-    ],
-)
-def test_a_table_of_later_work_is_what_plan_will_refuse(folder: Path, table: str, text: str) -> None:
-    put(folder, f"{table}.csv", text)
-    (finding,) = later(folder)
-    assert finding.file == f"{table}.csv"
-    put(folder, f"{table}.csv", text.splitlines()[0] + "\n")  # without rows it asks nothing
-    assert later(folder) == []
-
-
-def test_a_second_period_is_what_plan_will_refuse(folder: Path) -> None:
-    put(folder, "budgets.csv", "period,capex_usd\n2026-H1,1000000\n")
-    assert later(folder) == []
-    put(folder, "budgets.csv", "period,capex_usd\n2026-H1,1000000\n2026-H2,500000\n")
-    assert "2 periods" in later(folder)[0].message
 
 
 def test_links_join_sites_and_regions_that_exist(folder: Path) -> None:

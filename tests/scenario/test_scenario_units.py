@@ -51,6 +51,7 @@ def test_a_unit_that_is_off_is_suspected_by_name(
         ("sites", 2, "power_kw", "100000", "error", "looks like W"),  # 100 kW beside 84 U
         ("sites", 4, "power_kw", "20000", "error", "looks like W"),
         ("sites", 2, "power_kw", "0.1", "warning", "looks like MW"),
+        ("sites", 2, "power_kw", "0.06", "error", "looks like MW"),
         ("demand", 5, "requests_per_s", "20000", "warning", "per user"),
         ("services", 2, "kbyte_out", "40000", "error", "looks like bytes"),  # 200 tokens
         ("services", 2, "kbyte_in", "6000", "warning", "looks like bytes"),

@@ -25,7 +25,7 @@ class Ratio:
 
 
 # A full rack of 42 units draws 5 to 150 kW today, 600 kW in announcements: 0.1 to 14 kW a unit.
-POWER_DENSITY = Ratio("kW per rack unit", 0.0002, 0.005, 20, 100, "MW", "W")
+POWER_DENSITY = Ratio("kW per rack unit", 0.001, 0.005, 20, 100, "MW", "W")
 SERVER_DENSITY = Ratio("kW per rack unit", 0.0005, 0.02, 20, 100, "MW", "W")
 # Heavy use is some hundred requests a day.
 REQUESTS_PER_USER = Ratio("requests/s per user", 0, 0, 0.02, 1, "", "requests/hour, or users in thousands")
