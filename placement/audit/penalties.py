@@ -1,7 +1,7 @@
 """What leaving demand unserved costs, and C0: the penalties of the classes that no site could serve.
 
 A service's own `unserved_usd_per_1000`, else three times the dearest way to serve the class: its route and the GPUs it
-keeps busy at the price per GPU of the dearest new server with room at the site. A class without any admissible route
+keeps busy at the price per GPU of the dearest new server of their kind there. A class without any admissible route
 takes the largest such rate per request of its (model, service), else of the scenario, else 1 USD per 1000.
 Arrays find the dearest way; its price is then summed exactly.
 """
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from placement.audit.facts import Key
 from placement.audit.grid import Float, Grid, SiteRoutes
-from placement.audit.hosting import stands
 
 TIMES = 3
 LAST_RESORT = Fraction(1, 1000)  # USD a request
@@ -87,7 +86,7 @@ class Penalties:
         found.shape[rows[better]] = np.array(routes.of.shapes, object)[best[better]]
 
     def replica_usd(self, site: str, shape_name: str) -> Fraction:
-        """A replica's GPUs at the price per GPU of the dearest new server with room at the site; 0 if there is none."""
+        """A replica's GPUs at the price per GPU of the dearest new server of their kind, whether it fits or not."""
         shape = self.grid.case.facts.shapes[shape_name]
         return shape.gpus * self._usd_per_gpu.get((site, shape.gpu), Fraction(0))
 
@@ -95,11 +94,10 @@ class Penalties:
     def _usd_per_gpu(self) -> dict[tuple[str, str], Fraction]:
         case = self.grid.case
         most: dict[tuple[str, str], Fraction] = {}
-        for name, site in case.facts.sites.items():
+        for name in case.facts.sites:
             for server in case.facts.servers.values():
-                if stands(server, site):
-                    usd = case.prices.new_usd(name, server) / server.gpus
-                    most[(name, server.gpu)] = max(most.get((name, server.gpu), usd), usd)
+                usd = case.prices.new_usd(name, server) / server.gpus
+                most[(name, server.gpu)] = max(most.get((name, server.gpu), usd), usd)
         return most
 
     def _default_rate(self, key: Key) -> Fraction:

@@ -125,9 +125,8 @@ def test_classes_that_a_site_may_serve_and_cannot_hold_are_part_of_the_constant(
     dark = TABLES["sites"].replace("-4,30,42", "-4,3,42").replace("alba,DE,50,8,8,", "alba,DE,50,8,3,")
     everything = penalties({"sites": dark})
     assert everything.constant_usd == everything.total(everything.grid.keys)
-    # nothing stands anywhere, so that no GPU is paid for: only the route, of which `quarter` at alba is the dearest
-    # for north's code (.9855 million · 128 ms · 2 USD + 29.94140625 + 4.9275) or `one` at brest (401.59053125)
-    assert everything.usd(NORTH_CODE) == 3 * Fraction("401.59053125")
+    # the price of a GPU that has no room there counts all the same
+    assert everything.usd(NORTH_CODE) == Fraction("2262.97471875")
 
 
 def test_too_small_servers_leave_large_replicas_without_a_place():
