@@ -153,3 +153,11 @@ def test_files_that_are_no_records_are_named(folder: Path) -> None:
         ("bad-record", "measurements/empty.csv"),
         ("missing-column", "measurements/other.parquet"),
     }
+
+
+@pytest.mark.parametrize("source", [[["berlin"]], [{"a": 1}], [b"\xff\xfe"], [1.5]])
+def test_columns_of_other_types_are_findings_and_not_crashes(folder: Path, source: list[object]) -> None:
+    columns = {"observed_at": ["x"], "source": source, "target": ["fra"], "method": ["icmp"], "rtt_min_ms": ["9.5"]}
+    pq.write_table(pa.table(columns), folder / "measurements" / "odd.parquet")
+    found = [f for f in findings(folder) if f.rule in ("unreadable", "unmapped-endpoint")]
+    assert [f.file for f in found] in (["measurements/odd.parquet"], ["measurements"])

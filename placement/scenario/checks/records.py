@@ -13,7 +13,7 @@ from placement.scenario.findings import Finding, shortened
 from placement.scenario.world import Float
 from probes.importers import import_file
 from probes.reading import BadRecordsError
-from probes.record import REQUIRED
+from probes.record import REQUIRED, SCHEMA
 
 BATCH_ROWS = 250_000
 SHOWN_BAD_RECORDS = 50
@@ -46,9 +46,10 @@ def _parquet_batches(path: Path, name: str, found: list[Finding]) -> Iterator[An
         if missing:
             return
         wanted = [column for column in WANTED if column in file.schema_arrow.names]
+        types = pa.schema([SCHEMA.field(column) for column in wanted])
         row = 1
         for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=wanted):
-            table = pa.Table.from_batches([batch])
+            table = pa.Table.from_batches([batch]).select(wanted).cast(types)
             _bad_times(table, name, row, found)
             row += table.num_rows
             yield table
