@@ -65,10 +65,14 @@ def build_model(problem: Problem) -> Model:
 
 
 def vector(model: Model, problem: Problem, placement: Placement) -> Float:
-    """`placement` as a value of every column, M; counts above what any plan needs are cut to it."""
+    """`placement` as a value of every column, M; counts above what any plan needs are cut to it.
+
+    Open sites without a server, which cost money for nothing, are closed.
+    """
     values = np.zeros(model.columns.count)
     at = model.columns
-    values[at.open : at.servers] = placement.open
+    held = np.bincount(problem.offer_site, placement.servers, minlength=problem.sites) > 0
+    values[at.open : at.servers] = placement.open & (held | (problem.open_usd < 0))
     values[at.servers : at.replicas] = placement.servers
     values[at.replicas : at.choices] = placement.replicas
     values[at.choices : at.share] = placement.replicas[at.choice_block] > 0

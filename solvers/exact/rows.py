@@ -112,6 +112,28 @@ def linking(problem: Problem, columns: Columns, most: Most) -> Rows:
     )
 
 
+def opening(problem: Problem, columns: Columns, most: Most) -> Rows:
+    """(5) Nothing is served from a closed site: Σ_{n of i at p} x_n ≤ open_p.
+
+    Implied for whole numbers by (4), (6) and (7), but not in the relaxation, whose bound it lifts. Left out where
+    the relaxation has it already: one server at most and one block of one replica.
+    """
+    single = np.bincount(problem.offer_site, most.servers, minlength=problem.sites) <= 1
+    single &= np.bincount(problem.block_site, most.replicas, minlength=problem.sites) <= 1
+    loose = np.flatnonzero(~single[problem.pair_site] | (problem.pair_load > 1))
+    key = problem.pair_demand[loose] * problem.sites + problem.pair_site[loose]
+    # Pairs are sorted by row and block, blocks by site: the pairs of one (row, site) stand together.
+    first = np.flatnonzero(np.diff(key, prepend=-1))
+    row = np.cumsum(np.diff(key, prepend=-1) != 0) - 1
+    demands, sites = key[first] // max(problem.sites, 1), key[first] % max(problem.sites, 1)
+    return _at_most(
+        "5",
+        "opening",
+        (("i", demands), ("p", sites)),
+        ((row, columns.share + loose, 1.0), (np.arange(len(first)), columns.open + sites, -1.0)),
+    )
+
+
 _SIZES = (1, 8, 16, 32)
 """Quarter GPUs: all, and replicas of 2, 4 and 8 GPUs, which need a server that large."""
 
@@ -226,6 +248,26 @@ def offers(problem: Problem, columns: Columns, most: Most) -> Rows:
     )
 
 
+def open_sites(problem: Problem, columns: Columns, _: Most) -> Rows:
+    """(7, 8) An open site holds a server: open_p ≤ Σ_{o at p} s_o; it would otherwise be cheaper closed.
+
+    No plan worth having breaks it, and the relaxation's bound rises. Left out where opening costs less than nothing.
+    """
+    site = np.flatnonzero(problem.open_usd >= 0)
+    number = np.full(problem.sites, -1)
+    number[site] = np.arange(len(site))
+    offer = np.flatnonzero(number[problem.offer_site] >= 0)
+    return _at_most(
+        "7",
+        "open_sites",
+        (("p", site),),
+        (
+            (np.arange(len(site)), columns.open + site, 1.0),
+            (number[problem.offer_site[offer]], columns.servers + offer, -1.0),
+        ),
+    )
+
+
 def _network(problem: Problem, columns: Columns, family: str, mbps: Float, limit: Float) -> Rows:
     slices = max(problem.slices, 1)
     key = problem.pair_site * slices + problem.demand_slice[problem.pair_demand]
@@ -284,11 +326,13 @@ FAMILIES: tuple[Family, ...] = (
     demand,
     replica_capacity,
     linking,
+    opening,
     gpus,
     operating_point,
     one_operating_point,
     site_resources,
     offers,
+    open_sites,
     uplink,
     downlink,
     limits,

@@ -7,12 +7,12 @@ import numpy as np
 
 from solvers.check import violations
 from solvers.exact.backends import Answer, End, solve_highs, solve_scip
-from solvers.exact.flow import route
+from solvers.exact.flow import price, route
 from solvers.exact.model import Model, build_model, vector
-from solvers.exact.start import greedy
+from solvers.exact.start import quick
 from solvers.exact.whole import solve_cp_sat
 from solvers.problem import Float, Problem
-from solvers.solution import Placement, Solution, Status, cost_usd
+from solvers.solution import Placement, Solution, Status
 
 _BACKENDS: dict[str, Callable[..., Answer]] = {"highs": solve_highs, "scip": solve_scip, "cp-sat": solve_cp_sat}
 BACKENDS = tuple(_BACKENDS)
@@ -35,7 +35,7 @@ def solve_exact(
 
     `gap` is (objective − bound) / (objective − what rows that nobody can serve cost). The backend is given half of
     it, so that rounding its integers and routing anew stays within the whole. `start` is a hint, and the answer is
-    never worse than it; without one the greedy plan is used. Only CP-SAT runs on more than one of `threads`.
+    never worse than it; without one a quick plan is made. Only CP-SAT runs on more than one of `threads`.
 
     OPTIMAL says that the bound came within `gap`; FEASIBLE that a plan is there with its bound; INFEASIBLE that the
     backend proved the hard rows contradict each other; LIMIT that time ended before any plan; ERROR that the
@@ -51,7 +51,7 @@ def solve_exact(
     begun = time.monotonic()
     model = build_model(problem)
     if start is None:
-        start = greedy(problem)
+        start = quick(problem, time_limit_s=None if time_limit_s is None else 0.2 * time_limit_s)
     hint = None if start is None else vector(model, problem, start)
     left = None if time_limit_s is None else max(time_limit_s - (time.monotonic() - begun), 0.01)
     options = {"threads": threads} if backend == "cp-sat" else {}
@@ -63,13 +63,13 @@ def _solution(problem: Problem, model: Model, answer: Answer, start: Placement |
     if answer.end == End.INFEASIBLE and start is None:
         return Solution(Status.INFEASIBLE, None, np.nan, np.inf, message=answer.message)
     placement, message = _cleaned(problem, model, answer)
-    if start is not None and (placement is None or _price(problem, start) < _price(problem, placement)):
+    if start is not None and (placement is None or price(problem, start) < price(problem, placement)):
         placement = start
     bound = max(answer.bound + model.offset_usd, _floor(problem))
     if placement is None:
         status = Status.LIMIT if answer.end == End.STOPPED and answer.values is None else Status.ERROR
         return Solution(status, None, np.nan, bound, message=message)
-    objective = _price(problem, placement)
+    objective = price(problem, placement)
     size = max(objective - model.offset_usd, 1e-9)
     if bound > objective + max(gap, _TRUST) * size:
         # A plan that passed the check stands below the bound, so the backend is wrong and proves nothing.
@@ -87,12 +87,6 @@ def _cleaned(problem: Problem, model: Model, answer: Answer) -> tuple[Placement 
     placement = clean(problem, model, answer.values)
     broken = ["no routing fits the integers found"] if placement is None else violations(problem, placement)
     return (None, f"the backend's plan breaks a rule: {broken[0]}") if broken else (placement, answer.message)
-
-
-def _price(problem: Problem, placement: Placement) -> float:
-    """The placement's cost; 0 × inf, the unserved of a row that is served because it must be, is no news."""
-    with np.errstate(invalid="ignore"):
-        return cost_usd(problem, placement)
 
 
 def _floor(problem: Problem) -> float:

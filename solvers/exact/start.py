@@ -11,14 +11,25 @@ import numpy as np
 
 from solvers.check import violations
 from solvers.exact.backends import solve_highs
-from solvers.exact.flow import route
+from solvers.exact.flow import price, route
 from solvers.exact.model import Model, build_model
 from solvers.problem import Bool, Float, Int, Problem
 from solvers.solution import Placement
 
 _SIZES = (1, 8, 16, 32)
+_RELAXED_PAIRS = 30_000
+"""Above this `quick` leaves the relaxation out: it takes longer than its plan is worth."""
 _SUPPORT = 0.01
 """Least share of the relaxation that counts as "serves from here"."""
+
+
+def quick(problem: Problem, *, time_limit_s: float | None = None) -> Placement | None:
+    """The cheaper of the two plans; the relaxation is left out where it would take long."""
+    plans = [greedy(problem)]
+    if problem.pairs <= _RELAXED_PAIRS:
+        plans.append(rounded(problem, time_limit_s=time_limit_s))
+    found = [plan for plan in plans if plan is not None]
+    return min(found, key=lambda plan: price(problem, plan), default=None)
 
 
 def greedy(problem: Problem) -> Placement | None:

@@ -32,6 +32,7 @@ SMALLEST: dict[str, Problem] = {
     "demand": one_of_each(),
     "replica_capacity": one_of_each(pair_load=np.array([2.5])),
     "linking": one_of_each(pair_load=np.array([0.25])),
+    "opening": two_blocks(pair_load=np.array([1.5, 0.5])),
     # Four-GPU replicas beside one-GPU replicas, servers of two and of eight GPUs: "all" and "8 GPUs and more" bind.
     "gpus": two_blocks(
         shape_quarters=np.array([4, 16]),
@@ -52,6 +53,7 @@ SMALLEST: dict[str, Problem] = {
         pair_load=np.array([2.5]), server_use=np.array([[3.0], [4.5]]), site_limit=np.array([[7.5]]), **TWO_SERVERS
     ),
     "offers": one_of_each(offer_max=np.array([2]), pair_load=np.array([2.5])),
+    "open_sites": one_of_each(),
     "uplink": one_of_each(out_mbps=np.array([8.0]), uplink_mbps=np.array([6.0])),
     "downlink": one_of_each(in_mbps=np.array([8.0]), downlink_mbps=np.array([6.0])),
     # Capex of 2,500 for servers of 1,000 and 1,800: the row is written in units of 1,024 USD, which changes no digit.

@@ -94,7 +94,7 @@ def test_hard_rows_that_contradict_each_other_are_infeasible(backend: str) -> No
 def test_no_time_for_any_plan_is_a_limit_and_not_infeasible() -> None:
     problem = hard(40, 200)
     tight = problem.pair_load.reshape(200, 40)[:, 0].sum() / 40 * 1.02
-    # Every row has to be served, whole, with 2 % to spare: the greedy plan does not manage.
+    # Every row has to be served, whole, with 2 % to spare: no quick plan manages.
     packing = replace(
         problem,
         unserved_usd=np.full(200, np.inf),
@@ -257,7 +257,7 @@ def test_a_bound_above_a_checked_plan_is_not_believed(monkeypatch: pytest.Monkey
 
 
 def test_a_plan_of_the_backend_that_breaks_a_rule_is_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A backend that holds two replicas on one GPU loses to the greedy plan, and says why."""
+    """A backend that holds two replicas on one GPU loses to the quick plan, and says why."""
     problem = one_of_each(pair_load=np.array([1.5]))
     plan = solve_highs(build_model(problem), time_limit_s=None, gap=0.0)
     assert plan.values is not None
