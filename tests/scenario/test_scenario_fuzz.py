@@ -38,7 +38,12 @@ Mutation = Callable[[Path, st.DataObject], None]
 
 
 def rows_of(path: Path) -> list[list[str]]:
-    return list(csv.reader(io.StringIO(path.read_bytes().decode("utf-8", "replace"))))
+    if path.suffix == ".parquet":
+        return []
+    try:
+        return list(csv.reader(io.StringIO(path.read_bytes().decode("utf-8", "replace"), newline="")))
+    except csv.Error:
+        return []
 
 
 def write_rows(path: Path, rows: list[list[str]]) -> None:

@@ -93,9 +93,11 @@ def _used_sets(draft: Draft) -> pd.DataFrame:
     services = draft.frame("services").drop_duplicates("service").set_index("service")["residency"]
     homes = draft.frame("regions").drop_duplicates("region").set_index("region")["country"]
     demand = draft.frame("demand")
-    names = demand["residency"].where(demand["residency"] != "", demand["service"].map(services).fillna(""))
+    names = demand["residency"].where(
+        demand["residency"] != "", demand["service"].map(services).astype(object).fillna("")
+    )
     names = names.where(names != "", fallback)
-    pairs = pd.DataFrame({"residency": names, "home": demand["region"].map(homes).fillna("")})
+    pairs = pd.DataFrame({"residency": names, "home": demand["region"].map(homes).astype(object).fillna("")})
     return pairs[(pairs["residency"] != "") & (pairs["home"] != "")].drop_duplicates()
 
 
