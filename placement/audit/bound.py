@@ -194,13 +194,14 @@ class Pricing:
 
     @cached_property
     def _room(self) -> dict[tuple[str, str], int]:
+        """Each limit by the server that is leanest in it: a mixture of servers may use both limits up."""
         found: dict[tuple[str, str], int] = defaultdict(int)
         for site_name, site in self.case.facts.sites.items():
-            for server in self.case.facts.servers.values():
-                if stands(server, site):
-                    room = _floor_ratio(site.usable_kw, server.power_kw / server.gpus)
-                    room = min(room, _floor_ratio(site.rack_units, server.rack_units / server.gpus))
-                    found[(site_name, server.gpu)] = max(found[(site_name, server.gpu)], 4 * room)
+            for gpu in {shape.gpu for shape in self.case.facts.shapes.values()}:
+                kinds = [s for s in self.case.facts.servers.values() if s.gpu == gpu and stands(s, site)]
+                by_power = max((_floor_ratio(site.usable_kw, s.power_kw / s.gpus) for s in kinds), default=0)
+                by_units = max((_floor_ratio(site.rack_units, s.rack_units / s.gpus) for s in kinds), default=0)
+                found[(site_name, gpu)] = 4 * min(by_power, by_units)
         return found
 
     def offers(self, site_name: str, gpu: str, quarters: int) -> list[Offer]:

@@ -63,8 +63,8 @@ def read_residency(scenario: Scenario) -> Residency:
     places: dict[str, set[str]] = {}
     vendors: dict[str, set[str]] = {}
     for row in rows(scenario, "residency"):
-        places.setdefault(row["residency"], set())
         (vendors if row["scope"] == "vendor" else places).setdefault(row["residency"], set()).add(row["country"])
+    # a set that lists vendors alone names no place, and so allows none
     sets = {name: ResidencySet(frozenset(places[name]), frozenset(vendors.get(name, ()))) for name in places}
     uses_blocs = any(entry.startswith("@bloc:") for one in sets.values() for entry in one.places | one.vendors)
     return Residency(sets, default, _blocs() if uses_blocs else {})

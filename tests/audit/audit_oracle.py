@@ -19,6 +19,10 @@ from placement.topology.pairs import Pairs
 
 HOURS = 730.0
 TWO_GPUS = 100
+SERVERS = "s1,g,1,1.5,2,9000,,10,,36,\ns2,g,2,2.5,3,16000,0.5,,500,48,\ns4,g,4,5,6,,,30,,,900"
+LEAN = (
+    "s1,g,1,0.5,7,9000,0.1,10,,36,\ns2,g,2,4,0.5,16000,0.5,,500,48,\ns4,g,4,5,6,,,30,,,900"  # in kW, or in rack units
+)
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,8 @@ def random_world(seed: int) -> World:
         f"chat,chat,120,5,10,{pick(0.5, 2)}\ncode,code,150,30,60,{pick(1, 3)}",
         "demand": "region,model,service,slice,requests_per_s,mean_requests_per_s,residency\n" + "\n".join(demand_rows),
         "servers": "server,gpu,gpus,power_kw,rack_units,capex_usd,idle_kw,support_usd_month,install_usd,months,"
-        "rent_usd_month\ns1,g,1,1.5,2,9000,,10,,36,\ns2,g,2,2.5,3,16000,0.5,,500,48,\ns4,g,4,5,6,,,30,,,900"
+        "rent_usd_month\n"
+        + (SERVERS, LEAN)[seed % 3 == 1]
         + ("\nh2,h,2,2,2,20000,0.2,,,24," if seed >= TWO_GPUS else ""),
         "gpus": "gpu,memory_gb,mig_slices,tdp_w\ng,96,4,600\nh,80,1,700",
         "shapes": audit_world.TABLES["shapes"].strip().splitlines()[0] + "\n" + "\n".join(shape_rows),
@@ -274,6 +279,9 @@ def limits(world: World) -> list[tuple[str, list[tuple[tuple[Any, ...], float]],
             others = [s["site"] for s in sites if s["delivery_group"] != group]
             if group:
                 found.append((f"stock|{k}|", [(("new", p, k), 1.0) for p in others], 0.0))
+        listed = set(scenario.table("deliveries")["server"])
+        absent = (k["server"] for k in servers if k["server"] not in listed)
+        found += [(f"stock|{k}|", [(("new", s["site"], k), 1.0) for s in sites], 0.0) for k in absent]
     for row in scenario.table("export").to_dict("records"):
         by = "gpu" if row["gpu"] else "server"
         terms = [
