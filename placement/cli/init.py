@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from placement.cli.common import Exit, Failure
-from placement.datasets import UnknownDatasetError, dataset
+from placement.datasets import UnknownDatasetError
 
 
 @click.command(
@@ -35,8 +35,7 @@ def command(folder: Path, name: str | None, sites: int, regions: int, models: in
         from placement.scenario import copy_dataset  # noqa: PLC0415
 
         try:
-            dataset(name)
+            copy_dataset(name, folder)
         except UnknownDatasetError as error:
             raise Failure(Exit.USAGE, f"{error}, edge, edge-full") from error
-        copy_dataset(name, folder)
     click.echo(f"{folder} is ready: edit its tables, then `nearserve check {folder}`")
