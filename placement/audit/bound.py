@@ -104,7 +104,7 @@ class Pricing:
         if not all(math.isfinite(term) for term in terms):
             return -math.inf
         slack = 64 * EPS * math.fsum(abs(term) for term in terms)
-        return _down(self.penalties.constant_usd + Fraction(math.fsum(terms)) - Fraction(slack))
+        return rounded_down(self.penalties.constant_usd + Fraction(math.fsum(terms)) - Fraction(slack))
 
     @cached_property
     def nu(self) -> float:
@@ -229,14 +229,11 @@ class Pricing:
         )
 
 
-UNLIMITED = 10**6  # servers: more than any site could use
-
-
 def _floor_ratio(limit: Fraction, use: Fraction) -> int:
-    return int(limit // use) if use > 0 else UNLIMITED
+    return int(limit // use)
 
 
-def _down(value: Fraction) -> float:
+def rounded_down(value: Fraction) -> float:
     """The largest float ≤ value."""
     nearest = float(value)
     return nearest if Fraction(nearest) <= value else math.nextafter(nearest, -math.inf)

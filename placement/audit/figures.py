@@ -1,6 +1,7 @@
 """The plan's own figures, recomputed: served share, planned latency percentiles, bounds and gap."""
 
 from fractions import Fraction
+from itertools import accumulate
 
 from placement.audit.case import Case
 from placement.audit.money import Served
@@ -35,13 +36,13 @@ def percentile_ms(case: Case, served: tuple[Served, ...], share: Fraction) -> Fr
         (latency_ms, Fraction(route.share_ppb, BILLION) * case.prices.requests_month(route.key))
         for route, latency_ms in served
     )
-    total = sum((weight for _, weight in weighted), Fraction(0))
-    running = Fraction(0)
-    for latency_ms, weight in weighted:
-        running += weight
-        if total and running >= share * total:
-            return latency_ms
-    return None
+    running = list(accumulate(weight for _, weight in weighted))
+    if not running or not running[-1]:
+        return None
+    within = (
+        latency_ms for (latency_ms, _), so_far in zip(weighted, running, strict=True) if so_far >= share * running[-1]
+    )
+    return next(within)
 
 
 def check_figures(case: Case, plan: PlanFiles, served: tuple[Served, ...], findings: Findings) -> None:

@@ -128,7 +128,7 @@ class Grid:
     def _within(self, latency: Float, of: ModelRows, site: str) -> Bool:
         """Where latency ≤ budget (2), I_m × D_m."""
         budget = self._rows["budget_ms"][of.rows][:, None]
-        inside = np.asarray(latency <= budget, np.bool_)
+        inside = np.asarray(latency < budget, np.bool_)  # those near the budget are settled below
         with np.errstate(invalid="ignore"):
             near = np.abs(latency - budget) <= TIE * budget
         for i, d in zip(*np.nonzero(near), strict=True):

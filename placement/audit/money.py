@@ -69,20 +69,21 @@ def check_money(
     total = sum(usd.values(), Fraction(0))
     for kind, value in (*usd.items(), ("total", total)):
         if kind in plan.cost:
-            _to_the_cent("cost", kind, plan.cost[kind], value, findings)
+            check_cents("cost", kind, plan.cost[kind], value, findings)
     for left in plan.unserved:
         if left.key in case.facts.demand and left.usd_month is not None:
             penalty = Fraction(left.share_ppb, BILLION) * penalties.usd(left.key)
-            _to_the_cent("cost", f"unserved {spell(left.key)}", left.usd_month, penalty, findings)
+            check_cents("cost", f"unserved {spell(left.key)}", left.usd_month, penalty, findings)
     if plan.objective_usd_month is not None:
-        _to_the_cent("objective", "objective_usd_month", plan.objective_usd_month, total, findings)
+        check_cents("objective", "objective_usd_month", plan.objective_usd_month, total, findings)
         same = plan.cost.get("total") in (None, plan.objective_usd_month)
         findings.check("objective", same, "objective_usd_month", "is not the total of the cost")
     budget = monthly_budget_usd(case)
     findings.at_most("12 budget", total - usd["unserved"], budget, "the plan's month without the unserved", "USD")
 
 
-def _to_the_cent(rule: str, subject: str, said: Fraction, value: Fraction, findings: Findings) -> None:
+def check_cents(rule: str, subject: str, said: Fraction, value: Fraction, findings: Findings) -> None:
+    """Whether `said` is whole cents and `value` rounded to them."""
     whole = (said * 100).denominator == 1
     findings.check(rule, whole, subject, f"{float(said)} USD is no whole number of cents")
     near = abs(said - value) <= Fraction(1, 200) + TIE_USD + TIE * abs(value)

@@ -120,6 +120,9 @@ class _Reader:
         latency = self._object("latency", {"p50_ms", "p95_ms", "p99_ms"})
         provenance = self._object("provenance", None)
         servers, replicas = self._servers(), self._replicas()
+        for where, row in self._rows("shadow_prices", {"limit", "usd_month"}):
+            self._text(row["limit"], where)
+            self._number(row["usd_month"], where)
         return PlanFiles(
             scenario=self._text(at("scenario"), "scenario"),
             status=str(at("status")),

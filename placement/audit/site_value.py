@@ -126,7 +126,7 @@ def best_servers(offers: Sequence[Offer], value: Float, power_kw: float, rack_un
         if len(states) > MOST_STATES:
             states = _merged(states)
     earned = value[states[:, 0].astype(np.int64)] - states[:, 3] * (1 - 64 * EPS * np.sign(states[:, 3]))
-    return max(0.0, float(earned.max()))
+    return float(earned.max())  # ≥ 0: no server at all is one of the states
 
 
 def _merged(states: Float) -> Float:

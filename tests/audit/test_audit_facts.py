@@ -1,18 +1,22 @@
 """How the auditor reads tables: money, penalties, prices of energy, stock, residency, in figures worked out by hand."""
 
+import math
 from fractions import Fraction
 
 import numpy as np
 import pytest
 from audit_world import NAN, TABLES, edited, pairs, scenario
 
+from placement.audit.bound import rounded_down
 from placement.audit.case import open_case
 from placement.audit.exact import cents, exact, known, settled
 from placement.audit.figures import gap
 from placement.audit.grid import Grid
 from placement.audit.limits import limit_rows, monthly_budget_usd
+from placement.audit.money import check_cents
 from placement.audit.penalties import Penalties
 from placement.audit.prices import recovery_factor
+from placement.audit.report import Findings
 
 NORTH_CODE, SOUTH_CODE = ("north", "m", "code", "day"), ("south", "m", "code", "day")
 
@@ -224,3 +228,41 @@ def test_a_latency_that_is_the_budget_to_the_last_digit_is_admissible():
     later = {"rtt_p95_ms": np.array([[0.1000000000001, NAN], [NAN, 5.0]])}
     found = next(routes for routes in Grid(case(tight, network=later)).at("alba"))
     assert not found.admissible[list(found.of.rows).index(row), found.of.shapes.index("one")]
+
+
+@pytest.mark.parametrize(
+    ("said", "value", "passes"),
+    [
+        ("0.01", "0.015", True),  # half a cent: either way
+        ("0.01", "0.0150009", True),
+        ("0.01", "0.0150011", False),
+        ("0.02", "0.0149991", True),
+        ("0.02", "0.0149989", False),
+        ("0.015", "0.015", False),  # no whole cents
+        ("1000000000.01", "1000000000.0159", True),  # floats of this size are not surer
+        ("1000000000.01", "1000000000.0161", False),
+        ("-1000000000.01", "-1000000000.0159", True),
+    ],
+)
+def test_money_is_right_to_the_cent_and_a_tie_may_go_either_way(said, value, passes):
+    findings = Findings()
+    check_cents("cost", "egress", Fraction(said), Fraction(value), findings)
+    assert (findings.violations == []) is passes
+
+
+def test_a_rate_of_the_model_and_service_counts_before_a_larger_one_of_the_scenario():
+    unpriced = edited("services", "0.02,10,,4", "0.02,10,,") | edited(
+        "demand", "south,m,chat,day,3,,", "south,m,chat,day,3,,brazil"
+    )
+    found = penalties(unpriced)
+    rates = {key: found.usd(key) / found.grid.case.prices.requests_month(key) for key in found.grid.keys}
+    own = [rate for key, rate in rates.items() if key[0] == "north" and key[2] == "chat"]
+    assert rates[("south", "m", "chat", "day")] == max(own)
+    assert max(own) != min(own)
+    assert rates[NORTH_CODE] > max(own)
+
+
+def test_a_bound_is_rounded_to_the_largest_float_that_is_not_above_it():
+    for value in (Fraction(1, 3), Fraction(2, 3), Fraction(-1, 3), Fraction(10**17 + 1), Fraction(1, 2)):
+        found = rounded_down(value)
+        assert Fraction(found) <= value < Fraction(math.nextafter(found, math.inf))

@@ -253,6 +253,9 @@ PLANTED = [
     Case("format", "a row with an unknown key", changed("servers.0.colour", "red")),
     Case("format", "an unserved class without a reason", changed("unserved.0.reason", "")),
     Case("format", "an unserved class with a number for a slice", changed("unserved.0.slice", 1)),
+    Case("format", "a shadow price of nothing", changed("shadow_prices", [{"limit": "", "usd_month": 1.0}])),
+    Case("format", "a shadow price that is text", changed("shadow_prices", [{"limit": "a", "usd_month": "1"}])),
+    Case("format", "a shadow price without a limit", changed("shadow_prices", [{"usd_month": 1.0}])),
     Case("format", "jobs that are no list", changed("jobs", None)),
     Case("format", "hashes that are no text", changed("provenance.inputs_sha256", {"sites.csv": 1})),
     Case("format", "hashes that are no object", changed("provenance.inputs_sha256", None)),
@@ -339,3 +342,33 @@ def test_bytes_that_are_no_text_are_a_violation_of_the_format(tmp_path):
     folder = write(tmp_path / "plan")
     (folder / "plan.json").write_bytes(b"\xff\xfe{}")
     assert {violation.rule for violation in audit(folder, scenario(), pairs()).violations} == {"format"}
+
+
+def test_a_shape_whose_gpu_nobody_sells_is_a_violation_and_no_traceback(tmp_path):
+    gpus = TABLES["gpus"] + "h,96,4,600\n"
+    told = scenario({"shapes": TABLES["shapes"].replace("one,m,g,", "one,m,h,"), "gpus": gpus})
+    violations = audit(write(tmp_path / "plan"), told, pairs()).violations
+    assert {violation.subject for violation in violations if violation.rule == "6 GPUs"} == {"h at alba", "h at brest"}
+    # its busy kW count as none: 29.94140625 + 19.9609375 of `quarter` are left
+    assert "recomputed 49.90" in next(v.detail for v in violations if v.subject == "load_energy")
+
+
+def test_a_route_for_a_failure_is_not_honoured_and_serves_nobody(tmp_path):
+    table = routes_table((*ROUTES, ROUTES[0]))
+    failure = pa.array([*[None] * 6, "metro"], pa.string())
+    table = table.set_column(table.schema.get_field_index("failure"), "failure", failure)
+    report = audit(write(tmp_path / "plan", routes=table), scenario(), pairs())
+    assert [violation.rule for violation in report.violations] == ["not honoured"]
+
+
+def test_a_plan_that_serves_nobody_has_no_latency(tmp_path):
+    document = plan()
+    document["latency"] = {"p50_ms": None, "p95_ms": None, "p99_ms": None}
+    document["served_share"] = 0.0
+    keys = sorted({row[:4] for row in ROUTES} | {("south", "m", "code", "day")})
+    names = ("region", "model", "service", "slice")
+    document["unserved"] = [
+        {**dict(zip(names, key, strict=True)), "share_ppb": 10**9, "usd_month": 0.0, "reason": "price"} for key in keys
+    ]
+    report = audit(write(tmp_path / "plan", document, routes=()), scenario(), pairs())
+    assert not {"latency percentiles", "served share", "1 demand"} & {violation.rule for violation in report.violations}

@@ -1,6 +1,7 @@
 """The plan worked out by hand passes, and every rule was looked at."""
 
-from audit_world import pairs, plan, scenario, write
+import numpy as np
+from audit_world import TABLES, certificate, pairs, plan, scenario, write
 
 from placement.audit import RULES, audit
 
@@ -31,3 +32,27 @@ def test_a_plan_whose_bound_is_not_filled_in_yet_passes_and_is_told_so(tmp_path)
     assert report.passed
     assert report.gap_verified is not None
     assert "the plan states no verified bound" in report.notes
+
+
+def test_rows_that_count_nothing_change_nothing(tmp_path):
+    """A site that stays shut, a server too hot for its racks, a second operating point: none of them stands."""
+    tables = {
+        "sites": TABLES["sites"] + "calais,FR,50,2,8,8,1,0.1,,,700,40,0.9,1.5,2,US,\n",
+        "servers": TABLES["servers"] + "s9,h,4,9,6,1000,9,50,,48,\n",
+        "gpus": TABLES["gpus"] + "h,96,4,600\n",
+        "deliveries": TABLES["deliveries"] + ",,s9,9\n",
+    }
+    document = plan()
+    document["servers"] += [
+        {"site": "brest", "server": "s9", "period": None, "count": 0, "new": 0},
+        {"site": "calais", "server": "s2", "period": None, "count": 0, "new": 0},
+    ]
+    document["replicas"].append({"site": "brest", "shape": "one-far", "slice": None, "count": 0})
+    document["shadow_prices"] = [{"limit": "capex|", "usd_month": 0.5}]
+    three = ("alba", "brest", "calais")
+    widened = {
+        name: np.pad(value, ((0, 0), (0, 1))) for name, value in vars(pairs()).items() if isinstance(value, np.ndarray)
+    }
+    arrays = certificate(uplink_usd=np.zeros((3, 2)), downlink_usd=np.zeros((3, 2))) | {"site": np.array(three)}
+    report = audit(write(tmp_path / "plan", document, arrays=arrays), scenario(tables), pairs(**widened, sites=three))
+    assert [str(v) for v in report.violations] == []
