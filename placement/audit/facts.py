@@ -90,7 +90,7 @@ class Server:
     power_kw: Fraction
     rack_units: Fraction
     idle_kw: Fraction
-    capex_usd: Fraction | None
+    capex_usd: Fraction  # 0 where it is rented and no price of buying is given
     install_usd: Fraction
     support_usd_month: Fraction
     months: Fraction
@@ -199,7 +199,7 @@ def _server(row: Mapping[str, Any]) -> Server:
         power_kw=power_kw,
         rack_units=exact(row["rack_units"]),
         idle_kw=_or(row["idle_kw"], power_kw * 3 / 10),
-        capex_usd=known(row["capex_usd"]),
+        capex_usd=_or(row["capex_usd"], Fraction(0)),
         install_usd=_or(row["install_usd"], Fraction(0)),
         support_usd_month=_or(row["support_usd_month"], Fraction(0)),
         months=exact(row["months"]),

@@ -34,12 +34,12 @@ class Prices:
         """A new server: rent if it has one, else capex and installation by the recovery factor; without support."""
         if server.rent_usd_month is not None:
             return server.rent_usd_month
-        paid = (server.capex_usd or Fraction(0)) + server.install_usd
+        paid = server.capex_usd + server.install_usd
         return settled(paid * recovery_factor(self.facts.wacc, server.months))
 
     def capex_usd(self, server: Server) -> Fraction:
         """What a new server takes of the capex budget: nothing if it is rented."""
-        return Fraction(0) if server.rent_usd_month is not None else server.capex_usd or Fraction(0)
+        return Fraction(0) if server.rent_usd_month is not None else server.capex_usd
 
     def power_space_usd(self, site: str, server: Server) -> Fraction:
         """The kW that a standing server books."""

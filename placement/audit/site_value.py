@@ -33,7 +33,7 @@ def block_value(profit: Float, load: Float, slices: Int, magnitude: Float, most:
         here = slices == t
         gain, need = profit[here], load[here]
         free = need == 0
-        value += np.where(y > 0, gain[free].sum(), 0.0)
+        value += gain[free].sum()
         gain, need = gain[~free], need[~free]
         order = np.argsort(-gain / need, kind="stable")
         at = np.concatenate([[0.0], np.cumsum(need[order])])

@@ -266,3 +266,31 @@ def test_a_bound_is_rounded_to_the_largest_float_that_is_not_above_it():
     for value in (Fraction(1, 3), Fraction(2, 3), Fraction(-1, 3), Fraction(10**17 + 1), Fraction(1, 2)):
         found = rounded_down(value)
         assert Fraction(found) <= value < Fraction(math.nextafter(found, math.inf))
+
+
+def test_the_arrays_price_every_route_as_the_fractions_do():
+    told = case()
+    routes = 0
+    for site in Grid(told).sites:
+        for found in Grid(told).at(site):
+            for i, d in zip(*np.nonzero(found.admissible), strict=True):
+                key, shape = Grid(told).keys[found.of.rows[i]], found.of.shapes[d]
+                service = told.facts.services[key[2]]
+                latency = (
+                    told.network.network_ms(key[0], service, site) + told.facts.shapes[shape].ttft_ms[service.profile]
+                )
+                assert found.usd[i, d] == pytest.approx(
+                    float(told.prices.route_usd(key, site, shape, latency)), rel=1e-12
+                )
+                load = told.facts.demand[key].requests_per_s / told.facts.shapes[shape].requests_per_s[service.profile]
+                assert found.of.load[i, d] == pytest.approx(float(load), rel=1e-12)
+                routes += 1
+    # north at alba: chat on quarter, one, two by day and by night, code on quarter, one; at brest chat on one, two by
+    # day and by night, code on one; south's chat at brest on quarter, one, one-far (100 ms exactly), two
+    assert routes == 8 + 5 + 4
+
+
+def test_the_arrays_price_wires_as_the_rule_does():
+    grid = Grid(case())
+    assert dict(zip(grid.keys, grid.column("out_mbps"), strict=True))[NORTH_CODE] == pytest.approx(0.4)
+    assert dict(zip(grid.keys, grid.column("in_mbps"), strict=True))[NORTH_CODE] == pytest.approx(0.8)
