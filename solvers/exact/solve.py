@@ -70,13 +70,14 @@ def _solution(problem: Problem, model: Model, answer: Answer, start: Placement |
         status = Status.LIMIT if answer.end == End.STOPPED and answer.values is None else Status.ERROR
         return Solution(status, None, np.nan, bound, message=message)
     objective = price(problem, placement)
-    size = max(objective - model.offset_usd, 1e-9)
-    if bound > objective + max(gap, _TRUST) * size:
+    size = max(objective - model.offset_usd, 0.0)
+    digits = 1e-12 * max(abs(objective), 1.0)  # what adding floats may lose
+    if bound > objective + max(gap, _TRUST) * size + 1e3 * digits:
         # A plan that passed the check stands below the bound, so the backend is wrong and proves nothing.
         wrong = f"the backend's bound {bound:.12g} lies above a plan of {objective:.12g}"
         return Solution(Status.FEASIBLE, placement, objective, _floor(problem), message=wrong)
     bound = min(bound, objective)
-    proven = objective - bound <= gap * size
+    proven = objective - bound <= gap * size + digits
     return Solution(Status.OPTIMAL if proven else Status.FEASIBLE, placement, objective, bound, message=message)
 
 

@@ -313,3 +313,19 @@ def test_a_problem_without_something_costs_its_unserved_rows(what: str, backend:
     assert found.status == Status.OPTIMAL
     assert found.objective_usd == pytest.approx(usd)
     assert found.bound_usd == pytest.approx(usd)
+
+
+def test_serving_nobody_is_proved_best_where_all_are_beyond_reach_or_too_dear() -> None:
+    """A row that nobody can serve, at an odd price, and one that is cheaper left alone."""
+    problem = one_of_each(
+        demand_model=np.array([0, 0]),
+        demand_slice=np.array([0, 0]),
+        unserved_usd=np.array([0.1, 812364.0103512001]),
+        out_mbps=np.zeros(2),
+        in_mbps=np.zeros(2),
+    )
+    found = solve_exact(problem)
+    assert found.status == Status.OPTIMAL
+    assert found.objective_usd == pytest.approx(812364.1103512001, abs=1e-6)
+    free = replace(problem, unserved_usd=np.array([0.0, 812364.0103512001]))
+    assert solve_exact(free).status == Status.OPTIMAL
