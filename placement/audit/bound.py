@@ -24,7 +24,7 @@ import numpy as np
 from placement.audit.case import Case, open_case
 from placement.audit.certificate import Arrays, CertificateError, Prices, read_certificate
 from placement.audit.facts import Server
-from placement.audit.grid import Float, Grid, Int, SiteRoutes
+from placement.audit.grid import Float, Grid, SiteRoutes
 from placement.audit.hosting import stands
 from placement.audit.limits import LimitRow, limit_rows, monthly_budget_usd
 from placement.audit.penalties import Penalties
@@ -117,12 +117,6 @@ class Pricing:
         listed = np.array([self.prices.demand_usd[key] for key in self.penalties.grid.keys], np.float64)
         return np.minimum(listed, self.penalties.usd_float)
 
-    @cached_property
-    def slices(self) -> Int:
-        """The slice of every demand row, numbered, I."""
-        names = list(self.case.facts.hours)
-        return np.array([names.index(key[3]) for key in self.penalties.grid.keys], np.int64)
-
     def wire_usd(self, site_name: str) -> tuple[Float, Float, float]:
         """Price of the site's uplink and downlink in every slice, T each, and the credit that opening it brings."""
         site, names = self.case.facts.sites[site_name], list(self.case.facts.hours)
@@ -158,7 +152,7 @@ class Pricing:
     ) -> Iterator[tuple[tuple[str, str, int], Float]]:
         """(model, GPU, quarters) and V(y) of every shape that the site could hold and that earns anything."""
         grid, rows = self.penalties.grid, routes.of.rows
-        slices = self.slices[rows]
+        slices = grid.slices[rows]
         wires = grid.column("out_mbps")[rows] * uplink[slices] + grid.column("in_mbps")[rows] * downlink[slices]
         income = self.row_usd[rows]
         for d, name in enumerate(routes.of.shapes):
@@ -184,8 +178,6 @@ class Pricing:
         capacity = min(useful, self.room(site, gpu))
         place = self.case.facts.sites[site]
         offers = self.offers(site, gpu, capacity)
-        if not offers:
-            return 0.0
         return best_servers(offers, packed(groups, capacity), float(place.usable_kw), float(place.rack_units))
 
     def room(self, site: str, gpu: str) -> int:

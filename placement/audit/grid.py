@@ -61,7 +61,10 @@ class Grid:
         network = self._network_ms(site_name)
         reachable = self._allowed[:, self.sites.index(site_name)] & ~np.isnan(network)
         site, facts = self.case.facts.sites[site_name], self.case.facts
-        kwh_usd = np.array([float(site.pue * facts.usd_per_kwh[(site_name, key[3])]) for key in self.keys])
+        of_slice = np.array(
+            [float(site.pue * facts.usd_per_kwh[(site_name, name)]) for name in facts.hours], np.float64
+        )
+        kwh_usd = of_slice[self.slices]
         if site.transit_usd_per_mbps_month is not None:
             egress = self._rows["peak_mbps"] * float(site.transit_usd_per_mbps_month)
         else:
@@ -73,6 +76,12 @@ class Grid:
             usd = of.busy_kwh * kwh_usd[here][:, None] + egress[here][:, None]
             usd = usd + self._rows["usd_per_ms"][here][:, None] * latency
             yield SiteRoutes(of, admissible, usd)
+
+    @cached_property
+    def slices(self) -> Int:
+        """The slice of every demand row, numbered as in the facts' hours, I."""
+        number = {name: t for t, name in enumerate(self.case.facts.hours)}
+        return np.array([number[key[3]] for key in self.keys], np.int64)
 
     def column(self, name: str) -> Float:
         """A figure of every demand row, I: rate, mean, budget_ms, out_mbps, in_mbps, requests_month, usd_per_ms, …"""

@@ -88,7 +88,7 @@ class Penalties:
     def replica_usd(self, site: str, shape_name: str) -> Fraction:
         """A replica's GPUs at the price per GPU of the dearest new server of their kind, whether it fits or not."""
         shape = self.grid.case.facts.shapes[shape_name]
-        return shape.gpus * self._usd_per_gpu.get((site, shape.gpu), Fraction(0))
+        return shape.gpus * self._usd_per_gpu[(site, shape.gpu)]
 
     @cached_property
     def _usd_per_gpu(self) -> dict[tuple[str, str], Fraction]:

@@ -55,7 +55,8 @@ def check_latency(case: Case, routes: Iterable[RouteRow], findings: Findings) ->
         where = f"{spell(route.key)} to {route.shape} at {route.site}"
         service = case.facts.services[route.key[2]]
         network, reason = case.network.why_not(route.key[0], service, route.site)
-        if not findings.check("2 latency", network is not None, where, reason) or network is None:
+        findings.check("2 latency", network is not None, where, reason)
+        if network is None:
             continue
         planned = network + case.facts.shapes[route.shape].ttft_ms[service.profile]
         findings.at_most("2 latency", planned, service.latency_budget_ms, where, "ms")

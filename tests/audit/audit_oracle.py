@@ -19,6 +19,7 @@ from placement.topology.pairs import Pairs
 
 HOURS = 730.0
 TWO_GPUS = 100
+AMPLE = 200  # from this seed on power and rack units do not bind
 SERVERS = "s1,g,1,1.5,2,9000,,10,,36,\ns2,g,2,2.5,3,16000,0.5,,500,48,\ns4,g,4,5,6,,,30,,,900"
 LEAN = (
     "s1,g,1,0.5,7,9000,0.1,10,,36,\ns2,g,2,4,0.5,16000,0.5,,500,48,\ns4,g,4,5,6,,,30,,,900"  # in kW, or in rack units
@@ -52,10 +53,11 @@ def random_world(seed: int) -> World:
         return values[rng.integers(len(values))]
 
     head = audit_world.TABLES["sites"].strip().splitlines()[0]
+    more = 90 * (seed >= AMPLE)
     site_rows = [
-        f"{p},{pick('DE', 'FR')},50,8,{pick(3, 6, 9, 14)},{pick(8, 20)},{pick(0.2, 1, 50)},{pick(0.01, 0.1)},"
-        f"{pick('', 0.5, 9)},{pick('', 9, 30)},{pick(0, 50, 400)},{pick(0, 40)},0.2,{pick(1.2, 1.5)},{pick('', 3)},,"
-        f"{pick('', 'east')}"
+        f"{p},{pick('DE', 'FR')},50,8,{pick(3, 6, 9, 14) + more},{pick(8, 20) + more},{pick(0.2, 1, 50)},"
+        f"{pick(0.01, 0.1)},{pick('', 0.5, 9)},{pick('', 9, 30) if not more else ''},{pick(0, 50, 400)},{pick(0, 40)},"
+        f"0.2,{pick(1.2, 1.5)},{pick('', 3)},,{pick('', 'east')}"
         for p in sites
     ]
     demand_rows = [

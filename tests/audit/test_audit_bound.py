@@ -38,7 +38,7 @@ def arrays(told: World, prices: Prices, rng: np.random.Generator | None = None) 
     }
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", [*SEEDS, *range(200, 210)])
 def test_the_bound_is_the_least_of_the_priced_problem_and_never_above_the_optimum(seed):
     told, prices = world(seed), random_prices(seed)
     found = verify_bound(arrays(told, prices, np.random.default_rng(seed)), told.scenario, told.pairs)

@@ -1,6 +1,7 @@
 """How the auditor reads tables: money, penalties, prices of energy, stock, residency, in figures worked out by hand."""
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -10,13 +11,15 @@ from audit_world import NAN, TABLES, edited, pairs, scenario
 from placement.audit.bound import rounded_down
 from placement.audit.case import open_case
 from placement.audit.exact import cents, exact, known, settled
-from placement.audit.figures import gap
+from placement.audit.figures import PERCENTILES, gap, percentile_ms
 from placement.audit.grid import Grid
+from placement.audit.hosting import misfit, stands
 from placement.audit.limits import limit_rows, monthly_budget_usd
 from placement.audit.money import check_cents
 from placement.audit.penalties import Penalties
 from placement.audit.prices import recovery_factor
 from placement.audit.report import Findings
+from placement.audit.route_table import RouteRow
 
 NORTH_CODE, SOUTH_CODE = ("north", "m", "code", "day"), ("south", "m", "code", "day")
 
@@ -212,6 +215,7 @@ def test_without_the_table_everything_is_allowed_and_an_unknown_set_allows_nothi
 def test_the_gap_is_a_share_of_what_a_plan_can_change():
     assert gap(Fraction(150), Fraction(130), Fraction(50)) == Fraction(1, 5)
     assert gap(Fraction(150), Fraction("149.996"), Fraction(150)) == 0
+    assert gap(Fraction(150), Fraction("149.994"), Fraction(50)) == Fraction("0.006") / 100
     assert gap(Fraction(50), Fraction(30), Fraction(50)) is None
 
 
@@ -294,3 +298,45 @@ def test_the_arrays_price_wires_as_the_rule_does():
     grid = Grid(case())
     assert dict(zip(grid.keys, grid.column("out_mbps"), strict=True))[NORTH_CODE] == pytest.approx(0.4)
     assert dict(zip(grid.keys, grid.column("in_mbps"), strict=True))[NORTH_CODE] == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "quarters"), [("0.25", 1), ("0.5", 2), ("1", 4), ("2", 8), ("4", 16), ("8", 32), ("3", 0)]
+)
+def test_a_replica_is_counted_in_quarter_gpus_and_other_sizes_do_not_exist(gpus, quarters):
+    shape = replace(case().facts.shapes["one"], gpus=Fraction(gpus))
+    assert shape.quarters == quarters
+    assert (misfit(case().facts, shape) is None) is (quarters > 3)
+
+
+@pytest.mark.parametrize(
+    ("rack", "power", "units", "stand"),
+    [
+        ("", "4", "4", True),
+        ("", "3.9", "9", False),
+        ("", "9", "3.9", False),
+        ("42", "9", "4", True),
+        ("41", "9", "4", False),
+        ("4", "9", "42", True),
+        ("3.9", "9", "84", False),
+    ],
+)
+def test_a_server_stands_where_rack_power_and_rack_units_let_it(rack, power, units, stand):
+    """s2 takes 4 kW and 4 rack units; racks cool their kW for every 42 units."""
+    row = edited("sites", "50,8,8,8,1.92,0.1,1.56,,300", f"50,8,{power},{units},1.92,0.1,1.56,{rack},300")
+    facts = case(row).facts
+    assert stands(facts.servers["s2"], facts.sites["alba"]) is stand
+
+
+def test_percentiles_are_the_smallest_latency_that_so_many_requests_stay_within():
+    key = ("north", "m", "chat", "day")
+    served = tuple((RouteRow(key, "alba", "one", 10**7), Fraction(ms)) for ms in reversed(range(1, 101)))
+    found = {name: percentile_ms(case(), served, share) for name, share in PERCENTILES.items()}
+    assert found == {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99}
+    # nine tenths of the requests at 7 ms
+    uneven = (
+        (RouteRow(key, "alba", "one", 9 * 10**8), Fraction(7)),
+        (RouteRow(key, "alba", "two", 10**8), Fraction(3)),
+    )
+    assert percentile_ms(case(), uneven, Fraction(1, 10)) == 3
+    assert percentile_ms(case(), uneven, Fraction(1, 2)) == 7

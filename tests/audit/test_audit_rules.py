@@ -108,6 +108,7 @@ PLANTED = [
     Case("1 demand", "a part per billion too many", changed("unserved.0.share_ppb", 100_000_001)),
     Case("1 demand", "a class without any share", changed("unserved", [LEFT])),
     Case("1 demand", "a class that nobody asked for", changed("unserved.1.region", "north")),
+    Case("1 demand", "more than anybody asked for", routes=(*ROUTES, ("east", *ROUTES[0][1:6], 10**9))),
     Case(
         "2 latency",
         "the budget a thousandth of a ms below the plan",

@@ -1,7 +1,7 @@
 """The plan worked out by hand passes, and every rule was looked at."""
 
 import numpy as np
-from audit_world import TABLES, certificate, pairs, plan, scenario, write
+from audit_world import ROUTES, TABLES, certificate, pairs, plan, scenario, write
 
 from placement.audit import RULES, audit
 
@@ -54,5 +54,7 @@ def test_rows_that_count_nothing_change_nothing(tmp_path):
         name: np.pad(value, ((0, 0), (0, 1))) for name, value in vars(pairs()).items() if isinstance(value, np.ndarray)
     }
     arrays = certificate(uplink_usd=np.zeros((3, 2)), downlink_usd=np.zeros((3, 2))) | {"site": np.array(three)}
-    report = audit(write(tmp_path / "plan", document, arrays=arrays), scenario(tables), pairs(**widened, sites=three))
+    idle = (*ROUTES, ("south", "m", "chat", "day", "brest", "quarter", 0))
+    document["replicas"].append({"site": "brest", "shape": "quarter", "slice": None, "count": 1})
+    report = audit(write(tmp_path / "plan", document, idle, arrays), scenario(tables), pairs(**widened, sites=three))
     assert [str(v) for v in report.violations] == []
