@@ -79,9 +79,9 @@ class Findings:
             self.violations.append(Violation(rule, subject, detail, None if excess is None else float(excess)))
         return holds
 
-    def at_most(self, rule: str, used: Fraction | int, limit: Fraction | int | None, subject: str, unit: str) -> bool:
+    def at_most(self, rule: str, used: Fraction | int, limit: Fraction | int | None, subject: str, unit: str) -> None:
         """Count the fact used ≤ limit; None is a limit that is off and counts nothing."""
         if limit is None:
-            return True
+            return
         detail = f"{float(used):.9g} {unit} where {float(limit):.9g} are allowed"
-        return self.check(rule, used <= limit, subject, detail, Fraction(used) - limit)
+        self.check(rule, used <= limit, subject, detail, Fraction(used) - limit)

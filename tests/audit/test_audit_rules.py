@@ -373,3 +373,10 @@ def test_a_plan_that_serves_nobody_has_no_latency(tmp_path):
     ]
     report = audit(write(tmp_path / "plan", document, routes=()), scenario(), pairs())
     assert not {"latency percentiles", "served share", "1 demand"} & {violation.rule for violation in report.violations}
+
+
+def test_a_violation_says_what_is_broken_where_and_by_how_much(tmp_path):
+    report = audit(write(tmp_path / "plan"), scenario(edited("sites", "8,8,1.92", "8,8,1.91")), pairs())
+    violation = next(v for v in report.violations if v.rule == "9 uplink")
+    assert str(violation) == "9 uplink: alba in day: 1.92 Mbit/s where 1.91 are allowed"
+    assert violation.excess == pytest.approx(0.01)
