@@ -4,7 +4,7 @@ Nothing is written that has not passed its audit; the folder appears whole or no
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
@@ -21,7 +21,11 @@ from solvers.solution import Solution, Status
 
 Method = Literal["auto", "exact", "scale"]
 
+Tell = Callable[[str, float | None, float | None], None]
+
 EXACT_PAIRS = 4_000  # above this a whole-model MIP loses to the scale search (docs/benchmarks.md)
+START_WORK = 16  # rounds of search before branch and bound
+START_PART = 0.3  # of the time
 
 
 class LaterRulesError(ValueError):
@@ -86,7 +90,7 @@ def plan_scenario(
     target: Path,
     request: Request,
     *,
-    replace: bool = False,
+    overwrite: bool = False,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Planned:
     """Plan `scenario` into the folder `target`.
@@ -104,7 +108,7 @@ def plan_scenario(
     def tell(stage: str, objective: float | None = None, bound: float | None = None) -> None:
         progress(Progress(stage, monotonic() - start, objective, bound))
 
-    with atomic_folder(target, replace=replace) as folder:
+    with atomic_folder(target, replace=overwrite) as folder:
         tell("topology")
         pairs = build_pairs(scenario).pairs
         tell("problem")
@@ -125,30 +129,27 @@ def plan_scenario(
     return Planned(document, report, monotonic() - start)
 
 
-def solve(
-    problem: Problem,
-    request: Request,
-    time_limit_s: float | None,
-    seed: int,
-    tell: Callable[[str, float | None, float | None], None],
-) -> Solution:
-    """Run the solver that `request` asks for, or the one that fits the size, and refuse an empty hand."""
+def solve(problem: Problem, request: Request, time_limit_s: float | None, seed: int, tell: Tell) -> Solution:
+    """Run the solver that `request` asks for, or the one that fits the size, and refuse an empty hand.
+
+    The search comes first in either case: its plan starts branch and bound, its multipliers are the certificate.
+    """
     from solvers.search import solve_scale  # noqa: PLC0415  heavy: ortools, numba
 
-    method = request.method
-    if method == "auto":
-        method = "exact" if problem.pairs <= EXACT_PAIRS else "scale"
-    if method == "exact":
-        solution = _exact(problem, request, time_limit_s)
-    else:
-        solution = solve_scale(
-            problem,
-            gap=request.gap,
-            time_limit_s=time_limit_s,
-            work=request.work,
-            seed=seed,
-            progress=lambda p: tell("solve", p.objective_usd, p.bound_usd),
-        )
+    exact = request.method == "exact" or (request.method == "auto" and problem.pairs <= EXACT_PAIRS)
+    began = monotonic()
+    solution = solve_scale(
+        problem,
+        gap=request.gap,
+        time_limit_s=None if time_limit_s is None else time_limit_s * (START_PART if exact else 1.0),
+        work=START_WORK if exact else request.work,
+        seed=seed,
+        progress=lambda p: tell("search", p.objective_usd, p.bound_usd),
+    )
+    if exact:
+        tell("branch and bound", solution.objective_usd, solution.bound_usd)
+        left_s = None if time_limit_s is None else max(1.0, time_limit_s - (monotonic() - began))
+        solution = _branch(problem, request.gap, left_s, solution)
     if solution.status is Status.INFEASIBLE:
         raise InfeasibleError(solution.message or "no plan satisfies the hard rules")
     if solution.placement is None:
@@ -156,15 +157,10 @@ def solve(
     return solution
 
 
-def _exact(problem: Problem, request: Request, time_limit_s: float | None) -> Solution:
-    """The whole model by branch and bound, and the multipliers that let the auditor prove a bound of it."""
-    from dataclasses import replace  # noqa: PLC0415
-
-    from solvers.bound import lagrangian_bound  # noqa: PLC0415
+def _branch(problem: Problem, gap: float, time_limit_s: float | None, found: Solution) -> Solution:
+    """Branch and bound from the plan of the search; the proof that the auditor can check stays that of the search."""
     from solvers.exact import solve_exact  # noqa: PLC0415
 
-    solution = solve_exact(problem, gap=request.gap, time_limit_s=time_limit_s)
-    if solution.placement is None:
-        return solution
-    proof = lagrangian_bound(problem, upper_usd=solution.objective_usd)
-    return replace(solution, certificate=proof.certificate, bound_usd=max(solution.bound_usd, proof.bound_usd))
+    solution = solve_exact(problem, gap=gap, time_limit_s=time_limit_s, start=found.placement)
+    bound = max(solution.bound_usd, found.bound_usd)
+    return replace(solution, certificate=found.certificate, bound_usd=bound, work=found.work)

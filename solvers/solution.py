@@ -77,10 +77,10 @@ class Solution:
 
 def cost_usd(problem: Problem, placement: Placement) -> float:
     """The objective of `placement`, USD a month."""
-    unserved = np.where(placement.unserved > 0, placement.unserved * problem.unserved_usd, 0.0)
+    left = placement.unserved > 0  # a row that must be served costs infinitely much, and nothing where it is served
     return float(
         problem.open_usd @ placement.open
         + problem.offer_usd @ placement.servers
         + problem.pair_usd @ placement.share
-        + unserved.sum()
+        + placement.unserved[left] @ problem.unserved_usd[left]
     )

@@ -60,7 +60,7 @@ def command(
     request = Request(method, gap, time_limit, work)  # type: ignore[arg-type]
     try:
         with status_line() as say:
-            planned = plan_scenario(loaded, output, request, replace=force, progress=lambda p: say(_line(p)))
+            planned = plan_scenario(loaded, output, request, overwrite=force, progress=lambda p: say(_line(p)))
     except PlanExistsError as error:
         raise Failure(Exit.USAGE, str(error)) from error
     except LaterRulesError as error:
