@@ -13,6 +13,7 @@ from placement.audit import AuditReport, audit
 from placement.plan.build import Solved, build_plan
 from placement.plan.document import PlanDocument
 from placement.plan.folder import atomic_folder, write_document, write_files
+from placement.plan.ledger import cents_below
 from placement.problem import build_problem
 from placement.scenario import Finding, Scenario
 from placement.topology import build_pairs
@@ -123,7 +124,11 @@ def plan_scenario(
         report = audit(folder, scenario, pairs)
         if not report.passed:
             raise AuditFailedError(report)
-        verified = {"bound_verified_usd_month": report.bound_verified_usd_month, "gap": report.gap_verified}
+        bound = report.bound_verified_usd_month
+        verified = {
+            "bound_verified_usd_month": None if bound is None else cents_below(bound),
+            "gap": report.gap_verified,
+        }
         document = files.document.model_copy(update=verified)
         write_document(folder, document)
     return Planned(document, report, monotonic() - start)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from math import floor
 
 import numpy as np
 import pandas as pd
@@ -59,6 +60,11 @@ def exact(value: float) -> Fraction:
 def cents(value: Fraction) -> float:
     """To the cent, half to even."""
     return float(round(value, 2))
+
+
+def cents_below(value: float) -> float:
+    """The cent at or below: how a bound is told."""
+    return floor(Fraction(value) * 100) / 100
 
 
 class Ledger:
