@@ -66,7 +66,7 @@ def _ascend(
     evaluator: Evaluator, sweeps: int, start: Multipliers | None, upper: float, began: float, limit_s: float | None
 ) -> BoundResult:
     problem = evaluator.layout.problem
-    now = cold_start(problem) if start is None else start
+    now = _shut(problem, cold_start(problem) if start is None else start)
     steps = _Steps(problem, now, FIRST_STEP if start is None else FIRST_STEP / 4)
     best, best_at = -np.inf, now
     mean = _Means(problem)
@@ -113,11 +113,24 @@ def cold_start(problem: Problem) -> Multipliers:
     )
 
 
+def _shut(problem: Problem, multipliers: Multipliers) -> Multipliers:
+    """Rows of (10–12) that allow nothing get a price beyond all gain at once: with a right side of 0 it costs nothing."""
+    if not len(problem.limit_rhs):
+        return multipliers
+    finite = problem.unserved_usd[np.isfinite(problem.unserved_usd) & ~problem.unservable]
+    beyond = 10.0 * (float(finite.sum()) + float(np.abs(multipliers.demand_usd).sum()) + 1.0)
+    value = problem.limit_matrix.data[problem.limit_matrix.data > 0]
+    beyond /= float(value.min(initial=1.0))
+    return replace(multipliers, limit_usd=np.where(problem.limit_rhs == 0, beyond, multipliers.limit_usd))
+
+
 def _gpu_usd(problem: Problem) -> Float:
     """The mean price of a GPU of every type over the new offers."""
     types = int(max(problem.shape_gpu.max(initial=-1), problem.server_gpu.max(initial=-1))) + 1
     gpu = problem.server_gpu[problem.offer_server]
-    each = problem.offer_usd / np.maximum(problem.server_gpus[problem.offer_server], 1)
+    used = gpu >= 0  # a server whose GPU no shape runs on
+    gpu = gpu[used]
+    each = (problem.offer_usd / np.maximum(problem.server_gpus[problem.offer_server], 1))[used]
     total = np.bincount(gpu, each, minlength=types)
     count = np.bincount(gpu, minlength=types)
     return np.asarray(np.where(count > 0, total / np.maximum(count, 1), 0.0), float)
@@ -179,7 +192,8 @@ class _Steps:
                 np.where(np.isfinite(problem.limit_rhs), problem.limit_rhs, 1), 1
             )
             limit = moved.limit_usd + step * self.limit_unit * self.limit(np.where(np.isfinite(excess), excess, -1.0))
-            moved = replace(moved, limit_usd=np.where(np.isfinite(problem.limit_rhs), np.maximum(limit, 0.0), 0.0))
+            limit = np.where(np.isfinite(problem.limit_rhs), np.maximum(limit, 0.0), 0.0)
+            moved = replace(moved, limit_usd=np.where(problem.limit_rhs == 0, now.limit_usd, limit))
         if np.isfinite(problem.monthly_budget_usd):
             servers = swept.answer.servers * swept.open[problem.offer_site]
             paid = float(problem.open_usd @ swept.open + problem.offer_usd @ servers) + evaluator.totals()[2]

@@ -89,7 +89,7 @@ def _kinds(problem: Problem, unit_key: Int, types: int) -> dict[str, NDArray[np.
     """Server kinds of every unit and their offers, offers that no block could use left out."""
     offer_key = problem.offer_site * types + problem.server_gpu[problem.offer_server]
     unit = np.searchsorted(unit_key, offer_key)
-    known = unit < len(unit_key)
+    known = (unit < len(unit_key)) & (problem.server_gpu[problem.offer_server] >= 0)
     known[known] = unit_key[unit[known]] == offer_key[known]
     order = np.lexsort((np.arange(problem.offers), problem.offer_server, unit))
     order = order[known[order]]

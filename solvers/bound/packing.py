@@ -28,17 +28,10 @@ def convolve(old: Float, new: Float, value: Float, most: int, weight: int, reach
 
 
 @njit(cache=True, nogil=True)
-def convolve_into(
-    old: Float, new: Float, value: Float, most: int, weight: int, reach: int, pick: Int32, label: Int32, winner: Int32
-) -> None:
-    """`convolve` on top of what `new` holds already; `label` notes winner[y]."""
+def raise_by(old: Float, new: Float, value: Float, most: int, weight: int, reach: int) -> None:
+    """new(w) = max(new(w), old(w − y·weight) + value(y)) for y = 1..most; who won is found again when it is asked for."""
     for y in range(1, most + 1):
         gain = value[y]
         shift = y * weight
-        name = winner[y]
         for w in range(shift, reach + 1):
-            v = old[w - shift] + gain
-            if v > new[w]:
-                new[w] = v
-                pick[w] = y
-                label[w] = name
+            new[w] = max(new[w], old[w - shift] + gain)

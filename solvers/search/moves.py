@@ -16,7 +16,7 @@ Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 
-INFLATIONS = np.array([1.0, 1.2, 1.6, 2.5, 5.0, np.inf])
+INFLATIONS = np.array([1.0, 1.4, 3.0, np.inf])
 
 
 @njit(cache=True, nogil=True)
@@ -128,11 +128,17 @@ def turn_of(g: Ground, work: Work, p: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def rebuild(g: Ground, state: State, work: Work, worth: Float, model: int, ceiling: float, rest: int) -> float:
-    """Fit the chosen sites at rising prices until only `rest` rows are left; returns their cost with the unserved."""
+def rebuild(
+    g: Ground, state: State, work: Work, worth: Float, model: int, allowed: float, rest_usd: float
+) -> float:
+    """Fit the chosen sites at rising prices until no more than `rest_usd` is left unserved; their cost with that.
+
+    It ends early when a rise changes nothing, or when the sites alone cost more than is `allowed`.
+    """
     factor = 0.7 + 0.35 * uniform(work.random)
     set_prices(g, work, worth, factor, model)
     number = work.number[2]
+    passes = 2 if uniform(work.random) < 0.25 else 1
     usd = np.inf
     for level in range(len(INFLATIONS)):
         if level > 0:
@@ -141,18 +147,18 @@ def rebuild(g: Ground, state: State, work: Work, worth: Float, model: int, ceili
             else:
                 inflate(g, work, worth, INFLATIONS[level], model)
         shuffle(work, number)
-        done = False
         for k in range(number):
             p = work.sequence[k]
             release(g, state, work, p)
-            refit(g, state, work, p, turn_of(g, work, p))
-            if level > 0 and work.number[0] <= rest:
-                done = True
+            refit(g, state, work, p, turn_of(g, work, p), passes)
+            if level > 0 and unserved_usd(g, work) <= rest_usd:
                 break
-        usd = unserved_usd(g, work)
+        before = usd
+        left = unserved_usd(g, work)
+        usd = left
         for k in range(number):
             usd += state.usd[work.chosen[k]]
-        if done or usd - unserved_usd(g, work) > ceiling or work.number[0] <= rest:
+        if left <= rest_usd or usd - left > allowed or abs(usd - before) <= 1e-9 * usd:
             break
     return usd
 
@@ -173,7 +179,7 @@ def one_move(
         wanted = 2 + int(11 * uniform(work.random) ** 2)
     pick_neighbours(g, state, work, mine, appeal, p, model, wanted, model >= 0 and uniform(work.random) < 0.8)
     before = unserved_usd(g, work)
-    rest = work.number[0]
+    rest = before * (1 + 1e-9) + 1e-9
     for k in range(work.number[2]):
         before += state.usd[work.chosen[k]]
     paid = work.money[0]
@@ -222,7 +228,7 @@ def construct(g: Ground, state: State, work: Work, worth: Float, order: Int, see
             work.price[i] = min(usd, g.penalty[i])
         for k in range(len(order)):
             release(g, state, work, order[k])
-            refit(g, state, work, order[k], turn_of(g, work, order[k]))
+            refit(g, state, work, order[k], turn_of(g, work, order[k]), 2)
         if work.number[0] == 0:
             return
 

@@ -20,8 +20,6 @@ from solvers.search.unit import best_width, read_picks, unit_dp
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
-PASSES = 2
-
 
 @njit(cache=True, nogil=True)
 def need_of(
@@ -112,19 +110,20 @@ def fit_servers(g: Ground, state: State, work: Work, p: int, unit: int, reach: i
         return False
     read_picks(g, work, unit, w)
     real = False
+    most = min(t1 - t0, (base + reach * quantum + 3) // 4 + 8)
     while True:
         need_of(b0, b1, unit, g.block_unit, g.block_quarters, state.replicas, g.sizes, work.need, work.number[1],
                 work.pick_block, work.pick_count)  # fmt: skip
         site_spare(g, state, work, p, unit)
         if not real and fast_counts(g, work, p, unit):
             return True
-        if real_servers(g, work, p, unit, t1 - t0):
+        if real_servers(g, work, p, unit, most):
             return True
         if not real:
             real = True
             w = -1
             if np.isfinite(work.table[(base + 3) // 4]):
-                w = best_width(work.profile, quantum, work.table[: t1 - t0], base, reach)
+                w = best_width(work.profile, quantum, work.table[:most], base, reach)
             if w <= 0:
                 return False
             read_picks(g, work, unit, w)
@@ -158,14 +157,15 @@ def fit_unit(g: Ground, state: State, work: Work, p: int, unit: int) -> float:
 
 
 @njit(cache=True, nogil=True)
-def refit(g: Ground, state: State, work: Work, p: int, turn: int) -> None:
+def refit(g: Ground, state: State, work: Work, p: int, turn: int, passes: int) -> None:
     """Fit the empty site p to the residual demand at `work.price`; it stays closed when that does not pay.
 
-    `turn` says which of the site's GPU types is filled first.
+    `turn` says which of the site's GPU types is filled first; a second pass adds blocks for what the first left.
     """
     profit = 0.0
+    work.number[5] += 1
     u0, u1 = g.unit_first[p], g.unit_first[p + 1]
-    for _ in range(PASSES):
+    for _ in range(passes):
         added = 0.0
         for k in range(u1 - u0):
             added += fit_unit(g, state, work, p, u0 + (k + turn) % (u1 - u0))

@@ -98,7 +98,8 @@ def fast_counts(g: Ground, work: Work, p: int, unit: int) -> bool:
 @njit(cache=True, nogil=True)
 def real_servers(g: Ground, work: Work, p: int, unit: int, size: int) -> bool:
     """Every vector of counts that `spare` allows: `table` gets the least USD of at least G GPUs (G < size), and `counts`
-    the cheapest that meet the need of every size; False when none do.
+    the cheapest that meet the need of every size; False when none do. Counts that hold size - 1 GPUs already are
+    not added to.
     """
     table, counts, tried, spare = work.table, work.counts, work.try_counts, work.spare
     offer_unit, offer_max, guide, quarters = g.offer_unit, g.offer_max, g.offer_guide, g.offer_quarters
@@ -109,28 +110,32 @@ def real_servers(g: Ground, work: Work, p: int, unit: int, size: int) -> bool:
     for o in range(last - first):
         tried[o] = 0
         counts[o] = 0
-    best = np.inf
+    best, usd, held = np.inf, 0.0, 0
     o = last
     while o >= first:
-        gpus, usd = 0, 0.0
-        for j in range(first, last):
-            gpus += quarters[j] * tried[j - first] // 4
-            usd += guide[j] * tried[j - first]
-        at = min(gpus, size - 1)
+        at = min(held // 4, size - 1)
         table[at] = min(table[at], usd)
-        if usd < best and meets(first, last, unit, offer_unit, quarters, tried, g.sizes, work.need):
-            best = usd
-            for j in range(last - first):
-                counts[j] = tried[j]
+        if usd < best and held >= work.need[0]:
+            if meets(first, last, unit, offer_unit, quarters, tried, g.sizes, work.need):
+                best = usd
+                for j in range(last - first):
+                    counts[j] = tried[j]
+        more = held < 4 * (size - 1)
         o = last - 1
         while o >= first:
             if offer_unit[o] == unit:
-                if tried[o - first] < offer_max[o] and fits(o, use, limit_first, limit_row, limit_value, spare):
-                    tried[o - first] += 1
+                here = tried[o - first]
+                if more and here < offer_max[o] and fits(o, use, limit_first, limit_row, limit_value, spare):
+                    tried[o - first] = here + 1
+                    usd += guide[o]
+                    held += quarters[o]
                     draw(o, 1, use, limit_first, limit_row, limit_value, spare)
                     break
-                draw(o, -tried[o - first], use, limit_first, limit_row, limit_value, spare)
+                draw(o, -here, use, limit_first, limit_row, limit_value, spare)
                 tried[o - first] = 0
+                usd -= guide[o] * here
+                held -= quarters[o] * here
+                more = held < 4 * (size - 1)
             o -= 1
     for at in range(size - 2, -1, -1):
         table[at] = min(table[at], table[at + 1])

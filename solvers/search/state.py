@@ -52,11 +52,12 @@ class Work(NamedTuple):
     value: Float
     winner: Int32
     block_value: Float
-    f: Float
-    f2: Float
-    profile: Float  # best value by width
-    pick: Int32  # teams × width
-    label: Int32
+    f: Float  # (teams + 1) × width: best value before the first team and after each
+    stride: Int  # [0] length of a row of f
+    profile: Float  # its last row
+    value_first: Int  # by (team, size): stretch of `value`
+    size_weight: Int
+    team_size: Int  # teams + 1
     reach: Int  # by team
     pick_block: Int
     pick_count: Int
@@ -90,6 +91,7 @@ def new_work(ground: Ground, sizes: Sizes) -> Work:
     rows, sites = len(ground.penalty), len(ground.open_usd)
     limits = len(ground.limit_rhs)
     per_site = np.sort(np.diff(ground.item_first))[::-1]
+    values = (sizes.cells + 2) * (sizes.width + 2)
     saved = int(per_site[:MOST_SITES].sum()) + 1
     blocks = int(np.sort(np.diff(ground.block_first))[::-1][:MOST_SITES].sum()) + 1
     offers = int(np.sort(np.diff(ground.site_offer))[::-1][:MOST_SITES].sum()) + 1
@@ -100,10 +102,11 @@ def new_work(ground: Ground, sizes: Sizes) -> Work:
         density=np.zeros(sizes.pairs), scratch=np.zeros(sizes.pairs), load=np.zeros(sizes.pairs), pair=np.zeros(sizes.pairs, np.int32),
         cell=np.zeros(sizes.pairs, np.int32), order=np.zeros(sizes.pairs, np.int32),
         cell_first=np.zeros(sizes.cells + 2, np.int64), excluded=np.zeros(sizes.cells + 2, np.int32),
-        value=np.zeros(sizes.width + 2), winner=np.zeros(sizes.width + 2, np.int32),
-        block_value=np.zeros(sizes.width + 2), f=np.zeros(sizes.width + 2), f2=np.zeros(sizes.width + 2),
-        profile=np.zeros(sizes.width + 2), pick=np.zeros((sizes.teams + 1) * (sizes.width + 2), np.int32),
-        label=np.zeros((sizes.teams + 1) * (sizes.width + 2), np.int32), reach=np.zeros(sizes.teams + 1, np.int64),
+        value=np.zeros(values), winner=np.zeros(values, np.int32), block_value=np.zeros(sizes.width + 2),
+        f=np.zeros((sizes.teams + 2) * (sizes.width + 2)), stride=np.full(1, sizes.width + 2, np.int64),
+        profile=np.zeros(sizes.width + 2), value_first=np.zeros(sizes.cells + 3, np.int64),
+        size_weight=np.zeros(sizes.cells + 3, np.int64), team_size=np.zeros(sizes.teams + 2, np.int64),
+        reach=np.zeros(sizes.teams + 1, np.int64),
         pick_block=np.zeros(sizes.cells + 2, np.int64),
         pick_count=np.zeros(sizes.cells + 2, np.int64), table=np.zeros(sizes.table + 1),
         counts=np.zeros(most_offers, np.int64), try_counts=np.zeros(most_offers, np.int64), need=np.zeros(4, np.int64),

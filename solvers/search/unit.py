@@ -5,18 +5,21 @@ from numba import njit
 from numpy.typing import NDArray
 
 from solvers.bound.blocks import fill_value
-from solvers.bound.packing import convolve_into
+from solvers.bound.packing import raise_by
 from solvers.search.ground import Ground
 from solvers.search.state import State, Work
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
+Int32 = NDArray[np.int32]
 
 
 @njit(cache=True, nogil=True)
-def size_value(g: Ground, state: State, work: Work, first: int, last: int, b0: int, width: int) -> int:
+def size_value(
+    g: Ground, state: State, work: Work, first: int, last: int, b0: int, width: int, value: Float, winner: Int32
+) -> int:
     """Write the best value by replicas of members first..last-1 (one size) to `value` and `winner`; the useful count."""
-    cell_first, block_value, value, winner = work.cell_first, work.block_value, work.value, work.winner
+    cell_first, block_value = work.cell_first, work.block_value
     slices = g.slices
     upto = 0
     for at in range(first, last):
@@ -42,43 +45,49 @@ def size_value(g: Ground, state: State, work: Work, first: int, last: int, b0: i
 
 @njit(cache=True, nogil=True)
 def unit_dp(g: Ground, state: State, work: Work, p: int, unit: int, width: int) -> int:
-    """Best value by width over all teams of the unit, in `f`; returns the widest useful width."""
+    """Best value by width after every team of the unit, in the rows of `f`; returns the widest useful width."""
     quantum = g.unit_quantum[unit]
     members, member_first, quarters = g.members, g.member_first, g.block_quarters
+    f, reaches, value_first = work.f, work.reach, work.value_first
     b0 = g.block_first[p]
-    old, new = work.f, work.f2
-    stride = len(old)
+    stride = work.stride[0]
     t0 = g.team_first[unit]
-    old[0] = 0.0
-    reach = 0
+    f[0] = 0.0
+    reach = sizes = values = 0
     for team in range(t0, g.team_first[unit + 1]):
         row = (team - t0) * stride
-        pick, label = work.pick[row : row + stride], work.label[row : row + stride]
+        old, new = f[row : row + stride], f[row + stride : row + 2 * stride]
         before = reach
-        for w in range(reach + 1):
-            new[w] = old[w]
-            pick[w] = 0
         at = member_first[team]
+        first = sizes
         while at < member_first[team + 1]:
             size = quarters[members[at]]
             last = at + 1
             while last < member_first[team + 1] and quarters[members[last]] == size:
                 last += 1
-            weight = size // quantum
-            upto = size_value(g, state, work, at, last, b0, width // weight)
-            grown = max(reach, min(width, before + upto * weight))
-            for w in range(reach + 1, grown + 1):
-                old[w] = old[before]
-                new[w] = new[reach]
-                pick[w] = pick[reach]
-                label[w] = label[reach]
-            reach = grown
-            convolve_into(old, new, work.value, upto, weight, reach, pick, label, work.winner)
+            upto = size_value(
+                g, state, work, at, last, b0, width // (size // quantum), work.value[values:], work.winner[values:]
+            )
+            work.size_weight[sizes] = size // quantum
+            value_first[sizes] = values
+            reach = max(reach, min(width, before + upto * (size // quantum)))
+            values += upto + 1
+            sizes += 1
+            value_first[sizes] = values
             at = last
-        work.reach[team - t0] = reach
-        old, new = new, old
+        for w in range(before + 1, reach + 1):
+            old[w] = old[before]
+        for w in range(reach + 1):
+            new[w] = old[w]
+        for z in range(first, sizes):
+            value = work.value[value_first[z] : value_first[z + 1]]
+            raise_by(old, new, value, len(value) - 1, work.size_weight[z], reach)
+        reaches[team - t0] = reach
+        work.team_size[team - t0] = first
+        work.team_size[team - t0 + 1] = sizes
+    row = (g.team_first[unit + 1] - t0) * stride
     for w in range(reach + 1):
-        work.profile[w] = old[w]
+        work.profile[w] = f[row + w]
     return reach
 
 
@@ -100,18 +109,24 @@ def best_width(profile: Float, quantum: int, table: Float, base: int, reach: int
 
 @njit(cache=True, nogil=True)
 def read_picks(g: Ground, work: Work, unit: int, w: int) -> None:
-    """The blocks and counts behind width `w`."""
+    """The blocks and counts behind width `w`: in every team the best last step, found again."""
     t0 = g.team_first[unit]
-    stride = len(work.f)
-    quantum = g.unit_quantum[unit]
+    stride = work.stride[0]
+    f, value, value_first = work.f, work.value, work.value_first
     picks = 0
     for row in range(g.team_first[unit + 1] - t0 - 1, -1, -1):
         w = min(w, work.reach[row])
-        y = work.pick[row * stride + w]
-        if y > 0:
-            b = g.members[work.label[row * stride + w]]
-            work.pick_block[picks] = b
-            work.pick_count[picks] = y
+        best, size, count = f[row * stride + w], -1, 0
+        for z in range(work.team_size[row], work.team_size[row + 1]):
+            weight = work.size_weight[z]
+            base = value_first[z]
+            for y in range(1, min(value_first[z + 1] - base - 1, w // weight) + 1):
+                v = f[row * stride + w - y * weight] + value[base + y]
+                if v > best:
+                    best, size, count = v, z, y
+        if size >= 0:
+            work.pick_block[picks] = g.members[work.winner[value_first[size] + count]]
+            work.pick_count[picks] = count
             picks += 1
-            w -= y * g.block_quarters[b] // quantum
+            w -= count * work.size_weight[size]
     work.number[1] = picks
