@@ -184,9 +184,10 @@ class _Reader:
         return tuple(found.values())
 
     def _hashes(self, value: object) -> dict[str, str]:
-        good = isinstance(value, dict) and all(isinstance(v, str) for v in value.values())
-        self._ok(good, "provenance.inputs_sha256", "is not an object of hashes")
-        return dict(value) if good and isinstance(value, dict) else {}
+        if isinstance(value, dict) and all(isinstance(v, str) for v in value.values()):
+            return value
+        self._ok(False, "provenance.inputs_sha256", "is not an object of hashes")
+        return {}
 
     def _ok(self, holds: bool, subject: str, detail: str) -> bool:
         return self.findings.check("format", holds, subject, detail)

@@ -380,3 +380,9 @@ def test_a_violation_says_what_is_broken_where_and_by_how_much(tmp_path):
     violation = next(v for v in report.violations if v.rule == "9 uplink")
     assert str(violation) == "9 uplink: alba in day: 1.92 Mbit/s where 1.91 are allowed"
     assert violation.excess == pytest.approx(0.01)
+
+
+def test_a_shape_of_a_gpu_that_no_table_knows_is_a_violation_and_no_traceback(tmp_path):
+    told = scenario({"shapes": TABLES["shapes"].replace("one,m,g,", "one,m,h,")})
+    violations = audit(write(tmp_path / "plan"), told, pairs()).violations
+    assert "a replica of 1 h does not exist" in {violation.detail for violation in violations}
