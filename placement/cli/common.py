@@ -129,7 +129,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title:
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     # a pipe has no width: nothing is folded that a script would have to put together again
-    Console(highlight=False, width=None if sys.stdout.isatty() else 240).print(table)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
+    with console.capture() as capture:
+        console.print(table)
+    click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
 def _cell(value: object) -> str:
