@@ -154,9 +154,7 @@ def collect(
 
 
 @njit(cache=True, nogil=True)
-def value_block(
-    s: Structure, facts: Facts, scratch: Scratch, m: int, cells: int, first: int, top: int
-) -> int:
+def value_block(s: Structure, facts: Facts, scratch: Scratch, m: int, cells: int, first: int, top: int) -> int:
     """Write V_b(0..) of the collected member `m` to `scratch.value`; returns the count that takes everything."""
     b = s.members[m]
     most = min(top, s.block_max[b])

@@ -16,6 +16,8 @@ Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 
+FINE = np.array([1.0, 1.02, 1.04, 1.07, 1.1, 1.15, 1.2, 1.3, 1.5, 2.0, 4.0, np.inf])
+"""Rises of the prices while a first plan is built: the sites that the bound likes fill before others open."""
 INFLATIONS = np.array([1.0, 1.4, 3.0, np.inf])
 
 
@@ -128,9 +130,7 @@ def turn_of(g: Ground, work: Work, p: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def rebuild(
-    g: Ground, state: State, work: Work, worth: Float, model: int, allowed: float, rest_usd: float
-) -> float:
+def rebuild(g: Ground, state: State, work: Work, worth: Float, model: int, allowed: float, rest_usd: float) -> float:
     """Fit the chosen sites at rising prices until no more than `rest_usd` is left unserved; their cost with that.
 
     It ends early when a rise changes nothing, or when the sites alone cost more than is `allowed`.
@@ -219,13 +219,13 @@ def run_moves(
 
 
 @njit(cache=True, nogil=True)
-def construct(g: Ground, state: State, work: Work, worth: Float, order: Int, seed: int) -> None:
-    """A first plan: fit all sites in `order` at rising prices, each time anew."""
+def construct(g: Ground, state: State, work: Work, worth: Float, order: Int, levels: Float, seed: int) -> None:
+    """A first plan: fit all sites in `order`, anew at every level of prices (inf: the penalty)."""
     seed_random(work, seed)
-    for level in range(len(INFLATIONS)):
+    price, penalty = work.price, g.penalty
+    for level in range(len(levels)):
         for i in range(len(worth)):
-            usd = g.penalty[i] if np.isinf(INFLATIONS[level]) else worth[i] * INFLATIONS[level]
-            work.price[i] = min(usd, g.penalty[i])
+            price[i] = penalty[i] if np.isinf(levels[level]) else min(worth[i] * levels[level], penalty[i])
         for k in range(len(order)):
             release(g, state, work, order[k])
             refit(g, state, work, order[k], turn_of(g, work, order[k]), 2)

@@ -14,19 +14,30 @@ from solvers.problem import Problem
 from solvers.search.flow import reroute
 from solvers.search.ground import Ground, ground_of
 from solvers.search.halves import split_sites
-from solvers.search.moves import assign, construct, run_moves
+from solvers.search.moves import FINE, assign, construct, run_moves
 from solvers.search.refs import refer_ground, refer_state, refer_work
-from solvers.search.snapshot import Snapshot, from_placement, load_state, snapshot, state_usd, to_placement, unserved_share
+from solvers.search.snapshot import (
+    Snapshot,
+    from_placement,
+    load_state,
+    snapshot,
+    state_usd,
+    to_placement,
+    unserved_share,
+)
 from solvers.search.state import State, Work, empty_state, new_work
 from solvers.solution import Multipliers, Placement, Solution, Status, cost_usd
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
-SWEEPS = 500
+SWEEPS = (800, 300)
+"""Sweeps of the bound for a small problem and for one of many pairs."""
+MANY_PAIRS = 300_000
 MOVES = 256
 FIRST_CYCLE = 16
-HEAT = (0.03, 0.004)
+STARTS = 8
+HEAT = (0.006, 0.01)
 """Temperature at the start of a cycle, as a share of the cost per open site, and what is left of it at the end."""
 
 
@@ -58,7 +69,7 @@ def solve_scale(
     multipliers: Multipliers | None = None,
     progress: Callable[[Progress], None] | None = None,
     seed: int = 0,
-    sweeps: int = SWEEPS,
+    sweeps: int | None = None,
 ) -> Solution:
     """A plan of `problem` with a bound and its certificate.
 
@@ -70,6 +81,8 @@ def solve_scale(
     if problem.single_source:
         raise ValueError("the search splits rows; a single-source problem is for solve_exact")
     began = time.monotonic()
+    if sweeps is None:
+        sweeps = SWEEPS[problem.pairs > MANY_PAIRS]
     bound = lagrangian_bound(problem, sweeps=sweeps, start=multipliers, time_limit_s=_part(time_limit_s, 0.5))
     run = _Run(problem, bound, began, time_limit_s, seed, progress)
     run.say("bound")
@@ -120,11 +133,36 @@ class _Run:
         if start is not None:
             self.state = load_state(self.ground, from_placement(self.problem, start))
         else:
-            self._accounts(self.works[0], unserved_share(self.ground, self.state), 1.0)
-            order = np.lexsort((np.arange(self.problem.sites), -self.bound.mean_open)).astype(np.int64)
-            construct(self.ground_ref, refer_state(self.state), self.work_refs[0], self.worth, order, self.seed)
+            self._construct()
         self.best = snapshot(self.ground, self.state)
         self.say("construct")
+
+    def _construct(self) -> None:
+        """Build several plans from differing orders and price levels, two at a time, and keep the cheapest."""
+        problem = self.problem
+        rng = np.random.default_rng([self.seed, 1 << 20])
+        whole = np.ones(problem.demands)
+        plans: list[State] = []
+
+        def build(thread: int, state: State, order: Int, worth: Float, seed: int) -> None:
+            construct(self.ground_ref, refer_state(state), self.work_refs[thread], worth, order, FINE, seed)
+
+        with ThreadPoolExecutor(2) as pool:
+            for pair in range(STARTS // 2):
+                jobs = []
+                for thread in range(2):
+                    noise = rng.random(problem.sites) * (0.3 if pair or thread else 0.0)
+                    order = np.lexsort((np.arange(problem.sites), noise - self.bound.mean_open)).astype(np.int64)
+                    worth = self.worth * (1 + 0.04 * float(rng.random() - 0.5) * (1 if pair or thread else 0))
+                    self._accounts(self.works[thread], whole, 1.0)
+                    plans.append(empty_state(self.ground))
+                    jobs.append(pool.submit(build, thread, plans[-1], order, worth, pair))
+                for job in jobs:
+                    job.result()
+                if time.monotonic() >= self.until:
+                    break
+        costs = [state_usd(self.ground, state) for state in plans]
+        self.state = plans[int(np.argmin(costs))]
 
     def _accounts(self, work: Work, left: Float, part: float, rows: NDArray[np.bool_] | None = None) -> None:
         """Tell a thread which demand is its own and what it may use of the rows that couple the sites."""
@@ -174,7 +212,18 @@ class _Run:
         self._accounts(self.works[1], left, 1 - part, ~rows)
         state = refer_state(self.state)
         jobs = [
-            pool.submit(run_moves, self.ground_ref, state, self.work_refs[h], mine, self.appeal, self.worth, MOVES, heat, int(seeds[h]))
+            pool.submit(
+                run_moves,
+                self.ground_ref,
+                state,
+                self.work_refs[h],
+                mine,
+                self.appeal,
+                self.worth,
+                MOVES,
+                heat,
+                int(seeds[h]),
+            )
             for h, mine in enumerate((first, ~first))
         ]
         for job in jobs:

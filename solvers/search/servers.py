@@ -54,9 +54,7 @@ def fits(offer: int, use: Float, limit_first: Int, row: Int, value: Float, spare
 
 
 @njit(cache=True, nogil=True)
-def meets(
-    first: int, last: int, unit: int, offer_unit: Int, quarters: Int, counts: Int, sizes: Int, need: Int
-) -> bool:
+def meets(first: int, last: int, unit: int, offer_unit: Int, quarters: Int, counts: Int, sizes: Int, need: Int) -> bool:
     """Whether `counts` hold enough GPUs in servers of every size (equation 6)."""
     for z in range(len(sizes)):
         held = 0

@@ -37,9 +37,7 @@ def snapshot(ground: Ground, state: State) -> Snapshot:
     ]
     pair = np.concatenate([state.item[span] for span in spans]) if spans else np.zeros(0, np.int32)
     share = np.concatenate([state.share[span] for span in spans]) if spans else np.zeros(0)
-    return Snapshot(
-        pair.astype(np.int64), share, state.replicas.copy(), state.servers.copy(), state_usd(ground, state)
-    )
+    return Snapshot(pair.astype(np.int64), share, state.replicas.copy(), state.servers.copy(), state_usd(ground, state))
 
 
 def unserved_share(ground: Ground, state: State) -> Float:

@@ -34,7 +34,9 @@ def size_value(
         for t in range(slices):
             a, e = cell_first[c0 + t], cell_first[c0 + t + 1]
             if e > a:
-                filled = max(filled, fill_value(work.density, work.load, work.order, a, e, g.capacity, most, block_value))
+                filled = max(
+                    filled, fill_value(work.density, work.load, work.order, a, e, g.capacity, most, block_value)
+                )
         for y in range(1, filled + 1):
             if y > upto or block_value[y] > value[y]:
                 value[y] = block_value[y]

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.optimize import Bounds, LinearConstraint, milp
 
 from solvers.bound import evaluate, lagrangian_bound
 from solvers.bound.reference import reference_bound

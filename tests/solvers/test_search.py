@@ -7,7 +7,7 @@ from enumeration import optimum_usd
 from solvers.check import violations
 from solvers.instances.synthetic import synthetic
 from solvers.instances.tiny import random_tiny
-from solvers.search import solve_scale
+from solvers.search import greedy, net_gap, solve_scale
 from solvers.solution import Status
 
 
@@ -35,5 +35,55 @@ def test_most_plans_of_tiny_problems_are_optimal() -> None:
         count += 1
         found = solve_scale(problem, work=2, sweeps=100)
         hits += found.placement is not None and found.objective_usd <= least + 1e-6 * max(1, least)
-    print(hits,count)
+    print(hits, count)
     assert hits >= 0.8 * count
+
+
+@pytest.mark.parametrize(
+    ("slices", "stock", "uplink"), [(1, np.inf, np.inf), (2, 0.6, np.inf), (1, np.inf, 0.5), (2, 0.4, 0.4)]
+)
+def test_a_plan_with_scarce_servers_and_thin_links_keeps_every_rule(slices: int, stock: float, uplink: float) -> None:
+    problem = synthetic(30, 20, 3, seed=5, slices=slices, stock=stock, uplink_mbps_per_gpu=uplink)
+    found = solve_scale(problem, work=3, sweeps=150)
+    assert found.placement is not None, found.message
+    assert violations(problem, found.placement) == []
+    assert problem.constant_usd <= found.bound_usd <= found.objective_usd
+
+
+def test_a_run_cut_off_by_time_is_repeated_by_its_work() -> None:
+    problem = synthetic(30, 20, 3, seed=6, stock=0.8)
+    timed = solve_scale(problem, time_limit_s=6.0, sweeps=60)
+    again = solve_scale(problem, work=timed.work, sweeps=60)
+    assert timed.work > 0
+    assert timed.placement is not None and again.placement is not None
+    assert timed.objective_usd == again.objective_usd
+    assert timed.placement.share.tobytes() == again.placement.share.tobytes()
+    assert timed.placement.servers.tobytes() == again.placement.servers.tobytes()
+
+
+def test_a_given_plan_is_never_made_worse() -> None:
+    problem = synthetic(30, 20, 3, seed=7)
+    first = greedy(problem)
+    assert first.placement is not None
+    found = solve_scale(problem, start=first.placement, work=4, sweeps=100)
+    assert found.objective_usd <= first.objective_usd
+
+
+def test_the_search_beats_the_greedy_plan_and_both_keep_every_rule() -> None:
+    problem = synthetic(40, 30, 4, seed=8)
+    plain = greedy(problem)
+    assert plain.placement is not None
+    assert violations(problem, plain.placement) == []
+    found = solve_scale(problem, work=8, sweeps=200)
+    assert found.objective_usd < 0.97 * plain.objective_usd
+
+
+def test_the_gap_of_a_synthetic_world_closes_below_four_percent() -> None:
+    problem = synthetic(40, 30, 3, seed=0)
+    found = solve_scale(problem, gap=0.03, work=200)
+    assert net_gap(found.objective_usd, found.bound_usd, problem.constant_usd) <= 0.04
+
+
+def test_a_single_source_problem_is_refused() -> None:
+    with pytest.raises(ValueError, match="single-source"):
+        solve_scale(random_tiny(3, single_source=True))
