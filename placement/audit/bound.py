@@ -130,7 +130,7 @@ class Pricing:
                 continue
             usd = np.array([priced[(site_name, name)] for name in names], np.float64)
             found.append(usd)
-            credit += float(usd.sum()) * float(limit) * (1 + len(names) * EPS)
+            credit += math.fsum(usd.tolist()) * float(limit)
         return found[0], found[1], credit
 
     def site_usd(self, name: str) -> float:
@@ -208,8 +208,7 @@ class Pricing:
             for new, most in ((False, min(room, case.facts.fleet.get((site_name, name), 0))), (True, room)):
                 usd = self._server_usd(site_name, name, server, new)
                 limit = min(most, -(-quarters // size)) if usd >= 0 else most
-                if limit > 0:
-                    found.append(Offer(size, float(server.power_kw), float(server.rack_units), usd, limit))
+                found.append(Offer(size, float(server.power_kw), float(server.rack_units), usd, limit))
         return found
 
     def _server_usd(self, site: str, name: str, server: Server, new: bool) -> float:

@@ -75,7 +75,7 @@ class Penalties:
             return
         hosting, rows = self.grid.case.hosting, routes.of.rows
         held = np.array([hosting.can_hold(site, name) for name in routes.of.shapes], np.bool_)
-        found.servable[rows] |= (routes.admissible & held & (routes.of.load > 0)).any(axis=1)
+        found.servable[rows] |= (routes.admissible & held).any(axis=1)
         gpus = np.array([float(self.replica_usd(site, name)) for name in routes.of.shapes])
         usd = np.where(routes.admissible, routes.usd + routes.of.load * gpus, -np.inf)
         best = usd.argmax(axis=1)

@@ -340,3 +340,26 @@ def test_percentiles_are_the_smallest_latency_that_so_many_requests_stay_within(
     )
     assert percentile_ms(case(), uneven, Fraction(1, 10)) == 3
     assert percentile_ms(case(), uneven, Fraction(1, 2)) == 7
+
+
+def test_a_server_without_installation_or_capex_is_charged_none():
+    told = case(edited("servers", "1,100,4800,48,", "1,100,,48,"))
+    assert told.prices.bought_usd(told.facts.servers["s2"]) == 1000
+    assert told.facts.servers["s4"].capex_usd == 0
+    assert told.prices.bought_usd(told.facts.servers["s4"]) == 5000
+    assert told.prices.capex_usd(told.facts.servers["s4"]) == 0
+
+
+def test_the_edge_of_a_tie_still_passes():
+    said = Fraction(1, 100)
+    edge = (said + Fraction(1, 200) + Fraction(1, 10**6)) / (1 - Fraction(1, 10**12))
+    findings = Findings()
+    check_cents("cost", "egress", said, edge, findings)
+    assert findings.violations == []
+    check_cents("cost", "egress", said, edge + Fraction(1, 10**15), findings)
+    assert [violation.rule for violation in findings.violations] == ["cost"]
+
+
+def test_a_class_whose_design_rate_is_zero_may_still_be_served_and_is_no_constant():
+    told = penalties(edited("demand", "chat,night,4,2,", "chat,night,0,2,"))
+    assert told.constant_usd == Fraction("4525.9494375")

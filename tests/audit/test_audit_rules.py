@@ -386,3 +386,17 @@ def test_a_shape_of_a_gpu_that_no_table_knows_is_a_violation_and_no_traceback(tm
     told = scenario({"shapes": TABLES["shapes"].replace("one,m,g,", "one,m,h,")})
     violations = audit(write(tmp_path / "plan"), told, pairs()).violations
     assert "a replica of 1 h does not exist" in {violation.detail for violation in violations}
+
+
+def test_an_objective_that_repeats_a_wrong_total_is_named_as_well(tmp_path):
+    document = changed("cost.total", 17229.64) | {"objective_usd_month": 17229.64}
+    report = audit(write(tmp_path / "plan", document), scenario(), pairs())
+    assert [violation.rule for violation in report.violations] == ["cost", "objective"]
+
+
+def test_replicas_that_do_not_stand_are_none(tmp_path):
+    report = audit(write(tmp_path / "plan", changed("replicas", plan()["replicas"][:3])), scenario(), pairs())
+    excess = {
+        violation.subject: violation.excess for violation in report.violations if violation.rule == "4 replica capacity"
+    }
+    assert excess == {"one at brest in day": pytest.approx(0.05 + 0.27)}
