@@ -1,7 +1,7 @@
 """Good multipliers: multiplicative Adam steps on the demand prices, projected Adam steps on the others.
 
-The demand prices live on a logarithmic scale, because a class of a megacity is worth thousands of times one of a village
-(Kingma & Ba 2015 for the step; Fisher 1981 and Geoffrion 1974 for the relaxation).
+The demand prices live on a logarithmic scale, because a class of a megacity is worth thousands of
+times one of a village (Kingma & Ba 2015 for the step; Fisher 1981 and Geoffrion 1974 for the relaxation).
 """
 
 import time
@@ -114,7 +114,7 @@ def cold_start(problem: Problem) -> Multipliers:
 
 
 def _shut(problem: Problem, multipliers: Multipliers) -> Multipliers:
-    """Rows of (10–12) that allow nothing get a price beyond all gain at once: with a right side of 0 it costs nothing."""
+    """Rows of (10–12) that allow nothing get a price beyond all gain at once: their right side of 0 makes it free."""
     if not len(problem.limit_rhs):
         return multipliers
     finite = problem.unserved_usd[np.isfinite(problem.unserved_usd) & ~problem.unservable]

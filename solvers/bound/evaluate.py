@@ -2,13 +2,14 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from solvers.bound.layout import Layout, Structure
+from solvers.bound.layout import Layout, Structure, layout_of
 from solvers.bound.sweep import Answer, Facts, Prices, Room, Tables, sweep_sites
 from solvers.problem import Problem
 from solvers.solution import Multipliers
@@ -79,7 +80,7 @@ class Evaluator:
         problem, s = self.layout.problem, self.layout.structure
         prices = self.prices(multipliers)
         edges = [0, *self._cuts.tolist(), problem.sites]
-        spans = [(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a]
+        spans = [(a, b) for a, b in pairwise(edges) if b > a]
 
         def work(span: tuple[int, int]) -> None:
             sweep_sites(s, self.facts, prices, self.room, self.tables, self.answer, *span)
@@ -115,8 +116,6 @@ class Evaluator:
 
 def evaluate(problem: Problem, multipliers: Multipliers, threads: int = 2) -> float:
     """The lower bound, USD a month, that `multipliers` prove: any values ≥ 0 (demand: any sign) give a valid one."""
-    from solvers.bound.layout import layout_of
-
     with Evaluator(layout_of(problem), threads) as evaluator:
         return evaluator.sweep(multipliers).bound_usd
 

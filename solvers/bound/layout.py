@@ -5,7 +5,7 @@ quarter GPUs (blocks of one choice that differ in GPU type or size fall into sev
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +85,7 @@ def layout_of(problem: Problem) -> Layout:
     return Layout(problem, structure, unit_site, unit_gpu)
 
 
-def _kinds(problem: Problem, unit_key: Int, types: int) -> dict[str, NDArray[np.generic]]:
+def _kinds(problem: Problem, unit_key: Int, types: int) -> dict[str, Any]:
     """Server kinds of every unit and their offers, offers that no block could use left out."""
     offer_key = problem.offer_site * types + problem.server_gpu[problem.offer_server]
     unit = np.searchsorted(unit_key, offer_key)
@@ -112,7 +112,7 @@ def _kinds(problem: Problem, unit_key: Int, types: int) -> dict[str, NDArray[np.
     }
 
 
-def _unit_gpus(problem: Problem, unit_site: Int, kinds: dict[str, NDArray[np.generic]]) -> Int:
+def _unit_gpus(problem: Problem, unit_site: Int, kinds: dict[str, Any]) -> Int:
     """An upper bound of the GPUs of each unit: the best single resource's fractional filling."""
     first, gpus = kinds["kind_first"], kinds["kind_gpus"]
     use, ceiling = kinds["kind_use"], kinds["kind_ceiling"]
@@ -133,7 +133,7 @@ def _quantum(problem: Problem, block_unit: Int, units: int) -> Int:
     return np.maximum(quantum, 1)
 
 
-def _groups(problem: Problem, block_unit: Int, units: int) -> dict[str, NDArray[np.generic]]:
+def _groups(problem: Problem, block_unit: Int, units: int) -> dict[str, Any]:
     quarters = problem.shape_quarters[problem.block_shape]
     free = problem.block_choice < 0
     choice = np.where(free, problem.block_choice.max(initial=0) + 1 + np.arange(problem.blocks), problem.block_choice)

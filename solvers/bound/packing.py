@@ -29,7 +29,7 @@ def convolve(old: Float, new: Float, value: Float, most: int, weight: int, reach
 
 @njit(cache=True, nogil=True)
 def raise_by(old: Float, new: Float, value: Float, most: int, weight: int, reach: int) -> None:
-    """new(w) = max(new(w), old(w − y·weight) + value(y)) for y = 1..most; who won is found again when it is asked for."""
+    """new(w) = max(new(w), old(w − y·weight) + value(y)) for y = 1..most; `read_picks` finds the y again."""
     for y in range(1, most + 1):
         gain = value[y]
         shift = y * weight

@@ -39,7 +39,7 @@ def kind_price(count: int, prices: Float, maxima: Int, first: int, last: int) ->
 
 
 @njit(cache=True, nogil=True)
-def enumerate_costs(
+def enumerate_costs(  # noqa: PLR0912 - an odometer in one piece
     gpus: Int, use: Float, ceilings: Int, limit: Float, steps: Float, step_first: Int, table: Float, best: Int
 ) -> int:
     """Fill `table[G]` with the least cost of at least G GPUs (inf where none fits) and `best[G, kind]` with the counts.
@@ -59,9 +59,9 @@ def enumerate_costs(
             room[k + 1, r] = room[0, r]
     spent = np.zeros(kinds + 1)
     held = np.zeros(kinds + 1, np.int64)
-    most = 0
+    most: int = 0
     while True:
-        g = held[kinds]
+        g = int(held[kinds])
         most = max(most, g)
         at = min(g, size - 1)
         if spent[kinds] < table[at]:

@@ -7,7 +7,8 @@ With prices π (demand), μ (network), ρ (limit rows) and ν (budget) the sites
     V_b(y) = Σ_t max Σ_n (π_i − (1 + ν)·pair_usd − μ·mbps)·x_n,  Σ_n pair_load·x_n ≤ capacity_factor·y, 0 ≤ x ≤ 1
 
 and L = Σ_i min(π_i, unserved_i) − Σ_p max(0, profit_p) − ρ·limit_rhs − ν·budget.
-Relaxed besides: the rows of (6) above "all", a demand row served by several blocks of one site, and (7, 8) between units.
+Relaxed besides: the rows of (6) above "all", a demand row served by several blocks of one site,
+and (7, 8) between units.
 """
 
 from typing import NamedTuple
@@ -81,7 +82,7 @@ class Tables(NamedTuple):
     """Server costs of every unit (`enumerate_costs`), and the prices they were made with."""
 
     cost: Float
-    count: Int32
+    servers: Int32
     made_with: Float  # O
     most: Int  # U
 
@@ -131,7 +132,7 @@ def price_servers(s: Structure, facts: Facts, prices: Prices, room: Room, tables
     at = room.best_first[unit]
     for g in range(t1 - t0):
         for k in range(kinds):
-            tables.count[at + g * kinds + k] = best[g, k]
+            tables.servers[at + g * kinds + k] = best[g, k]
 
 
 @njit(cache=True, nogil=True)
@@ -258,7 +259,7 @@ def write_unit(
     answer.item_count[site] = count
     k0, k1 = s.kind_first[unit], s.kind_first[unit + 1]
     for k in range(k0, k1):
-        left = tables.count[room.best_first[unit] + gpus * (k1 - k0) + k - k0]
+        left = tables.servers[room.best_first[unit] + gpus * (k1 - k0) + k - k0]
         a, b = s.offer_first[k], s.offer_first[k + 1]
         order = np.argsort(prices.offer[s.offers[a:b]], kind="mergesort")
         for rank in range(b - a):
@@ -275,7 +276,8 @@ def sweep_sites(
     """Solve sites first..last-1 and write their part of `answer`."""
     rows = (room.groups + 1) * (room.width + 1)
     scratch = Scratch(
-        np.empty(room.pairs), np.empty(room.pairs, np.int32), np.empty((room.groups + 1) * (facts.slices + 1), np.int64),
+        np.empty(room.pairs), np.empty(room.pairs, np.int32),
+        np.empty((room.groups + 1) * (facts.slices + 1), np.int64),
         np.empty(room.width + 2), np.empty(room.width + 2), np.empty(room.width + 2), np.empty(rows, np.int32),
         np.empty(rows, np.int32), np.empty(room.width + 2), np.zeros(room.width + 2, np.int32),
         np.empty(room.groups + 1, np.int64),

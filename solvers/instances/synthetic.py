@@ -1,9 +1,10 @@
 """Placement problems of any size without data: cities on a sphere, sites and regions among them, a ladder of shapes.
 
-The figures are of the right order (a GPU about USD 600 a month, light in fibre, 20–150 ms budgets), not of any real place.
+Figures are of the right order (a GPU about USD 600 a month, light in fibre, 20–150 ms budgets), not of a real place.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -144,7 +145,7 @@ def _world(sites: int, regions: int, rng: np.random.Generator) -> _World:
     return _World(site_xyz, region_xyz, rng.pareto(1.2, regions) + 0.05, rtt, rng)
 
 
-def _shapes(models: int, sizes: int, points: int, rng: np.random.Generator) -> dict[str, NDArray[np.generic]]:
+def _shapes(models: int, sizes: int, points: int, rng: np.random.Generator) -> dict[str, Any]:
     """One row per (model, size, point): quarters, speed (work a replica does), TTFT at its point."""
     base = rng.integers(0, len(LADDER) - sizes + 1, models)
     ttft = rng.uniform(25, 90, models)
@@ -157,9 +158,7 @@ def _shapes(models: int, sizes: int, points: int, rng: np.random.Generator) -> d
     return {"model": model, "quarters": quarters, "speed": speed, "ttft": first}
 
 
-def _demand(
-    world: _World, models: int, services: int, slices: int, rng: np.random.Generator
-) -> dict[str, NDArray[np.generic]]:
+def _demand(world: _World, models: int, services: int, slices: int, rng: np.random.Generator) -> dict[str, Any]:
     regions = len(world.users)
     fame = rng.permutation(1 / np.arange(1, models + 1) ** 0.7)
     budget = rng.choice([60.0, 90.0, 120.0, 200.0], (models, services))
@@ -181,10 +180,10 @@ def _demand(
 
 def _pairs(
     world: _World,
-    shapes: dict[str, NDArray[np.generic]],
-    demand: dict[str, NDArray[np.generic]],
+    shapes: dict[str, Any],
+    demand: dict[str, Any],
     sites: int,
-) -> dict[str, NDArray[np.generic]]:
+) -> dict[str, Any]:
     """Every (row, block) within the latency budget, sorted."""
     count = len(shapes["model"])
     rows, blocks, loads = [], [], []
@@ -199,7 +198,7 @@ def _pairs(
     return {"demand": np.concatenate(rows), "block": np.concatenate(blocks), "load": np.concatenate(loads)}
 
 
-def _offers(sites: int, power: Float, fleet: float, rng: np.random.Generator) -> dict[str, NDArray[np.generic]]:
+def _offers(sites: int, power: Float, fleet: float, rng: np.random.Generator) -> dict[str, Any]:
     """New servers of every kind at every site, and standing ones at some."""
     site = np.repeat(np.arange(sites), 3)
     server = np.tile(np.arange(3), sites)

@@ -1,4 +1,4 @@
-"""The closing linear program: the best shares for the servers and replicas of a plan, then whatever fell idle is sold."""
+"""The closing linear program: the best shares for the servers of a plan; replicas that fall idle are taken away."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ def _useful_pairs(problem: Problem, placement: Placement, keep: int) -> Int:
     first = np.searchsorted(row[order], np.arange(problem.demands))
     rank = np.empty(len(standing), np.int64)
     rank[order] = np.arange(len(standing)) - first[row[order]]
-    return standing[(rank < keep) | (placement.share[standing] > 0)]
+    return np.asarray(standing[(rank < keep) | (placement.share[standing] > 0)], np.int64)
 
 
 def _needed_replicas(problem: Problem, share: Float, replicas: Int) -> Int:
@@ -53,4 +53,4 @@ def _needed_replicas(problem: Problem, share: Float, replicas: Int) -> Int:
     load = np.bincount(cell, problem.pair_load * share, minlength=problem.blocks * slices).reshape(-1, slices)
     used = np.bincount(problem.pair_block, share > 0, minlength=problem.blocks) > 0
     need = np.ceil(load.max(axis=1, initial=0) / problem.capacity_factor - 1e-9).astype(np.int64)
-    return np.minimum(np.maximum(need, used), replicas)
+    return np.asarray(np.minimum(np.maximum(need, used), replicas), np.int64)

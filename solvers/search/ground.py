@@ -8,9 +8,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from solvers.bound.evaluate import Evaluator
-from solvers.bound.layout import Layout, layout_of, starts
+from solvers.bound.layout import Layout, Structure, layout_of, starts
 from solvers.bound.servers import kind_ceiling
-from solvers.bound.sweep import Facts, Prices, Room, Structure, Tables, price_servers
+from solvers.bound.sweep import Facts, Prices, Room, Tables, price_servers
 from solvers.problem import Problem
 from solvers.solution import Multipliers
 
@@ -137,7 +137,7 @@ def ground_of(problem: Problem, multipliers: Multipliers) -> tuple[Ground, Sizes
         limit_first=matrix.indptr.astype(np.int64), limit_row=matrix.indices.astype(np.int64),
         limit_value=matrix.data.astype(float), limit_rhs=problem.limit_rhs.astype(float),
         table_first=room.table_first, table_cost=tables.cost, table_most=tables.most, best_first=room.best_first,
-        table_count=tables.count, sizes=SIZES.astype(np.int64), capacity=facts.capacity, slices=facts.slices,
+        table_count=tables.servers, sizes=SIZES.astype(np.int64), capacity=facts.capacity, slices=facts.slices,
         budget_usd=float(problem.monthly_budget_usd),
         network=bool(np.isfinite(facts.uplink).any() or np.isfinite(facts.downlink).any()),
     )  # fmt: skip

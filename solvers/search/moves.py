@@ -33,8 +33,8 @@ def unserved_usd(g: Ground, work: Work) -> float:
 
 @njit(cache=True, nogil=True)
 def pick_neighbours(
-    g: Ground, state: State, work: Work, mine: NDArray[np.bool_], appeal: Float, seed_site: int, model: int, wanted: int,
-    opened_only: bool,
+    g: Ground, state: State, work: Work, mine: NDArray[np.bool_], appeal: Float, seed_site: int, model: int,
+    wanted: int, opened_only: bool,
 ) -> None:  # fmt: skip
     """Fill `chosen` with the seed and up to wanted - 1 of this thread's sites that could serve what the seed serves."""
     random, score, touched, chosen, entry_site, open_ = (
@@ -43,7 +43,7 @@ def pick_neighbours(
     base = g.item_first[seed_site]
     found = 0
     for _ in range(6):
-        i = g.pair_demand[state.item[base + below(random, state.count[seed_site])]]
+        i = g.pair_demand[state.item[base + below(random, state.length[seed_site])]]
         if model >= 0 and g.demand_model[i] != model:
             continue
         for e in range(g.entry_first[i], g.entry_first[i + 1]):
@@ -81,7 +81,7 @@ def strip_model(g: Ground, state: State, work: Work, p: int, model: int) -> None
     """Release one model at site p; its replicas stay until the site is fitted again."""
     base = g.item_first[p]
     kept = 0
-    for j in range(base, base + state.count[p]):
+    for j in range(base, base + state.length[p]):
         i = g.pair_demand[state.item[j]]
         if g.demand_model[i] == model:
             give(work, i, state.share[j])
@@ -89,7 +89,7 @@ def strip_model(g: Ground, state: State, work: Work, p: int, model: int) -> None
             state.item[base + kept] = state.item[j]
             state.share[base + kept] = state.share[j]
             kept += 1
-    state.count[p] = kept
+    state.length[p] = kept
 
 
 @njit(cache=True, nogil=True)
@@ -169,11 +169,11 @@ def one_move(
 ) -> None:
     """Try one neighbourhood at temperature `heat`."""
     p = seeds[below(work.random, len(seeds))]
-    if state.count[p] == 0:
+    if state.length[p] == 0:
         return
     model = -1
     if uniform(work.random) < 0.5:
-        model = g.demand_model[g.pair_demand[state.item[g.item_first[p] + below(work.random, state.count[p])]]]
+        model = g.demand_model[g.pair_demand[state.item[g.item_first[p] + below(work.random, state.length[p])]]]
         wanted = 2 + int((MOST_SITES - 1) * uniform(work.random) ** 2)
     else:
         wanted = 2 + int(11 * uniform(work.random) ** 2)
@@ -209,7 +209,7 @@ def run_moves(
     for _ in range(0, moves, 32):
         number = 0
         for p in range(len(mine)):
-            if mine[p] and state.open[p] and state.count[p] > 0:
+            if mine[p] and state.open[p] and state.length[p] > 0:
                 seeds[number] = p
                 number += 1
         if number == 0:

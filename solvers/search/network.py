@@ -12,7 +12,7 @@ def keep_network(g: Ground, state: State, work: Work, p: int) -> None:
     """Give back what is worth least per Mbit/s until the links of every slice hold the rest."""
     item, shares, pair_demand, demand_slice = state.item, state.share, g.pair_demand, g.demand_slice
     out_mbps, in_mbps, price, pair_usd = g.out_mbps, g.in_mbps, work.price, g.pair_usd
-    base, end = g.item_first[p], g.item_first[p] + state.count[p]
+    base, end = g.item_first[p], g.item_first[p] + state.length[p]
     for t in range(g.slices):
         for link in range(2):
             mbps = out_mbps if link == 0 else in_mbps

@@ -1,8 +1,8 @@
 """Fit one empty site to the residual demand at given prices: the exact DP of the bound, then what the bound relaxes.
 
 A model takes one block of a unit at a time (the team's best block by quarters); a second pass may add blocks for what
-the first left. Servers for replicas of 2, 4 and 8 GPUs (rows of 6), stock, and shared power are checked on the pick; where
-they break, the unit is fitted again to the servers that can really be had.
+the first left. Servers for replicas of 2, 4 and 8 GPUs (rows of 6), stock, and shared power are checked on the
+pick; where they break, the unit is fitted again to the servers that can really be had.
 """
 
 import numpy as np
@@ -46,7 +46,7 @@ def serve_picks(g: Ground, state: State, work: Work, p: int) -> float:
     slices, capacity = g.slices, g.capacity
     gained = 0.0
     b0 = g.block_first[p]
-    end = g.item_first[p] + state.count[p]
+    end = g.item_first[p] + state.length[p]
     start = end
     for k in range(work.number[1]):
         b = work.pick_block[k]
@@ -72,7 +72,7 @@ def serve_picks(g: Ground, state: State, work: Work, p: int) -> float:
                 take(work, i, share)
                 if room <= 0.0:
                     break
-    state.count[p] += end - start
+    state.length[p] += end - start
     return gained
 
 
@@ -172,7 +172,7 @@ def refit(g: Ground, state: State, work: Work, p: int, turn: int, passes: int) -
         profit += added
         if added <= 0.0:
             break
-    if g.network and state.count[p] > 0:
+    if g.network and state.length[p] > 0:
         keep_network(g, state, work, p)
     settle(g, state, work, p)
     if state.open[p] and (profit <= g.open_usd[p] or work.money[0] > work.money[1]):

@@ -47,7 +47,7 @@ def fits(offer: int, use: Float, limit_first: Int, row: Int, value: Float, spare
     for r in range(resources):
         if use[offer, r] > spare[r]:
             return False
-    for k in range(limit_first[offer], limit_first[offer + 1]):
+    for k in range(limit_first[offer], limit_first[offer + 1]):  # noqa: SIM110 - compiled
         if value[k] > spare[resources + row[k]]:
             return False
     return True
@@ -95,7 +95,7 @@ def fast_counts(g: Ground, work: Work, p: int, unit: int) -> bool:
 
 @njit(cache=True, nogil=True)
 def real_servers(g: Ground, work: Work, p: int, unit: int, size: int) -> bool:
-    """Every vector of counts that `spare` allows: `table` gets the least USD of at least G GPUs (G < size), and `counts`
+    """Try every vector of counts that `spare` allows: `table` gets the least USD of at least G < size GPUs, `counts`
     the cheapest that meet the need of every size; False when none do. Counts that hold size - 1 GPUs already are
     not added to.
     """
@@ -113,11 +113,10 @@ def real_servers(g: Ground, work: Work, p: int, unit: int, size: int) -> bool:
     while o >= first:
         at = min(held // 4, size - 1)
         table[at] = min(table[at], usd)
-        if usd < best and held >= work.need[0]:
-            if meets(first, last, unit, offer_unit, quarters, tried, g.sizes, work.need):
-                best = usd
-                for j in range(last - first):
-                    counts[j] = tried[j]
+        if usd < best and meets(first, last, unit, offer_unit, quarters, tried, g.sizes, work.need):
+            best = usd
+            for j in range(last - first):
+                counts[j] = tried[j]
         more = held < 4 * (size - 1)
         o = last - 1
         while o >= first:

@@ -32,7 +32,7 @@ def snapshot(ground: Ground, state: State) -> Snapshot:
     """Copy `state`; what it costs is added up anew."""
     spans = [
         slice(first, first + count)
-        for first, count in zip(ground.item_first[:-1].tolist(), state.count.tolist(), strict=True)
+        for first, count in zip(ground.item_first[:-1].tolist(), state.length.tolist(), strict=True)
         if count
     ]
     pair = np.concatenate([state.item[span] for span in spans]) if spans else np.zeros(0, np.int32)
@@ -42,7 +42,7 @@ def snapshot(ground: Ground, state: State) -> Snapshot:
 
 def unserved_share(ground: Ground, state: State) -> Float:
     """What the state leaves of every row, added up anew."""
-    return residual(ground.pair_demand, ground.item_first, state.item, state.share, state.count, len(ground.penalty))
+    return residual(ground.pair_demand, ground.item_first, state.item, state.share, state.length, len(ground.penalty))
 
 
 def state_usd(ground: Ground, state: State) -> float:
@@ -65,10 +65,10 @@ def _fill(g: Ground, state: State, pair: Int, share: Float) -> None:
     for k in range(len(pair)):
         unit = g.block_unit[g.pair_block[pair[k]]]
         p = g.unit_site[unit]
-        at = g.item_first[p] + state.count[p]
+        at = g.item_first[p] + state.length[p]
         state.item[at] = pair[k]
         state.share[at] = share[k]
-        state.count[p] += 1
+        state.length[p] += 1
         state.usd[p] += share[k] * g.pair_usd[pair[k]]
     for p in range(sites):
         for o in range(g.site_offer[p], g.site_offer[p + 1]):

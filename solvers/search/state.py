@@ -18,11 +18,11 @@ MOST_SITES = 16
 
 
 class State(NamedTuple):
-    """Site p owns item[item_first[p] : item_first[p] + count[p]] (pairs) and the shares beside them."""
+    """Site p owns item[item_first[p] : item_first[p] + length[p]] (pairs) and the shares beside them."""
 
     item: Int32  # N
     share: Float  # N
-    count: Int  # P
+    length: Int  # P
     replicas: Int  # B
     servers: Int  # O
     usd: Float  # P: open, servers and pairs; 0 where closed
@@ -82,9 +82,14 @@ class Work(NamedTuple):
 def empty_state(ground: Ground) -> State:
     pairs, sites = len(ground.pair_load), len(ground.open_usd)
     return State(
-        np.zeros(pairs, np.int32), np.zeros(pairs), np.zeros(sites, np.int64), np.zeros(len(ground.block_unit), np.int64),
-        np.zeros(len(ground.offer_usd), np.int64), np.zeros(sites), np.zeros(sites, np.bool_),
-    )  # fmt: skip
+        np.zeros(pairs, np.int32),
+        np.zeros(pairs),
+        np.zeros(sites, np.int64),
+        np.zeros(len(ground.block_unit), np.int64),
+        np.zeros(len(ground.offer_usd), np.int64),
+        np.zeros(sites),
+        np.zeros(sites, np.bool_),
+    )
 
 
 def new_work(ground: Ground, sizes: Sizes) -> Work:
@@ -97,26 +102,52 @@ def new_work(ground: Ground, sizes: Sizes) -> Work:
     offers = int(np.sort(np.diff(ground.site_offer))[::-1][:MOST_SITES].sum()) + 1
     most_offers = int(np.diff(ground.site_offer).max(initial=0)) + 1
     return Work(
-        left=np.zeros(rows), price=np.zeros(rows), member=np.zeros(rows, np.int32), place=np.full(rows, -1, np.int32),
-        number=np.zeros(8, np.int64), random=np.ones(1, np.uint64), used=np.zeros(limits), room=np.zeros(limits), money=np.zeros(2),
-        density=np.zeros(sizes.pairs), scratch=np.zeros(sizes.pairs), load=np.zeros(sizes.pairs), pair=np.zeros(sizes.pairs, np.int32),
-        cell=np.zeros(sizes.pairs, np.int32), order=np.zeros(sizes.pairs, np.int32),
-        cell_first=np.zeros(sizes.cells + 2, np.int64), excluded=np.zeros(sizes.cells + 2, np.int32),
-        value=np.zeros(values), winner=np.zeros(values, np.int32), block_value=np.zeros(sizes.width + 2),
-        f=np.zeros((sizes.teams + 2) * (sizes.width + 2)), stride=np.full(1, sizes.width + 2, np.int64),
-        profile=np.zeros(sizes.width + 2), value_first=np.zeros(sizes.cells + 3, np.int64),
-        size_weight=np.zeros(sizes.cells + 3, np.int64), team_size=np.zeros(sizes.teams + 2, np.int64),
+        left=np.zeros(rows),
+        price=np.zeros(rows),
+        member=np.zeros(rows, np.int32),
+        place=np.full(rows, -1, np.int32),
+        number=np.zeros(8, np.int64),
+        random=np.ones(1, np.uint64),
+        used=np.zeros(limits),
+        room=np.zeros(limits),
+        money=np.zeros(2),
+        density=np.zeros(sizes.pairs),
+        scratch=np.zeros(sizes.pairs),
+        load=np.zeros(sizes.pairs),
+        pair=np.zeros(sizes.pairs, np.int32),
+        cell=np.zeros(sizes.pairs, np.int32),
+        order=np.zeros(sizes.pairs, np.int32),
+        cell_first=np.zeros(sizes.cells + 2, np.int64),
+        excluded=np.zeros(sizes.cells + 2, np.int32),
+        value=np.zeros(values),
+        winner=np.zeros(values, np.int32),
+        block_value=np.zeros(sizes.width + 2),
+        f=np.zeros((sizes.teams + 2) * (sizes.width + 2)),
+        stride=np.full(1, sizes.width + 2, np.int64),
+        profile=np.zeros(sizes.width + 2),
+        value_first=np.zeros(sizes.cells + 3, np.int64),
+        size_weight=np.zeros(sizes.cells + 3, np.int64),
+        team_size=np.zeros(sizes.teams + 2, np.int64),
         reach=np.zeros(sizes.teams + 1, np.int64),
         pick_block=np.zeros(sizes.cells + 2, np.int64),
-        pick_count=np.zeros(sizes.cells + 2, np.int64), table=np.zeros(sizes.table + 1),
-        counts=np.zeros(most_offers, np.int64), try_counts=np.zeros(most_offers, np.int64), need=np.zeros(4, np.int64),
-        spare=np.zeros(ground.site_limit.shape[1] + limits), chosen=np.zeros(max(sites, MOST_SITES), np.int64),
-        sequence=np.zeros(max(sites, MOST_SITES), np.int64), score=np.zeros(sites), touched=np.zeros(sites, np.int32),
-        saved_item=np.zeros(saved, np.int32), saved_share=np.zeros(saved),
-        saved_first=np.zeros(MOST_SITES + 1, np.int64), saved_usd=np.zeros(MOST_SITES),
-        saved_open=np.zeros(MOST_SITES, np.bool_), saved_replicas=np.zeros(blocks, np.int64),
+        pick_count=np.zeros(sizes.cells + 2, np.int64),
+        table=np.zeros(sizes.table + 1),
+        counts=np.zeros(most_offers, np.int64),
+        try_counts=np.zeros(most_offers, np.int64),
+        need=np.zeros(4, np.int64),
+        spare=np.zeros(ground.site_limit.shape[1] + limits),
+        chosen=np.zeros(max(sites, MOST_SITES), np.int64),
+        sequence=np.zeros(max(sites, MOST_SITES), np.int64),
+        score=np.zeros(sites),
+        touched=np.zeros(sites, np.int32),
+        saved_item=np.zeros(saved, np.int32),
+        saved_share=np.zeros(saved),
+        saved_first=np.zeros(MOST_SITES + 1, np.int64),
+        saved_usd=np.zeros(MOST_SITES),
+        saved_open=np.zeros(MOST_SITES, np.bool_),
+        saved_replicas=np.zeros(blocks, np.int64),
         saved_servers=np.zeros(offers, np.int64),
-    )  # fmt: skip
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -157,9 +188,9 @@ def release(g: Ground, state: State, work: Work, p: int) -> None:
     """Close site p: its demand goes back to the residual."""
     item, share, pair_demand, servers, replicas = state.item, state.share, g.pair_demand, state.servers, state.replicas
     base = g.item_first[p]
-    for j in range(base, base + state.count[p]):
+    for j in range(base, base + state.length[p]):
         give(work, pair_demand[item[j]], share[j])
-    state.count[p] = 0
+    state.length[p] = 0
     first, last = g.site_offer[p], g.site_offer[p + 1]
     use_limits(first, last, servers, g.limit_first, g.limit_row, g.limit_value, work.used, -1.0)
     work.money[0] -= state.usd[p]
@@ -182,7 +213,7 @@ def settle(g: Ground, state: State, work: Work, p: int) -> None:
         usd += servers[o] * offer_usd[o]
         held = held or servers[o] > 0
     base = g.item_first[p]
-    for j in range(base, base + state.count[p]):
+    for j in range(base, base + state.length[p]):
         usd += share[j] * pair_usd[item[j]]
     if held:
         usd += g.open_usd[p]
@@ -205,7 +236,7 @@ def save(g: Ground, state: State, work: Work) -> None:
         work.saved_usd[c] = state.usd[p]
         work.saved_open[c] = state.open[p]
         base = g.item_first[p]
-        for j in range(base, base + state.count[p]):
+        for j in range(base, base + state.length[p]):
             saved_item[items] = item[j]
             saved_share[items] = share[j]
             items += 1
@@ -235,7 +266,7 @@ def restore(g: Ground, state: State, work: Work) -> None:
             share[at] = saved_share[j]
             take(work, pair_demand[saved_item[j]], saved_share[j])
             at += 1
-        state.count[p] = at - g.item_first[p]
+        state.length[p] = at - g.item_first[p]
         state.usd[p] = work.saved_usd[c]
         state.open[p] = work.saved_open[c]
         work.money[0] += state.usd[p]

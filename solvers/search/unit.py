@@ -18,7 +18,7 @@ Int32 = NDArray[np.int32]
 def size_value(
     g: Ground, state: State, work: Work, first: int, last: int, b0: int, width: int, value: Float, winner: Int32
 ) -> int:
-    """Write the best value by replicas of members first..last-1 (one size) to `value` and `winner`; the useful count."""
+    """Write the best value by replicas of members first..last-1 (one size) to `value`; the useful count."""
     cell_first, block_value = work.cell_first, work.block_value
     slices = g.slices
     upto = 0

@@ -1,13 +1,17 @@
 """Every vector of multipliers proves a bound; the compiled sweep is the formula; good multipliers beat the LP."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from solvers.bound import evaluate, lagrangian_bound
 from solvers.bound.reference import reference_bound
+from solvers.exact.backends import solve_highs
+from solvers.exact.model import build_model
 from solvers.instances.synthetic import synthetic
 from solvers.instances.tiny import random_tiny
 from solvers.problem import Problem
@@ -70,3 +74,24 @@ def test_one_thread_and_two_give_the_same_bytes() -> None:
     assert one.bound_usd == two.bound_usd
     assert one.multipliers.demand_usd.tobytes() == two.multipliers.demand_usd.tobytes()
     assert one.mean_shares.tobytes() == two.mean_shares.tobytes()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_bound_beats_the_linear_relaxation(seed: int) -> None:
+    problem = synthetic(12, 10, 2, seed=seed, sizes=2, points=2, stock=1.0)
+    relaxed = solve_highs(build_model(problem), time_limit_s=60.0, gap=0.0, relaxed=True)
+    assert relaxed.values is not None
+    linear = float(build_model(problem).cost @ relaxed.values)
+    assert lagrangian_bound(problem, sweeps=600).bound_usd > linear
+
+
+def test_a_stock_of_nothing_is_as_if_the_offer_did_not_exist() -> None:
+    problem = synthetic(12, 10, 2, seed=1)
+    nothing = replace(
+        problem,
+        limit_matrix=sp.csr_matrix((problem.offer_site == 0).astype(float)[None, :]),
+        limit_rhs=np.zeros(1),
+    )
+    without = replace(problem, offer_max=np.where(problem.offer_site == 0, 0, problem.offer_max))
+    banned, absent = (lagrangian_bound(p, sweeps=200).bound_usd for p in (nothing, without))
+    assert banned == pytest.approx(absent, rel=1e-9)
