@@ -58,6 +58,8 @@ def bound_of(certificate: Path | Arrays, penalties: Penalties) -> VerifiedBound:
             bound = pricing.bound_usd()
     except CertificateError as error:
         return VerifiedBound(None, float(constant), str(error))
+    except (OverflowError, ValueError):  # a sum of prices that each are a float, and together are none
+        bound = -math.inf
     if not math.isfinite(bound):
         return VerifiedBound(None, float(constant), "the multipliers are too large to compute with")
     return VerifiedBound(bound, float(constant))
@@ -130,7 +132,7 @@ class Pricing:
                 continue
             usd = np.array([priced[(site_name, name)] for name in names], np.float64)
             found.append(usd)
-            credit += math.fsum(usd.tolist()) * float(limit)
+            credit += float(usd.sum()) * float(limit)
         return found[0], found[1], credit
 
     def site_usd(self, name: str) -> float:
