@@ -98,6 +98,8 @@ def _not_mutated(tree: ast.AST) -> set[ast.AST]:
             and node.annotation.id == "TypeAlias"
         ):
             found.update(ast.walk(node))
+        if isinstance(node, ast.keyword) and node.arg == "strict":  # of zip: an assertion, never false
+            found.update(ast.walk(node))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dataclass":
             found.update(ast.walk(node))
     return found

@@ -363,3 +363,11 @@ def test_the_edge_of_a_tie_still_passes():
 def test_a_class_whose_design_rate_is_zero_may_still_be_served_and_is_no_constant():
     told = penalties(edited("demand", "chat,night,4,2,", "chat,night,0,2,"))
     assert told.constant_usd == Fraction("4525.9494375")
+
+
+def test_a_request_of_just_the_free_size_needs_no_known_bandwidth():
+    for kbyte, admissible in (("14", True), ("14.001", False)):
+        grid = Grid(case(edited("services", "chat,chat,100,10,", f"chat,chat,100,{kbyte},")))
+        row = grid.keys.index(("south", "m", "chat", "day"))
+        found = next(iter(grid.at("brest")))
+        assert found.admissible[list(found.of.rows).index(row)].any() == admissible
