@@ -21,13 +21,16 @@ if TYPE_CHECKING:
     from placement.planning import Progress
 
 
+DEFAULT_SECONDS = 300.0
+
+
 @click.command("plan", epilog="Example: nearserve plan atlas-2025 -o my-plan --gap 0.03 --time-limit 280")
 @click.argument("scenario")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the plan.")
 @click.option(
     "--gap", type=click.FloatRange(0, 1), default=1e-4, show_default=True, help="Stop when proven this close."
 )
-@click.option("--time-limit", type=click.FloatRange(min=1), help="Seconds for the whole run.")
+@click.option("--time-limit", type=click.FloatRange(min=1), help="Seconds to plan in.  [default: 300 without --work]")
 @click.option("--work", type=click.IntRange(min=0), help="Rounds of search: replays a run byte for byte.")
 @click.option("--method", type=click.Choice(["auto", "exact", "scale"]), default="auto", show_default=True)
 @click.option("--force", is_flag=True, help="Replace a plan that stands there.")
@@ -57,7 +60,8 @@ def command(
     )
 
     loaded = load_scenario(scenario)
-    request = Request(method, gap, time_limit, work)  # type: ignore[arg-type]
+    seconds = DEFAULT_SECONDS if time_limit is None and work is None else time_limit
+    request = Request(method, gap, seconds, work)  # type: ignore[arg-type]
     try:
         with status_line() as say:
             planned = plan_scenario(loaded, output, request, overwrite=force, progress=lambda p: say(_line(p)))
