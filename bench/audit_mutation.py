@@ -226,7 +226,7 @@ def warm() -> None:
 def main(argv: list[str] | None = None) -> None:
     """Run a sample of all mutants and print the survivors and their share."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sample", type=int, default=0, help="how many mutants; 0 is all")
+    parser.add_argument("--sample", type=int, default=200, help="how many mutants; 0 is all")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--modules", nargs="*", help="stems of modules; all when left out")
     told = parser.parse_args(argv)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from small_scenario import put, set_cell
+from small_scenario import only, put, set_cell
 
 from placement.scenario import Finding, inspect
 
@@ -60,3 +60,20 @@ def test_a_second_period_is_what_plan_will_refuse(folder: Path) -> None:
     assert later(folder) == []
     put(folder, "budgets.csv", "period,capex_usd\n2026-H1,1000000\n2026-H2,500000\n")
     assert "2 periods" in later(folder)[0].message
+
+
+def test_transit_by_the_peak_of_several_slices_is_what_plan_will_refuse(folder: Path) -> None:
+    set_cell(folder, "sites", 2, "transit_usd_per_mbps_month", "2")
+    assert later(folder) == []
+    put(folder, "slices.csv", "slice,start_utc,hours_per_day\nday,06:00,16\nnight,22:00,8\n")
+    rows = "berlin,m8,assistant,day,20\nberlin,m8,assistant,night,5\n"
+    put(folder, "demand.csv", f"region,model,service,slice,requests_per_s\n{rows}")
+    (finding,) = later(folder)
+    assert (finding.file, finding.row, finding.column) == ("sites.csv", 2, "transit_usd_per_mbps_month")
+
+
+def test_a_slice_that_no_demand_names_is_an_error(folder: Path) -> None:
+    put(folder, "slices.csv", "slice,start_utc,hours_per_day\nday,06:00,16\nnight,22:00,8\n")
+    put(folder, "demand.csv", "region,model,service,slice,requests_per_s\nberlin,m8,assistant,day,20\n")
+    finding = only(folder, "slice-without-demand")
+    assert (finding.file, finding.row, finding.value, finding.severity) == ("slices.csv", 3, "night", "error")

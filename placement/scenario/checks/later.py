@@ -46,4 +46,15 @@ def check_one_period(draft: Draft) -> Iterator[Finding]:
         yield Finding("later", draft.file(name), message, mend, None, "period", shortened(", ".join(periods)), "later")
 
 
-CHECKS = (check_later_tables, check_later_columns, check_one_period)
+def check_transit_in_one_slice(draft: Draft) -> Iterator[Finding]:
+    """Transit is paid by the peak of the day, which only one slice can state."""
+    frame = draft.frame("sites")
+    paid = frame["transit_usd_per_mbps_month"].notna()
+    if paid.any() and len(set(draft.frame("demand")["slice"])) > 1:
+        message = "plan will refuse: transit by the peak over several slices is not supported yet"
+        mend = f"Give egress_usd_per_gb instead, or plan one slice: {int(paid.sum())} rows."
+        line, column = int(frame.index[paid][0]), "transit_usd_per_mbps_month"
+        yield Finding("later", draft.file("sites"), message, mend, line, column, "", "later")
+
+
+CHECKS = (check_later_tables, check_later_columns, check_one_period, check_transit_in_one_slice)

@@ -55,6 +55,15 @@ def check_demand_by_slice(draft: Draft) -> Iterator[Finding]:
         yield from at_rows(draft, "demand", rows, "service", "demand-slice", message, mend)
 
 
+def check_every_slice_has_demand(draft: Draft) -> Iterator[Finding]:
+    """A slice that no row names would have no hours: the servers that idle in it would draw nothing."""
+    asked = set(draft.frame("demand")["slice"]) - {""}
+    frame = draft.frame("slices")
+    rows = frame.index[(frame["slice"] != "") & ~frame["slice"].isin(asked)] if asked else []
+    message, mend = "no row of demand names this slice", "Write its rows; requests_per_s may be 0 in them."
+    yield from at_rows(draft, "slices", [int(row) for row in rows], "slice", "slice-without-demand", message, mend)
+
+
 def planned_periods(draft: Draft) -> set[str]:
     """Every period that deliveries or budgets name."""
     return (set(draft.frame("deliveries")["period"]) | set(draft.frame("budgets")["period"])) - {""}
@@ -97,6 +106,7 @@ CHECKS = (
     check_slices_fill_the_day,
     check_slices_apart,
     check_demand_by_slice,
+    check_every_slice_has_demand,
     check_demand_within_periods,
     check_planning_date,
 )
