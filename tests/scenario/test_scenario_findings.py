@@ -247,7 +247,7 @@ def test_an_unknown_delivery_group_is_named(folder: Path) -> None:
 
 def test_slices_that_are_not_a_day_or_overlap_are_named(folder: Path) -> None:
     for line in (2, 3, 4, 5):
-        set_cell(folder, "demand", line, "slice", "day")
+        set_cell(folder, "demand", line, "slice", "night" if line == 5 else "day")
     put(folder, "slices.csv", "slice,start_utc,hours_per_day\nday,06:00,16\nnight,22:00,8\n")
     assert findings(folder) == ()
     put(folder, "slices.csv", "slice,start_utc,hours_per_day\nday,06:00,16\nnight,22:00,7\n")
