@@ -60,9 +60,14 @@ def _as_json(report: "AuditReport") -> dict[str, object]:
     }
 
 
+def _verdict(broken: bool, facts: int) -> str:
+    """A rule that the scenario does not state holds of nothing, and is not said to hold."""
+    return "broken" if broken else "holds" if facts else "not stated"
+
+
 def _print(report: "AuditReport", most: int = 50) -> None:
     broken = {v.rule for v in report.violations}
-    rows = [(rule, count, "broken" if rule in broken else "holds") for rule, count in report.rules_checked.items()]
+    rows = [(rule, count, _verdict(rule in broken, count)) for rule, count in report.rules_checked.items()]
     print_table(("rule", "facts checked", ""), rows)
     click.echo()
     for violation in report.violations[:most]:
