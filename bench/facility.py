@@ -68,7 +68,9 @@ def _instances(only: str) -> Iterator[tuple[Path, bool, Problem]]:
         ("tbed1_tb1", read_tbed1, (False,)),
         ("orlib_capabc", read_facility, (False,)),
     )
-    kinds = [(folder, partial(read, single_source=ss), ss) for folder, read, both in capacitated for ss in both]
+    kinds: list[tuple[str, Callable[[Path], Problem], bool]] = [
+        (folder, partial(read, single_source=ss), ss) for folder, read, both in capacitated for ss in both
+    ]
     for folder, read, single_source in [*kinds, ("pmed", read_pmedian, False)]:
         for path in sorted((_DATA / folder).glob("p*[0-9]*"), key=_number):
             if only in f"{folder}/{path.name}":
