@@ -1,5 +1,6 @@
 """nearserve import: other tools' results into native records."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,6 +8,9 @@ from pathlib import Path
 import click
 
 from placement.cli.common import Exit, Failure, emit_json, format_option, print_table
+
+if TYPE_CHECKING:
+    from probes.reading import BadRecord
 
 
 @click.command(
@@ -35,7 +39,7 @@ def command(
     A bad record is counted and shown, never a crash and never a zero. Reading the same file twice adds nothing.
     """
     from probes.importers import FORMATS, import_file  # noqa: PLC0415
-    from probes.reading import BadRecord, BadRecordsError  # noqa: PLC0415
+    from probes.reading import BadRecordsError, OnError  # noqa: PLC0415
     from probes.store import write_records  # noqa: PLC0415
 
     if kind not in FORMATS:
@@ -44,13 +48,14 @@ def command(
     if output is None:
         raise Failure(Exit.USAGE, "say where the records go: -o SCENARIO/measurements")
     when = observed_at.replace(tzinfo=UTC) if observed_at else None
+    # what is bad is shown below, once, and not as a warning of the library too
+    policy: OnError = "fail" if on_error == "fail" else "skip"
     results = []
     bad: list[BadRecord] = []
     for path in files:
         try:
-            results.append(
-                (path, import_file(path, kind, on_error=on_error, source=source, target=target, observed_at=when))  # type: ignore[arg-type]
-            )
+            result = import_file(path, kind, on_error=policy, source=source, target=target, observed_at=when)
+            results.append((path, result))
         except BadRecordsError as error:
             bad += error.bad
     if bad:
@@ -70,10 +75,13 @@ def command(
         return
     if on_error == "warn":
         _show_bad([b for _, r in results for b in r.bad])
+    for path, result in results:
+        for note in result.notes:
+            click.echo(f"note: {path}: {note}", err=True)
     print_table(("file", "records", "lost probes", "bad records"), rows)
 
 
-def _show_bad(bad: list, most: int = 20) -> None:  # type: ignore[type-arg]
+def _show_bad(bad: Sequence["BadRecord"], most: int = 20) -> None:
     """Bad records on stderr, the first of them."""
     for record in bad[:most]:
         click.echo(f"bad record: {record}", err=True)

@@ -84,7 +84,7 @@ WITH kept AS (
 )
 SELECT source, target, method, family, observed_at, rtt_min_ms, rtt_p50_ms, rtt_p95_ms, rtt_avg_ms, rtt_std_ms,
        CASE WHEN timed THEN rtt_ms END AS rtt_ms,
-       sent, coalesce(received, listed) AS received,
+       sent, coalesce(received, listed) AS received, NOT coalesce(loaded, false) AS quiet,
        CASE WHEN timed THEN coalesce(listed, received, 0) ELSE 0 END AS samples,
        timed AND listed > 0 AS pooled,
        greatest(coalesce(received, 1), 1) AS windows_weight,
@@ -98,7 +98,8 @@ CREATE OR REPLACE TEMP TABLE base AS SELECT {keys},
     count(*) AS records,
     sum(sent)::BIGINT AS sent,
     sum(received)::BIGINT AS received,
-    sum(CASE WHEN sent IS NOT NULL THEN received END)::BIGINT AS received_of_sent,
+    sum(sent) FILTER (quiet)::BIGINT AS sent_quiet,
+    sum(received) FILTER (quiet AND sent IS NOT NULL)::BIGINT AS received_of_sent,
     sum(samples)::BIGINT AS samples,
     min(coalesce(list_min(rtt_ms), rtt_min_ms)) AS rtt_base_ms,
     sum((rtt_avg_ms * 1e6)::HUGEINT * windows_weight)::DOUBLE / 1e6
@@ -135,8 +136,8 @@ SELECT {keys}, min(v) AS v, any_value(total) AS n FROM ranked WHERE below * 100 
 _JOIN = """
 SELECT base.source, base.target, base.method, base.family, records,
     coalesce(sent, 0) AS sent, coalesce(received, 0) AS received, samples,
-    CASE WHEN sent > 0 AND received_of_sent IS NOT NULL
-        THEN 1 - received_of_sent::DOUBLE / sent END AS loss,
+    CASE WHEN sent_quiet > 0 AND received_of_sent IS NOT NULL
+        THEN 1 - received_of_sent::DOUBLE / sent_quiet END AS loss,
     rtt_base_ms,
     CASE WHEN pooled.p50 IS NULL OR windowed_p50.n > pooled.n THEN windowed_p50.v ELSE pooled.p50 END AS rtt_p50_ms,
     greatest(pooled.p95, windowed_p95.v) AS rtt_p95_ms,
@@ -159,7 +160,7 @@ class Summaries:
     | column | meaning |
     |---|---|
     | records, sent, received, samples | counts; samples are those with a usable time |
-    | loss | share of the sent that never came back, 0..1; NaN where nothing says what was sent |
+    | loss | share of the sent that never came back, 0..1, without what was sent to load the path; NaN if unsaid |
     | rtt_base_ms | windowed minimum |
     | rtt_p50_ms, rtt_p95_ms | as the module says; NaN where only averages are known |
     | rtt_avg_ms, rtt_std_ms | as reported, weighted by samples; for aggregates only |

@@ -86,6 +86,14 @@ def test_times_under_load_or_by_a_clock_that_moved_are_no_latency_but_count_as_s
     assert (found["sent"], found["loss"]) == (3, 0.0)
 
 
+def test_packets_that_loaded_the_path_are_no_loss_of_its_pings() -> None:
+    ping = record("a", "b", 5.0, 6.0, sent=4)
+    flood = record("a", "b", sent=1000, received=80, mbps=90.0, direction="up", loaded=True)
+    found = row(ping, flood)
+    assert (found["sent"], found["received"], found["loss"]) == (1004, 82, 0.5)
+    assert (found["rtt_base_ms"], found["mbps_up"]) == (5.0, 90.0)
+
+
 def test_bandwidth_keeps_its_direction() -> None:
     up = [record("a", "b", method="train", mbps=v, direction="up") for v in (90.0, 100.0, 500.0)]
     down = [record("a", "b", method="train", mbps=7.0, direction="down")]

@@ -59,9 +59,11 @@ def check_every_slice_has_demand(draft: Draft) -> Iterator[Finding]:
     """A slice that no row names would have no hours: the servers that idle in it would draw nothing."""
     asked = set(draft.frame("demand")["slice"]) - {""}
     frame = draft.frame("slices")
-    rows = frame.index[(frame["slice"] != "") & ~frame["slice"].isin(asked)] if asked else []
+    missed = (frame["slice"] != "") & ~frame["slice"].isin(asked) & bool(asked)
     message, mend = "no row of demand names this slice", "Write its rows; requests_per_s may be 0 in them."
-    yield from at_rows(draft, "slices", [int(row) for row in rows], "slice", "slice-without-demand", message, mend)
+    yield from at_rows(
+        draft, "slices", [int(row) for row in frame.index[missed]], "slice", "slice-without-demand", message, mend
+    )
 
 
 def planned_periods(draft: Draft) -> set[str]:
