@@ -122,7 +122,9 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    if title:
+        click.secho(title, bold=True)  # above, and not within the width of the columns
+    table = Table(header_style="bold", box=None, pad_edge=False, show_header=any(columns))
     numeric = [all(isinstance(row[j], int | float) or row[j] == "" for row in rows) for j in range(len(columns))]
     for name, right in zip(columns, numeric, strict=True):
         table.add_column(name, justify="right" if right else "left", overflow="fold")
