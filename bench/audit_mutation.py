@@ -25,7 +25,7 @@ from types import CodeType, ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "placement" / "audit"
-TESTS = ("valid", "facts", "site_value", "tolerances", "rules", "certificate", "bound")
+TESTS = ("valid", "facts", "site_value", "tolerances", "rules", "files", "certificate", "bound")
 LIMIT_S = 120
 BASE_SEEDS = (*range(40), *range(100, 115), *range(200, 210))  # of the random worlds in tests/audit/test_audit_bound.py
 

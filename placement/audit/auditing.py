@@ -71,7 +71,7 @@ def check_later(case: Case, files: PlanFiles, findings: Findings) -> None:
     """Rules that this version does not honour are not silently dropped."""
     for rule in case.scenario.later:
         findings.check("not honoured", False, rule.file, str(rule))
-    findings.check("not honoured", files.jobs == 0, "jobs", "jobs are not planned yet")
+    findings.check("not honoured", not files.jobs, "jobs", "jobs are not planned yet")
 
 
 def check_certificate(files: PlanFiles, verified: VerifiedBound, plan: Path, findings: Findings) -> None:

@@ -28,7 +28,18 @@ from placement.audit.grid import Float, Grid, SiteRoutes
 from placement.audit.hosting import stands
 from placement.audit.limits import LimitRow, limit_rows, monthly_budget_usd
 from placement.audit.penalties import Penalties
-from placement.audit.site_value import EPS, Group, Offer, best_servers, block_value, larger, packed
+from placement.audit.site_value import (
+    EPS,
+    Group,
+    Offer,
+    best_servers,
+    block_value,
+    larger,
+    packed,
+    profit_usd,
+    site_usd,
+    useful_quarters,
+)
 from placement.scenario import Scenario
 from placement.topology.pairs import Pairs
 
@@ -100,8 +111,9 @@ class Pricing:
         servable = self.penalties.dearest.servable
         gains = self.row_usd[servable].tolist()
         losses = [self.site_usd(site) for site in self.penalties.grid.sites]
-        losses += [self.prices.limit_usd.get(row.name, 0.0) * float(row.most) for row in self.limits]
-        losses.append(self.nu * float(monthly_budget_usd(self.case) or 0))
+        losses += [mu * float(row.most) for mu, row in self.priced_limits]
+        if self.budget_usd is not None:
+            losses.append(self.prices.budget * float(self.budget_usd))
         terms = [*gains, *(-usd for usd in losses)]
         if not all(math.isfinite(term) for term in terms):
             return -math.inf
@@ -109,9 +121,19 @@ class Pricing:
         return rounded_down(self.penalties.constant_usd + Fraction(math.fsum(terms)) - Fraction(slack))
 
     @cached_property
-    def nu(self) -> float:
-        """The budget's multiplier; a budget that is not stated has none."""
-        return self.prices.budget if monthly_budget_usd(self.case) is not None else 0.0
+    def budget_usd(self) -> Fraction | None:
+        """(12) as the tables state it."""
+        return monthly_budget_usd(self.case)
+
+    @cached_property
+    def dearer(self) -> float:
+        """1 + ν; a budget that is not stated has no price."""
+        return 1 + self.prices.budget if self.budget_usd is not None else 1.0
+
+    @cached_property
+    def priced_limits(self) -> tuple[tuple[float, LimitRow], ...]:
+        """Every limit with its multiplier."""
+        return tuple((self.prices.limit_usd.get(row.name, 0.0), row) for row in self.limits)
 
     @cached_property
     def row_usd(self) -> Float:
@@ -146,8 +168,7 @@ class Pricing:
         for (_, gpu, quarters), values in sorted(groups.items()):
             of_gpu[gpu].append(Group(quarters, larger(values)))
         earned = math.fsum(self._gpu_usd(name, gpu, of_gpu[gpu]) for gpu in sorted(of_gpu))
-        paid = (1 + self.nu) * float(self.case.facts.sites[name].open_usd_month)
-        return max(0.0, earned - paid + credit + 16 * EPS * (earned + abs(paid) + credit))
+        return site_usd(earned, self.dearer * float(self.case.facts.sites[name].open_usd_month), credit)
 
     def _blocks(
         self, site: str, routes: SiteRoutes, uplink: Float, downlink: Float
@@ -160,42 +181,39 @@ class Pricing:
         for d, name in enumerate(routes.of.shapes):
             if not self.case.hosting.can_hold(site, name):
                 continue
-            cost = (1 + self.nu) * routes.usd[:, d] + wires
-            magnitude = np.abs(income) + (1 + self.nu) * np.abs(routes.usd[:, d]) + wires
-            profit = income - cost
-            here = routes.admissible[:, d] & (profit > -16 * EPS * magnitude)
+            profit = profit_usd(income, self.dearer * routes.usd[:, d] + wires)
+            here = routes.admissible[:, d] & (profit > 0)
             if not here.any():
                 continue
             shape = self.case.facts.shapes[name]
-            most = self.room(site, shape.gpu) // shape.quarters
-            gain = np.maximum(profit[here], 0.0)
+            most, _ = divmod(self.room(site, shape.gpu), shape.quarters)
             yield (
                 (shape.model, shape.gpu, shape.quarters),
-                block_value(gain, routes.of.load[here, d], slices[here], magnitude[here], most),
+                block_value(profit[here], routes.of.load[here, d], slices[here], most),
             )
 
     def _gpu_usd(self, site: str, gpu: str, groups: list[Group]) -> float:
         """Most that the blocks on one GPU earn less the servers they need."""
-        useful = sum(group.quarters * (len(group.value) - 1) for group in groups)
-        capacity = min(useful, self.room(site, gpu))
+        capacity = min(useful_quarters(groups), self.room(site, gpu))
         place = self.case.facts.sites[site]
         offers = self.offers(site, gpu, capacity)
         return best_servers(offers, packed(groups, capacity), float(place.usable_kw), float(place.rack_units))
 
     def room(self, site: str, gpu: str) -> int:
-        """Quarter GPUs that the site could hold at most, by kW and rack units of the leanest server."""
+        """Quarter GPUs that a site where any server of the GPU stands could hold at most."""
         return self._room[(site, gpu)]
 
     @cached_property
     def _room(self) -> dict[tuple[str, str], int]:
         """Each limit by the server that is leanest in it: a mixture of servers may use both limits up."""
-        found: dict[tuple[str, str], int] = defaultdict(int)
-        for site_name, site in self.case.facts.sites.items():
-            for gpu in {shape.gpu for shape in self.case.facts.shapes.values()}:
-                kinds = [s for s in self.case.facts.servers.values() if s.gpu == gpu and stands(s, site)]
-                by_power = max((_floor_ratio(site.usable_kw, s.power_kw / s.gpus) for s in kinds), default=0)
-                by_units = max((_floor_ratio(site.rack_units, s.rack_units / s.gpus) for s in kinds), default=0)
-                found[(site_name, gpu)] = 4 * min(by_power, by_units)
+        found: dict[tuple[str, str], int] = {}
+        servers = self.case.facts.servers.values()
+        for site_name, gpu in self.case.hosting.largest:
+            site = self.case.facts.sites[site_name]
+            kinds = [s for s in servers if s.gpu == gpu and stands(s, site)]
+            by_power = max(_floor_ratio(site.usable_kw, s.power_kw / s.gpus) for s in kinds)
+            by_units = max(_floor_ratio(site.rack_units, s.rack_units / s.gpus) for s in kinds)
+            found[(site_name, gpu)] = 4 * min(by_power, by_units)
         return found
 
     def offers(self, site_name: str, gpu: str, quarters: int) -> list[Offer]:
@@ -209,21 +227,19 @@ class Pricing:
             room = min(_floor_ratio(site.usable_kw, server.power_kw), _floor_ratio(site.rack_units, server.rack_units))
             for new, most in ((False, min(room, case.facts.fleet.get((site_name, name), 0))), (True, room)):
                 usd = self._server_usd(site_name, name, server, new)
-                limit = min(most, -(-quarters // size)) if usd >= 0 else most
-                found.append(Offer(size, float(server.power_kw), float(server.rack_units), usd, limit))
+                useful = min(most, math.ceil(Fraction(quarters, size)))
+                found.append(Offer(size, float(server.power_kw), float(server.rack_units), usd, useful))
         return found
 
     def _server_usd(self, site: str, name: str, server: Server, new: bool) -> float:
         prices = self.case.prices
         usd = prices.new_usd(site, server) if new else prices.standing_usd(site, server)
-        priced = ((self.prices.limit_usd.get(row.name, 0.0), row) for row in self.limits)
-        return (1 + self.nu) * float(usd) + math.fsum(
-            mu * float(row.weight(site, name, new)) for mu, row in priced if mu
-        )
+        priced = (mu * float(row.weight(site, name, new)) for mu, row in self.priced_limits if mu)
+        return self.dearer * float(usd) + math.fsum(priced)
 
 
 def _floor_ratio(limit: Fraction, use: Fraction) -> int:
-    return int(limit // use)
+    return math.floor(limit / use)
 
 
 def rounded_down(value: Fraction) -> float:

@@ -1,4 +1,7 @@
-"""The scenario's tables as exact records: every figure the fraction that its decimal spells, absent as None."""
+"""The scenario's tables as exact records: every figure the fraction that its decimal spells, absent as None.
+
+A column that has a default in the data dictionary is never absent: the loader has filled it in, and NaN there raises.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -80,7 +83,7 @@ class Shape:
 @dataclass(frozen=True)
 class Gpu:
     memory_gb: Fraction
-    mig_slices: Fraction | None
+    mig_slices: Fraction
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def read_facts(scenario: Scenario) -> Facts:
             for row in rows(scenario, "demand")
         },
         shapes=_shapes(scenario),
-        gpus={row["gpu"]: Gpu(exact(row["memory_gb"]), known(row["mig_slices"])) for row in rows(scenario, "gpus")},
+        gpus={row["gpu"]: Gpu(exact(row["memory_gb"]), exact(row["mig_slices"])) for row in rows(scenario, "gpus")},
         servers={row["server"]: _server(row) for row in rows(scenario, "servers")},
         fleet=_fleet(scenario),
         hours=hours,
@@ -149,11 +152,6 @@ def rows(scenario: Scenario, table: str) -> Iterator[Mapping[str, Any]]:
         yield dict(zip(names, values, strict=True))
 
 
-def _or(value: float, otherwise: Fraction) -> Fraction:
-    figure = known(value)
-    return otherwise if figure is None else figure
-
-
 def _site(row: Mapping[str, Any]) -> Site:
     return Site(
         country=row["country"],
@@ -166,9 +164,9 @@ def _site(row: Mapping[str, Any]) -> Site:
         downlink_mbps=known(row["downlink_mbps"]),
         egress_usd_per_gb=exact(row["egress_usd_per_gb"]),
         transit_usd_per_mbps_month=known(row["transit_usd_per_mbps_month"]),
-        open_usd_month=_or(row["open_usd_month"], Fraction(0)),
-        usd_per_kw_month=_or(row["usd_per_kw_month"], Fraction(0)),
-        pue=_or(row["pue"], Fraction(13, 10)),
+        open_usd_month=exact(row["open_usd_month"]),
+        usd_per_kw_month=exact(row["usd_per_kw_month"]),
+        pue=exact(row["pue"]),
     )
 
 
@@ -178,7 +176,7 @@ def _service(row: Mapping[str, Any]) -> Service:
         latency_budget_ms=exact(row["latency_budget_ms"]),
         kbyte_in=exact(row["kbyte_in"]),
         kbyte_out=exact(row["kbyte_out"]),
-        round_trips=_or(row["round_trips"], Fraction(1)),
+        round_trips=exact(row["round_trips"]),
         max_loss=known(row["max_loss"]),
         max_jitter_ms=known(row["max_jitter_ms"]),
         residency=row["residency"],
@@ -187,21 +185,19 @@ def _service(row: Mapping[str, Any]) -> Service:
 
 
 def _demand(row: Mapping[str, Any]) -> Demand:
-    rate = exact(row["requests_per_s"])
-    return Demand(rate, _or(row["mean_requests_per_s"], rate), row["residency"])
+    return Demand(exact(row["requests_per_s"]), exact(row["mean_requests_per_s"]), row["residency"])
 
 
 def _server(row: Mapping[str, Any]) -> Server:
-    power_kw = exact(row["power_kw"])
     return Server(
         gpu=row["gpu"],
         gpus=exact(row["gpus"]),
-        power_kw=power_kw,
+        power_kw=exact(row["power_kw"]),
         rack_units=exact(row["rack_units"]),
         idle_kw=exact(row["idle_kw"]),
-        capex_usd=_or(row["capex_usd"], Fraction(0)),
-        install_usd=_or(row["install_usd"], Fraction(0)),
-        support_usd_month=_or(row["support_usd_month"], Fraction(0)),
+        capex_usd=known(row["capex_usd"]) or Fraction(0),
+        install_usd=exact(row["install_usd"]),
+        support_usd_month=exact(row["support_usd_month"]),
         months=exact(row["months"]),
         rent_usd_month=known(row["rent_usd_month"]),
     )
@@ -226,11 +222,7 @@ def _shapes(scenario: Scenario) -> dict[str, Shape]:
 
 
 def _fleet(scenario: Scenario) -> dict[tuple[str, str], int]:
-    standing: dict[tuple[str, str], int] = {}
-    for row in rows(scenario, "fleet"):
-        key = (row["site"], row["server"])
-        standing[key] = standing.get(key, 0) + int(row["count"])
-    return standing
+    return {(row["site"], row["server"]): int(row["count"]) for row in rows(scenario, "fleet")}
 
 
 def _hours(scenario: Scenario) -> dict[str, Fraction]:
@@ -249,7 +241,7 @@ def _energy_prices(scenario: Scenario, slices: tuple[str, ...]) -> dict[tuple[st
             listed[(row["site"], row["country"], row["slice"])] = price
     prices = {}
     for row in rows(scenario, "sites"):
-        own = _or(row["usd_per_kwh"], Fraction(0))
+        own = exact(row["usd_per_kwh"])
         for name in slices:
             order = (
                 (row["site"], "", name),

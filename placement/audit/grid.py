@@ -59,20 +59,20 @@ class Grid:
     def at(self, site_name: str) -> Iterator[SiteRoutes]:
         """The routes to one site, model by model."""
         network = self._network_ms(site_name)
-        reachable = self._allowed[:, self.sites.index(site_name)] & ~np.isnan(network)
+        allowed = self._allowed[:, self.sites.index(site_name)]
         site, facts = self.case.facts.sites[site_name], self.case.facts
         of_slice = np.array(
             [float(site.pue * facts.usd_per_kwh[(site_name, name)]) for name in facts.hours], np.float64
         )
         kwh_usd = of_slice[self.slices]
         if site.transit_usd_per_mbps_month is not None:
-            egress = self._rows["peak_mbps"] * float(site.transit_usd_per_mbps_month)
+            egress = self._rows["out_mbps"] * float(site.transit_usd_per_mbps_month)
         else:
             egress = self._rows["gigabytes"] * float(site.egress_usd_per_gb)
         for of in self._models:
             here = of.rows
             latency = network[here][:, None] + of.ttft_ms
-            admissible = self._within(latency, of, site_name) & reachable[here][:, None]
+            admissible = self._within(latency, of, site_name) & allowed[here][:, None]
             usd = of.busy_kwh * kwh_usd[here][:, None] + egress[here][:, None]
             usd = usd + self._rows["usd_per_ms"][here][:, None] * latency
             yield SiteRoutes(of, admissible, usd)
@@ -113,7 +113,6 @@ class Grid:
             "max_jitter_ms": column([np.inf if s.max_jitter_ms is None else float(s.max_jitter_ms) for s in services]),
             "out_mbps": 8 * rate * kbyte_out / 1000,
             "in_mbps": 8 * rate * kbyte_in / 1000,
-            "peak_mbps": 8 * rate * kbyte_out / 1000,
             "gigabytes": month * kbyte_out / 1e6,
             "usd_per_ms": price * month / 1e6,
         }
@@ -135,7 +134,7 @@ class Grid:
         return np.where(row < 0, np.nan, total)
 
     def _within(self, latency: Float, of: ModelRows, site: str) -> Bool:
-        """Where latency ≤ budget (2), I_m × D_m."""
+        """Where latency ≤ budget (2), I_m × D_m; never where it is NaN."""
         budget = self._rows["budget_ms"][of.rows][:, None]
         inside = np.asarray(latency < budget, np.bool_)  # those near the budget are settled below
         with np.errstate(invalid="ignore"):

@@ -22,8 +22,7 @@ def limit_rows(case: Case) -> tuple[LimitRow, ...]:
     """All rows, each name once: where a table states one twice, the tighter counts."""
     tightest: dict[str, LimitRow] = {}
     for row in (*_stock(case), *_export(case), *_capex(case)):
-        if row.name not in tightest or row.most < tightest[row.name].most:
-            tightest[row.name] = row
+        tightest[row.name] = min(tightest.get(row.name, row), row, key=lambda stated: stated.most)
     return tuple(tightest[name] for name in sorted(tightest))
 
 

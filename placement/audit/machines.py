@@ -10,9 +10,6 @@ from placement.audit.limits import limit_rows
 from placement.audit.plan_files import PlanFiles, Replicas, Standing
 from placement.audit.report import Findings
 
-SIZES = (1, 8, 16, 32)
-"""Least quarter GPUs of the nested rows of (6): all, and replicas of 2, 4 and 8 GPUs."""
-
 
 def check_machines(case: Case, plan: PlanFiles, findings: Findings) -> tuple[Standing, ...]:
     """All rules on servers and replicas. Returns the servers whose names the scenario knows."""
@@ -28,22 +25,24 @@ def check_machines(case: Case, plan: PlanFiles, findings: Findings) -> tuple[Sta
 
 
 def check_gpus(facts: Facts, servers: tuple[Standing, ...], replicas: tuple[Replicas, ...], findings: Findings) -> None:
-    """(6) for each site, GPU and size s: Σ_{g_d ≥ s} g_d·y_pd ≤ Σ_{G_k ≥ s} G_k·n_pk, in quarter GPUs."""
-    have: dict[tuple[str, str, int], Fraction] = defaultdict(Fraction)
-    need: dict[tuple[str, str, int], int] = defaultdict(int)
+    """(6) for each site, GPU and size s: Σ_{g_d ≥ s} g_d·y_pd ≤ Σ_{G_k ≥ s} G_k·n_pk.
+
+    Only sizes of the plan's own replicas are looked at: between two of them the left side stays and the right falls.
+    """
+    have: dict[tuple[str, str], list[tuple[Fraction, int]]] = defaultdict(list)  # GPUs of one, how many
+    need: dict[tuple[str, str], list[tuple[Fraction, int]]] = defaultdict(list)
     for row in servers:
         server = facts.servers[row.server]
-        for size in SIZES:
-            if 4 * server.gpus >= size:
-                have[(row.site, server.gpu, size)] += 4 * server.gpus * row.count
+        have[(row.site, server.gpu)].append((server.gpus, row.count))
     for held in replicas:
         shape = facts.shapes[held.shape]
-        for size in SIZES:
-            if shape.quarters >= size:
-                need[(held.site, shape.gpu, size)] += shape.quarters * held.count
-    for (site, gpu, size), quarters in sorted(need.items()):
-        where = f"{gpu} at {site}" + (f", replicas of {size // 4} GPUs or more" if size > 1 else "")
-        findings.at_most("6 GPUs", Fraction(quarters, 4), have[(site, gpu, size)] / 4, where, "GPUs")
+        need[(held.site, shape.gpu)].append((shape.gpus, held.count))
+    for (site, gpu), taken in sorted(need.items()):
+        for size in sorted({gpus for gpus, _ in taken}):
+            used = sum(gpus * count for gpus, count in taken if gpus >= size)
+            room = sum(gpus * count for gpus, count in have[(site, gpu)] if gpus >= size)
+            where = f"{gpu} at {site}, replicas of {float(size):g} GPUs or more"
+            findings.at_most("6 GPUs", used, room, where, "GPUs")
 
 
 def check_shapes(facts: Facts, replicas: tuple[Replicas, ...], findings: Findings) -> None:
@@ -98,14 +97,14 @@ def check_fleet(facts: Facts, servers: tuple[Standing, ...], findings: Findings)
 
 def check_limits(case: Case, servers: tuple[Standing, ...], findings: Findings) -> None:
     """(10–12) stock, export and capex, each row as the tables give it."""
-    rule_of = {"stock": "10 inventory", "export": "11 export", "capex": "12 capex"}
+    rule_of = {"stock": ("10 inventory", "servers"), "export": ("11 export", "GPUs"), "capex": ("12 capex", "USD")}
     for row in limit_rows(case):
         used = Fraction(0)
         for held in servers:
             used += row.weight(held.site, held.server, True) * held.new
             used += row.weight(held.site, held.server, False) * (held.count - held.new)
-        kind = row.name.split("|")[0]
-        findings.at_most(rule_of[kind], used, row.most, row.name, "USD" if kind == "capex" else "units")
+        rule, unit = rule_of[row.name.split("|")[0]]
+        findings.at_most(rule, used, row.most, row.name, unit)
 
 
 def _known_server(facts: Facts, row: Standing, findings: Findings) -> bool:

@@ -39,7 +39,7 @@ def cost_usd(
     usd = dict.fromkeys(COST_KINDS, Fraction(0))
     for row in servers:
         server = facts.servers[row.server]
-        usd["servers"] += row.new * prices.bought_usd(server) if row.new else 0
+        usd["servers"] += row.new * prices.bought_usd(server)
         usd["support"] += row.new * server.support_usd_month
         usd["power_space"] += row.count * prices.power_space_usd(row.site, server)
         usd["idle_energy"] += row.count * prices.idle_energy_usd(row.site, server)
@@ -51,7 +51,7 @@ def cost_usd(
         usd["egress"] += settled(share * prices.egress_usd(route.key, route.site))
         usd["latency"] += settled(share * prices.waiting_usd(route.key, latency_ms))
     for left in plan.unserved:
-        if left.key in facts.demand and left.share_ppb:
+        if left.key in facts.demand:
             usd["unserved"] += settled(Fraction(left.share_ppb, BILLION) * penalties.usd(left.key))
     return usd
 

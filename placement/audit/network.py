@@ -52,9 +52,10 @@ class Network:
             State(int(pairs.rtt_state[at]))
         )
         mbps = None if pairs.mbps_state[at] == State.UNKNOWN else _finite(float(pairs.mbps[at]))
+        none = mbps is None or mbps <= 0  # a wire that carries nothing is no wire
         return Link(
             rtt_ms=None if rtt is None else _finite(float(rtt[at])),
-            mbps=mbps if mbps else None,
+            mbps=None if none else mbps,
             loss=_finite(float(pairs.loss[at])),
             jitter_ms=_finite(float(pairs.jitter_ms[at])),
         )

@@ -127,9 +127,7 @@ class Penalties:
     def _of_kind(self) -> dict[tuple[str, str] | None, Fraction]:
         """The largest default rate of every (model, service), and of the scenario under None."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            rate = np.where(
-                self.grid.column("requests_month") > 0, self.dearest.usd / self.grid.column("requests_month"), -np.inf
-            )
+            rate = self.dearest.usd / self.grid.column("requests_month")  # not finite without a way or without requests
         rows: dict[tuple[str, str] | None, int] = {}
         for row in np.argsort(rate, kind="stable"):
             if np.isfinite(rate[row]):

@@ -1,11 +1,10 @@
 """Reads a plan folder without trusting it: whatever is wrong becomes a violation named `format`, never a traceback."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard, cast
 
 from placement.audit.exact import exact
 from placement.audit.facts import Key
@@ -86,7 +85,7 @@ class PlanFiles:
     served_share: Fraction | None = None
     servers: tuple[Standing, ...] = ()
     replicas: tuple[Replicas, ...] = ()
-    jobs: int = 0
+    jobs: tuple[object, ...] = ()
     unserved: tuple[Unserved, ...] = ()
     inputs_sha256: Mapping[str, str] = field(default_factory=dict)
     routes: tuple[RouteRow, ...] = ()
@@ -135,7 +134,7 @@ class _Reader:
             served_share=self._number(at("served_share"), "served_share"),
             servers=servers,
             replicas=replicas,
-            jobs=len(self._list("jobs")),
+            jobs=tuple(self._list("jobs")),
             unserved=self._unserved(),
             inputs_sha256=self._hashes(provenance.get("inputs_sha256")),
             routes=routes,
@@ -198,13 +197,14 @@ class _Reader:
 
     def _object(self, name: str, names: set[str] | None) -> dict[str, Any]:
         value = self.document.get(name)
-        if not self._ok(isinstance(value, dict), name, "is not an object") or not isinstance(value, dict):
+        if not self._ok(isinstance(value, dict), name, "is not an object"):
             return {}
-        return value if names is None or self._keys(name, value, names) else {}
+        found = cast("dict[str, Any]", value)
+        return found if names is None or self._keys(name, found, names) else {}
 
     def _list(self, name: str) -> list[Any]:
         value = self.document.get(name)
-        return value if self._ok(isinstance(value, list), name, "is not a list") and isinstance(value, list) else []
+        return cast("list[Any]", value) if self._ok(isinstance(value, list), name, "is not a list") else []
 
     def _rows(self, name: str, names: set[str]) -> list[tuple[str, dict[str, Any]]]:
         good = []
@@ -215,29 +215,28 @@ class _Reader:
         return good
 
     def _text(self, value: object, where: str) -> str:
-        return value if self._ok(isinstance(value, str) and value != "", where, f"{value!r} is no name") else ""  # type: ignore[return-value]
+        good = self._ok(isinstance(value, str) and value != "", where, f"{value!r} is no name")
+        return cast("str", value) if good else ""
 
     def _count(self, value: object, where: str, most: int = BILLION) -> int | None:
         good = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
         self._ok(good, where, f"{_short(value)} is no whole number from 0 to {most}")
-        return value if good and isinstance(value, int) else None
+        return cast("int", value) if good else None
 
     def _maybe(self, value: object, where: str) -> Fraction | None:
         return None if value is None else self._number(value, where)
 
     def _number(self, value: object, where: str) -> Fraction | None:
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-            or abs(value) > MOST
-        ):
-            self._ok(False, where, f"{_short(value)} is no number")
-            return None
-        self._ok(True, where, "")
-        return Fraction(value) if isinstance(value, int) else exact(value)
+        # not math.isfinite, which raises for a whole number beyond floats; the comparison is false for NaN
+        if self._ok(_is_number(value) and abs(value) <= MOST, where, f"{_short(value)} is no number"):
+            return Fraction(value) if isinstance(value, int) else exact(cast("float", value))
+        return None
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}..."
+    """`value` as a message shows it, of whatever length it is."""
+    return f"{value!r:.40}"

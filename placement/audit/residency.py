@@ -30,8 +30,6 @@ class Residency:
 
     def allows(self, facts: Facts, key: Key, site: str) -> bool:
         """Whether the class may be served at the site. A set that is not defined allows nothing."""
-        if self.sets is None:
-            return True
         return self.allows_set(
             self.set_of(facts, key), facts.countries[key[0]], facts.sites[site].country, facts.sites[site].vendor
         )
@@ -46,18 +44,14 @@ class Residency:
         return not bound.vendors or self._listed(bound.vendors, home, vendor)
 
     def _listed(self, entries: frozenset[str], home: str, country: str) -> bool:
-        if "@any" in entries:
-            return True
-        if country == "":
-            return False
-        if country in entries or ("@own" in entries and country == home):
+        if "@any" in entries or country in entries or ("@own" in entries and country == home):
             return True
         return any(country in self.blocs.get(e.removeprefix("@bloc:"), ()) for e in entries if e.startswith("@bloc:"))
 
 
 def read_residency(scenario: Scenario) -> Residency:
     """The residency sets of the scenario, with the members of the blocs that the bundled table of the world gives."""
-    default = scenario.document.limits.default_residency or ""
+    default = scenario.document.limits.default_residency
     if not scenario.has("residency"):
         return Residency(None, default, {})
     places: dict[str, set[str]] = {}

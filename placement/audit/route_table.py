@@ -57,16 +57,18 @@ def _columns_fit(schema: pa.Schema, findings: Findings) -> bool:
         "format", sorted(schema.names) == sorted(COLUMNS), "routes.parquet", f"columns are {schema.names}"
     ):
         return False
-    fits = True
-    for name in COLUMNS:
-        kind = schema.field(name).type
-        if pa.types.is_dictionary(kind):
-            kind = kind.value_type
-        texts = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-        good = (
-            pa.types.is_integer(kind)
-            if name == "share_ppb"
-            else texts or (pa.types.is_null(kind) and name in ("failure", "slice"))
-        )
-        fits &= findings.check("format", good, f"routes.parquet.{name}", f"is of type {kind}")
-    return fits
+    kinds = {name: schema.field(name).type for name in COLUMNS}
+    fit = [
+        findings.check("format", _fits(name, kind), f"routes.parquet.{name}", f"is of type {kind}")
+        for name, kind in kinds.items()
+    ]
+    return all(fit)
+
+
+def _fits(name: str, kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if name == "share_ppb":
+        return bool(pa.types.is_integer(kind))
+    texts = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return bool(texts) or (bool(pa.types.is_null(kind)) and name in ("failure", "slice"))

@@ -21,13 +21,31 @@ MOST_STATES = 50_000
 """Server combinations kept apart; beyond, those of one capacity are merged into something better than each."""
 
 
-def block_value(profit: Float, load: Float, slices: Int, magnitude: Float, most: int) -> Float:
+def profit_usd(income: Float, cost: Float) -> Float:
+    """What rows earn, at most: income (any sign) less cost (≥ 0), raised by what both may have lost.
+
+    Either is a product of a few figures and sums of such: less than 32 roundings of half a unit in the last place.
+    """
+    return np.asarray(income - cost + 16 * EPS * (np.abs(income) + cost), np.float64)
+
+
+def site_usd(earned: float, paid: float, credit: float) -> float:
+    """What a site is left with, ≥ 0, at most: all three ≥ 0, raised by what they may have lost to rounding.
+
+    NaN where they are beyond floats, which is no reason to think that the site earns nothing.
+    """
+    left = earned - paid + credit + 16 * EPS * (earned + paid + credit)
+    return max(left, 0.0)  # in this order NaN stays NaN
+
+
+def block_value(profit: Float, load: Float, slices: Int, most: int) -> Float:
     """V(0), V(1), … up to where more replicas earn no more, or `most`: an upper bound for every whole y.
 
-    One entry a row: `profit` (> 0), `load` (≥ 0), `slices`, `magnitude` (of the figures that the profit is left of).
+    One entry a row, at least one row: `profit` (> 0, rounded up already), `load` (≥ 0), `slices`. What the sums of
+    profits and of loads lose to rounding is in proportion to the profits: V is concave in y, and so in the loads.
     """
-    peak = max((float(load[slices == t].sum()) for t in np.unique(slices)), default=0.0)
-    y = np.arange(min(most, max(1, int(np.ceil(peak * (1 + 1e-9))))) + 1, dtype=np.float64)
+    peak = max(float(load[slices == t].sum()) for t in np.unique(slices))
+    y = np.arange(min(most, max(1, int(np.ceil(peak)))) + 1, dtype=np.float64)
     value = np.zeros(len(y))
     for t in np.unique(slices):
         here = slices == t
@@ -38,7 +56,7 @@ def block_value(profit: Float, load: Float, slices: Int, magnitude: Float, most:
         order = np.argsort(-gain / need, kind="stable")
         at = np.concatenate([[0.0], np.cumsum(need[order])])
         value += np.interp(y, at, np.concatenate([[0.0], np.cumsum(gain[order])]))
-    slack = (4 * len(profit) + 64) * EPS * float(magnitude.sum())
+    slack = (4 * len(profit) + 64) * EPS * float(profit.sum())
     return np.where(y > 0, value + slack, 0.0)
 
 
@@ -58,6 +76,11 @@ class Group:
     value: Float
 
 
+def useful_quarters(groups: Sequence[Group]) -> int:
+    """Quarter GPUs beyond which the groups earn no more."""
+    return sum(group.quarters * (len(group.value) - 1) for group in groups)
+
+
 def packed(groups: Sequence[Group], capacity: int) -> Float:
     """Most that the groups earn together in 0, 1, …, `capacity` quarter GPUs."""
     unit = int(np.gcd.reduce([group.quarters for group in groups]))
@@ -68,8 +91,8 @@ def packed(groups: Sequence[Group], capacity: int) -> Float:
     for group in groups:
         step = group.quarters // unit
         new = best.copy()
-        for y in range(1, min(len(group.value) - 1, cells // step) + 1):
-            np.maximum(new[y * step :], best[: cells + 1 - y * step] + group.value[y], out=new[y * step :])
+        for at, usd in zip(range(0, len(best), step), group.value, strict=False):
+            np.maximum(new[at:], best[: len(best) - at] + usd, out=new[at:])
         best = new
     return np.asarray(np.repeat(best, unit)[: capacity + 1] * (1 + (len(groups) + 4) * EPS), np.float64)
 
@@ -108,14 +131,14 @@ class Offer:
     quarters: int  # a server
     power_kw: float
     rack_units: float
-    usd: float  # at the prices of the certificate
+    usd: float  # at the prices of the certificate, ≥ 0
     most: int
 
 
 def best_servers(offers: Sequence[Offer], value: Float, power_kw: float, rack_units: float) -> float:
     """Most of `value` (by quarter GPUs) less servers, over all counts of the offers within kW and rack units; ≥ 0."""
     capacity = len(value) - 1
-    states = np.zeros((1, 4))  # quarters, kW, U, USD
+    states = np.zeros(4)[None]  # quarters, kW, U, USD
     for offer in offers:
         unit = np.array([offer.quarters, offer.power_kw, offer.rack_units, offer.usd], np.float64)
         counts = np.arange(offer.most + 1, dtype=np.float64)
@@ -125,7 +148,7 @@ def best_servers(offers: Sequence[Offer], value: Float, power_kw: float, rack_un
         states[:, 0] = np.minimum(states[:, 0], capacity)
         if len(states) > MOST_STATES:
             states = _merged(states)
-    earned = value[states[:, 0].astype(np.int64)] - states[:, 3] * (1 - 64 * EPS * np.sign(states[:, 3]))
+    earned = value[states[:, 0].astype(np.int64)] - states[:, 3] * (1 - 64 * EPS)
     return float(earned.max())  # ≥ 0: no server at all is one of the states
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from audit_oracle import optimum, random_prices, world
-from audit_world import NAN, certificate, edited, pairs, scenario
+from audit_world import NAN, TABLES, certificate, edited, pairs, scenario
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_audit_bound import arrays
@@ -112,6 +112,20 @@ def test_prices_of_limits_that_are_off_do_not_count():
         certificate(budget=np.array(3.0), downlink_usd=np.array([[0, 0], [9.0, 9.0]])) | bare, free, pairs()
     )
     assert priced == zero
+
+
+def test_a_price_beyond_floats_of_what_is_banned_anyway_proves_nothing():
+    """It costs nothing, as none is allowed; 4 GPUs times it are beyond floats, which must not hide what s2 earns.
+
+    Held to be nothing, that would prove 75116 USD of a scenario with a plan for 17229.63.
+    """
+    text = TABLES["export"].replace(",s4,FR,4,", ",s4,DE,0,,x\n,s4,FR,0,")
+    banned = scenario({"export": text, "deliveries": None, "budgets": None})
+    limits = {"limit": np.array(["export|server|s4|DE", "export|server|s4|FR"])}
+    dear = verify_bound(certificate(PENALTIES, limit_usd=np.full(2, 1e9)) | limits, banned, pairs())
+    beyond = verify_bound(certificate(PENALTIES, limit_usd=np.full(2, 1e308)) | limits, banned, pairs())
+    assert dear.bound_usd_month < 17229.63
+    assert beyond.bound_usd_month is None
 
 
 def test_a_limit_that_the_certificate_leaves_out_has_the_price_zero():

@@ -6,10 +6,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from audit_world import NAN, TABLES, edited, pairs, scenario
+from audit_world import NAN, TABLES, certificate, edited, pairs, scenario
 
-from placement.audit.bound import rounded_down
+from placement.audit.bound import Pricing, rounded_down
 from placement.audit.case import open_case
+from placement.audit.certificate import read_certificate
 from placement.audit.exact import cents, exact, known, settled
 from placement.audit.figures import PERCENTILES, gap, percentile_ms
 from placement.audit.grid import Grid
@@ -49,9 +50,10 @@ def test_cents_are_rounded_half_to_even():
 
 
 def test_settling_changes_a_sum_by_less_than_any_cent():
-    third = Fraction(1, 3)
+    third, fifteenth = Fraction(1, 3), Fraction(1, 15)
     assert abs(settled(third) - third) <= Fraction(1, 2 * 10**30)
     assert settled(third).denominator <= 10**30
+    assert settled(fifteenth) == Fraction(66666666666666666666666666667, 10**30)  # 0.0666... rounded up
 
 
 def test_the_recovery_factor_is_that_of_the_interest_tables():
@@ -219,19 +221,27 @@ def test_the_gap_is_a_share_of_what_a_plan_can_change():
     assert gap(Fraction(50), Fraction(30), Fraction(50)) is None
 
 
-def test_a_latency_that_is_the_budget_to_the_last_digit_is_admissible():
-    """0.1 + 0.2 ms is 0.3 ms, which floats do not say."""
-    tight = edited("services", "chat,chat,100,10", "chat,chat,0.3,0") | {
-        "shapes": TABLES["shapes"].replace("chat,near,10,30", "chat,near,10,0.2")
+@pytest.mark.parametrize(
+    ("budget", "rtt", "ttft", "above"),
+    [("0.3", 0.1, "0.2", 0.1000000000001), ("300000.3", 100000.1, "200000.2", 100000.1000001)],
+)
+def test_a_latency_that_is_the_budget_to_the_last_digit_is_admissible(budget, rtt, ttft, above):
+    """0.1 + 0.2 ms is 0.3 ms, and 100000.1 + 200000.2 ms is 300000.3 ms, which floats do not say."""
+    assert rtt + float(ttft) > float(budget)
+    tight = edited("services", "chat,chat,100,10", f"chat,chat,{budget},0") | {
+        "shapes": TABLES["shapes"].replace("chat,near,10,30", f"chat,near,10,{ttft}")
     }
-    near = {"rtt_p95_ms": np.array([[0.1, NAN], [NAN, 5.0]])}
-    grid = Grid(case(tight, network=near))
-    row = grid.keys.index(("north", "m", "chat", "day"))
-    found = next(routes for routes in grid.at("alba"))
-    assert found.admissible[list(found.of.rows).index(row), found.of.shapes.index("one")]
-    later = {"rtt_p95_ms": np.array([[0.1000000000001, NAN], [NAN, 5.0]])}
-    found = next(routes for routes in Grid(case(tight, network=later)).at("alba"))
-    assert not found.admissible[list(found.of.rows).index(row), found.of.shapes.index("one")]
+    for rtt_ms, admissible in ((rtt, True), (above, False)):
+        grid = Grid(case(tight, network={"rtt_p95_ms": np.array([[rtt_ms, NAN], [NAN, 5.0]])}))
+        row = grid.keys.index(("north", "m", "chat", "day"))
+        found = next(routes for routes in grid.at("alba"))
+        assert found.admissible[list(found.of.rows).index(row), found.of.shapes.index("one")] == admissible
+
+
+def test_latencies_that_are_not_near_the_budget_are_not_settled_as_fractions(monkeypatch):
+    grid = Grid(case(edited("services", "chat,chat,100,", "chat,chat,100.1,")))  # south's one-far is at 100 ms exactly
+    monkeypatch.setattr(type(grid.case.network), "network_ms", None)
+    assert sum(int(found.admissible.sum()) for site in grid.sites for found in grid.at(site)) == 8 + 5 + 4
 
 
 @pytest.mark.parametrize(
@@ -330,9 +340,9 @@ def test_a_server_stands_where_rack_power_and_rack_units_let_it(rack, power, uni
 
 def test_percentiles_are_the_smallest_latency_that_so_many_requests_stay_within():
     key = ("north", "m", "chat", "day")
-    served = tuple((RouteRow(key, "alba", "one", 10**7), Fraction(ms)) for ms in reversed(range(1, 101)))
+    served = tuple((RouteRow(key, "alba", "one", 10**6), Fraction(ms)) for ms in reversed(range(1, 1001)))
     found = {name: percentile_ms(case(), served, share) for name, share in PERCENTILES.items()}
-    assert found == {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99}
+    assert found == {"p50_ms": 500, "p95_ms": 950, "p99_ms": 990}
     # nine tenths of the requests at 7 ms
     uneven = (
         (RouteRow(key, "alba", "one", 9 * 10**8), Fraction(7)),
@@ -371,3 +381,52 @@ def test_a_request_of_just_the_free_size_needs_no_known_bandwidth():
         row = grid.keys.index(("south", "m", "chat", "day"))
         found = next(iter(grid.at("brest")))
         assert found.admissible[list(found.of.rows).index(row)].any() == admissible
+        service = grid.case.facts.services["chat"]
+        assert (grid.case.network.network_ms("south", service, "brest") is not None) == admissible
+
+
+def test_a_region_that_the_pairs_do_not_hold_can_be_served_nowhere():
+    """South is not the pairs' last region, whose figures would let brest serve it."""
+    found = penalties(network={"regions": ("north", "west")})
+    assert found.constant_usd == Fraction("4525.9494375") + 4 * 5913
+
+
+def test_a_site_that_the_pairs_do_not_hold_can_serve_nobody():
+    found = penalties(network={"sites": ("alba", "basel")})
+    assert found.constant_usd == penalties(network={"rtt_state": np.array([[2, 0], [0, 0]], np.int8)}).constant_usd
+
+
+@pytest.mark.parametrize("mbps", [0.0, -1.0])
+def test_a_bandwidth_of_nothing_is_unknown_and_a_small_request_needs_none(mbps):
+    """South's chat, 10 kB, still finds brest; north's code, 100 kB, finds no way to alba, and brest alone is left."""
+    network = {"mbps": np.array([[mbps, 50.0], [80.0, mbps]]), "mbps_state": np.array([[2, 1], [0, 2]], np.int8)}
+    grid = Grid(case(network=network))
+    admissible = {site: next(iter(grid.at(site))).admissible.any(axis=1).tolist() for site in grid.sites}
+    assert admissible == {"alba": [True, True, False, False, False], "brest": [True, True, True, True, False]}
+    services = grid.case.facts.services
+    assert grid.case.network.network_ms("south", services["chat"], "brest") == 10
+    assert grid.case.network.network_ms("north", services["code"], "alba") is None
+
+
+def test_a_bandwidth_below_a_megabit_is_known():
+    network = {"mbps": np.array([[0.5, 50.0], [80.0, 90.0]])}
+    grid = Grid(case(edited("services", "code,code,200,", "code,code,1720,"), network=network))
+    # 2·20 + 800/.5 + 80 = 1720 ms for code on quarter
+    found = next(iter(grid.at("alba")))
+    assert found.admissible[grid.keys.index(NORTH_CODE), found.of.shapes.index("quarter")]
+
+
+def test_a_shape_that_does_not_fit_its_gpu_is_held_nowhere_however_many_servers_stand():
+    told = case(edited("gpus", "g,96,4", "g,96,1"))
+    assert not told.hosting.can_hold("alba", "quarter")
+    assert told.hosting.can_hold("alba", "one")
+
+
+def test_a_site_holds_gpus_by_the_server_that_is_leanest_in_each_limit():
+    """With 16 kW and 8 U: 2 kW a GPU let 8 stand, s4's 1.5 U a GPU let 5 stand (s2's 2 U let 4): 5 GPUs, 20 quarters.
+
+    With 10 kW and 80 U: 5 by power, 53 by units.
+    """
+    for power_kw, units in ((16, 8), (10, 80)):
+        told = penalties(edited("sites", "alba,DE,50,8,8,8,", f"alba,DE,50,8,{power_kw},{units},"))
+        assert Pricing(told, read_certificate(certificate())).room("alba", "g") == 20

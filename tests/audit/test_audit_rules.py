@@ -349,7 +349,10 @@ def test_a_shape_whose_gpu_nobody_sells_is_a_violation_and_no_traceback(tmp_path
     gpus = TABLES["gpus"] + "h,96,4,600\n"
     told = scenario({"shapes": TABLES["shapes"].replace("one,m,g,", "one,m,h,"), "gpus": gpus})
     violations = audit(write(tmp_path / "plan"), told, pairs()).violations
-    assert {violation.subject for violation in violations if violation.rule == "6 GPUs"} == {"h at alba", "h at brest"}
+    assert {violation.subject for violation in violations if violation.rule == "6 GPUs"} == {
+        "h at alba, replicas of 1 GPUs or more",
+        "h at brest, replicas of 1 GPUs or more",
+    }
     # its busy kW count as none: 29.94140625 + 19.9609375 of `quarter` are left
     assert "recomputed 49.90" in next(v.detail for v in violations if v.subject == "load_energy")
 
@@ -400,3 +403,62 @@ def test_replicas_that_do_not_stand_are_none(tmp_path):
         violation.subject: violation.excess for violation in report.violations if violation.rule == "4 replica capacity"
     }
     assert excess == {"one at brest in day": pytest.approx(0.05 + 0.27)}
+
+
+def test_a_server_hotter_than_a_rack_is_named_where_the_racks_together_would_cool_it(tmp_path):
+    """84 units at 4 kW for every 42 cool the 8 kW of s4; no rack of them does."""
+    told = scenario(edited("sites", "-4,30,42,0.512,0.1,,8", "-4,30,84,0.512,0.1,,4"))
+    report = audit(write(tmp_path / "plan"), told, pairs())
+    assert {v.subject: v.excess for v in report.violations} == {"s4 at brest": 4}
+
+
+@pytest.mark.parametrize(("gpus", "small"), [(4, 2), (8, 4)])
+def test_a_replica_of_many_gpus_needs_servers_that_are_as_large(gpus, small, tmp_path):
+    """The plan's large replica takes as many GPUs as two servers of half its size have together."""
+    shapes = TABLES["shapes"].replace("two,m,g,2,", f"two,m,g,{gpus},")
+    told = scenario({"shapes": shapes} | edited("servers", "s2,g,2,", f"s2,g,{small},"))
+    document = changed("replicas", [{"site": "alba", "shape": "two", "slice": None, "count": 1}])
+    report = audit(write(tmp_path / "plan", document), told, pairs())
+    assert {v.subject: v.excess for v in report.violations if v.rule == "6 GPUs"} == {
+        f"g at alba, replicas of {gpus} GPUs or more": gpus
+    }
+
+
+def test_the_detail_of_a_limit_names_its_unit(tmp_path):
+    told = scenario(edited("budgets", "48000", "47999") | edited("export", "g,,DE,4", "g,,DE,3"))
+    details = {v.detail for v in audit(write(tmp_path / "plan"), told, pairs()).violations}
+    assert details == {"48000 USD where 47999 are allowed", "4 GPUs where 3 are allowed"}
+
+
+def test_demand_that_is_not_shared_out_is_named_with_what_is_missing(tmp_path):
+    report = audit(write(tmp_path / "plan", changed("unserved.0.share_ppb", 99_999_999)), scenario(), pairs())
+    violation = next(v for v in report.violations if v.rule == "1 demand")
+    assert violation.excess == -1e-9
+    assert violation.detail == "shares and unserved sum to 999999999, not 1000000000"
+
+
+def test_a_route_to_a_shape_of_another_model_serves_nobody(tmp_path):
+    """Without `one`, which runs n here, 40 ms and 50.8 ms and 88 ms and 91.6 ms are gone: quarter's 70.8 ms is left."""
+    told = scenario({"shapes": TABLES["shapes"].replace("one,m,", "one,n,")})
+    document = changed("latency", {"p50_ms": 70.8, "p95_ms": 70.8, "p99_ms": 70.8})
+    report = audit(write(tmp_path / "plan", document), told, pairs())
+    rules = {violation.rule for violation in report.violations}
+    assert "4 replica capacity" in rules
+    assert not rules & {"latency percentiles", "2 latency", "5 linking"}
+
+
+def test_a_broken_certificate_is_named_though_the_plan_states_no_bound(tmp_path):
+    document = plan() | {"bound_verified_usd_month": None, "gap": None}
+    folder = write(tmp_path / "plan", document, arrays=certificate(budget=np.array(-1.0)))
+    assert [violation.rule for violation in audit(folder, scenario(), pairs()).violations] == ["certificate"]
+
+
+def test_an_unserved_price_that_cannot_be_read_is_not_compared(tmp_path):
+    report = audit(write(tmp_path / "plan", changed("unserved.0.usd_month", "much")), scenario(), pairs())
+    assert [violation.rule for violation in report.violations] == ["format"]
+
+
+@pytest.mark.parametrize("digits", [20, 400])
+def test_a_whole_number_beyond_floats_is_a_violation_and_no_traceback(digits, tmp_path):
+    report = audit(write(tmp_path / "plan", changed("served_share", 10**digits)), scenario(), pairs())
+    assert [str(v) for v in report.violations] == [f"format: served_share: {str(10**digits)[:40]} is no number"]

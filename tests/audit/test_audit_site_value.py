@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from placement.audit import site_value
-from placement.audit.site_value import Group, Offer, best_servers, block_value, larger, packed
+from placement.audit.site_value import Group, Offer, best_servers, block_value, larger, packed, useful_quarters
 
 ONE = np.zeros(3, np.int64)
 
@@ -14,16 +14,16 @@ ONE = np.zeros(3, np.int64)
 def value(profit, load, slices=None, most=10):
     rows = len(profit)
     slices = np.zeros(rows, np.int64) if slices is None else np.asarray(slices)
-    return block_value(np.asarray(profit, float), np.asarray(load, float), slices, np.zeros(rows), most)
+    return block_value(np.asarray(profit, float), np.asarray(load, float), slices, most)
 
 
 def test_a_block_serves_the_rows_that_pay_most_per_replica_first():
     # 6 USD for .5, 8 for 1, 3 for 1.5 replicas: with one replica 6 and half of 8; with two all but 2/3 of the 3's half
-    assert value([8, 3, 6], [1, 1.5, 0.5]) == pytest.approx([0, 10, 15, 17, 17])
+    assert value([8, 3, 6], [1, 1.5, 0.5]) == pytest.approx([0, 10, 15, 17])
 
 
 def test_a_block_earns_in_every_slice_with_the_same_replicas():
-    assert value([8, 6, 5], [1, 1, 2], [0, 0, 1]) == pytest.approx([0, 8 + 2.5, 14 + 5, 19])
+    assert value([8, 6, 5], [1, 1, 2], [0, 0, 1]) == pytest.approx([0, 8 + 2.5, 14 + 5])
 
 
 def test_a_row_without_load_pays_as_soon_as_one_replica_stands():
@@ -37,7 +37,7 @@ def test_no_more_replicas_are_valued_than_fit():
 def test_the_value_is_never_below_the_exact_one_by_rounding():
     rng = np.random.default_rng(1)
     profit, load = rng.uniform(0, 1, 200), rng.uniform(0, 1e-3, 200)
-    found = block_value(profit, load, np.zeros(200, np.int64), profit, 5)
+    found = block_value(profit, load, np.zeros(200, np.int64), 5)
     assert found[1] >= profit.sum()
     assert found[1] == pytest.approx(profit.sum(), rel=1e-9)
     assert found[0] == 0
@@ -115,5 +115,50 @@ def test_servers_that_never_pay_are_not_bought():
     assert best_servers([Offer(4, 1, 1, 100.0, 3)], STEPS, 9, 9) == 0.0
 
 
-def test_a_server_that_earns_by_standing_stands():
-    assert best_servers([Offer(4, 1, 1, -1.0, 3)], np.zeros(5), 2, 9) == pytest.approx(2.0)
+def test_rows_without_load_need_one_replica_and_no_more():
+    assert value([5], [0]) == pytest.approx([0, 5])
+
+
+def test_a_row_that_keeps_less_than_a_replica_busy_needs_one():
+    assert value([5], [0.5]) == pytest.approx([0, 5])
+
+
+def test_more_quarter_gpus_than_all_replicas_of_all_groups_take_are_of_no_use():
+    # 3 replicas of 1 quarter, 2 of 2, 2 of 4
+    assert useful_quarters(GROUPS) == 3 + 4 + 8
+
+
+def test_groups_that_just_fill_the_capacity_are_packed():
+    assert packed(GROUPS[2:], 8) == pytest.approx([0, 0, 0, 0, 6, 6, 6, 6, 6.5])
+    assert packed(GROUPS[:1], 1) == pytest.approx([0, 2])
+
+
+def test_packing_is_exact_up_to_its_limit_of_steps_and_concave_beyond(monkeypatch):
+    """10 values by 16 quarter GPUs are 160 steps; at 3 of them 2 + 3.5 is exact, and less than fractions of 9 earn."""
+    exact = packed(GROUPS, 16)
+    assert exact[3] == pytest.approx(5.5)
+    monkeypatch.setattr(site_value, "MOST_STEPS", 160)
+    assert packed(GROUPS, 16).tolist() == exact.tolist()
+    monkeypatch.setattr(site_value, "MOST_STEPS", 159)
+    assert packed(GROUPS, 16)[3] > 6
+
+
+def test_points_on_a_line_are_no_corners_of_the_concave_hull(monkeypatch):
+    """With one piece the rounding allowance is that of one addition and four more."""
+    monkeypatch.setattr(site_value, "MOST_STEPS", 0)
+    rounded_up = 1 + 5 * site_value.EPS
+    assert packed([Group(1, np.array([0, 1.0, 2.0]))], 2).tolist() == [0, rounded_up, 2 * rounded_up]
+
+
+def test_server_states_are_merged_only_beyond_their_limit(monkeypatch):
+    """One of 1 kW and 9 U earns 5; one of 9 kW and 1 U earns 5: merged they would fit 1 kW and 1 U together twice."""
+    offers = [Offer(4, 1.0, 9.0, 1.0, 1), Offer(4, 9.0, 1.0, 1.0, 1), Offer(4, 1.0, 1.0, 3.0, 1)]
+    earned = np.array([0, 0, 0, 0, 6.0, 6, 6, 6, 11.0])
+    # within 9 kW and 9 U any one of them: the first or the second earns 6 - 1
+    monkeypatch.setattr(site_value, "MOST_STATES", 4)
+    assert best_servers(offers, earned, 9, 9) == pytest.approx(5)
+    # no server, the first, the second; merged into no server and one of 1 kW, 1 U and 1 USD the third joins: 11 - 4
+    monkeypatch.setattr(site_value, "MOST_STATES", 2)
+    assert best_servers(offers, earned, 9, 9) == pytest.approx(7)
+    monkeypatch.setattr(site_value, "MOST_STATES", 3)
+    assert best_servers(offers, earned, 9, 9) == pytest.approx(5)

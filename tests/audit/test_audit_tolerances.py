@@ -4,15 +4,15 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from audit_world import pairs, scenario
+from audit_world import certificate, edited, pairs, plan, scenario, write
 
-from placement.audit import site_value
+from placement.audit import audit, site_value, verify_bound
 from placement.audit.case import open_case
 from placement.audit.figures import check_bound, check_figures, gap
 from placement.audit.plan_files import PlanFiles
 from placement.audit.report import Findings
 from placement.audit.route_table import RouteRow
-from placement.audit.site_value import EPS, Group, Offer, best_servers, block_value, packed
+from placement.audit.site_value import EPS, Group, Offer, best_servers, block_value, packed, profit_usd, site_usd
 
 HAIR = Fraction(1, 10**15)
 BOUND, COST, CONSTANT = Fraction(600), Fraction(1000), Fraction(200)
@@ -25,9 +25,9 @@ def rules(plan, bound=BOUND):
     return [violation.rule for violation in findings.violations]
 
 
-def figures(plan):
+def figures(plan, served=SERVED, tables=None):
     findings = Findings()
-    check_figures(open_case(scenario(), pairs()), plan, SERVED, findings)
+    check_figures(open_case(scenario(tables), pairs()), plan, served, findings)
     return [violation.rule for violation in findings.violations]
 
 
@@ -77,11 +77,38 @@ def test_a_percentile_may_be_a_millionth_of_a_ms_off(sign):
 
 
 def test_a_block_is_rounded_up_by_what_its_sums_may_lose():
-    """(4n + 64) units in the last place of the figures that the profits are differences of."""
-    profit, load, magnitude = np.array([3.0, 2.0]), np.array([1.0, 1.0]), np.array([1e12, 1e12])
-    found = block_value(profit, load, np.zeros(2, np.int64), magnitude, 9)
-    slack = (4 * 2 + 64) * EPS * 2e12
-    assert found == pytest.approx([0, 3 + slack, 5 + slack, 5 + slack], rel=1e-12)
+    """(4n + 64) units in the last place of the profits together: here 4 + 4."""
+    found = block_value(np.array([4.0, 4.0]), np.array([1.0, 1.0]), np.zeros(2, np.int64), 9)
+    slack = (4 * 2 + 64) * EPS * 8
+    assert found.tolist() == [0, 4 + slack, 8 + slack]
+
+
+def test_a_row_earns_its_income_less_its_cost_and_what_both_may_have_lost():
+    """16 units in the last place of 4 + 3, of 1 + 2 and of 0 + 0; exact in floats."""
+    found = profit_usd(np.array([4.0, -1.0, 0.0]), np.array([3.0, 2.0, 0.0]))
+    assert found.tolist() == [1 + 16 * EPS * 7, -3 + 16 * EPS * 3, 0]
+
+
+def test_a_site_is_left_with_what_it_earns_less_what_it_pays_and_what_all_of_it_may_have_lost():
+    assert site_usd(8.0, 4.0, 2.0) == 6 + 16 * EPS * 14
+    assert site_usd(2.0, 4.0, 1.0) == 0
+    assert site_usd(4.0, 4.0, 0.0) == 16 * EPS * 8
+    assert np.isnan(site_usd(0.0, np.inf, np.inf))
+
+
+def test_a_bound_is_rounded_down_by_what_its_terms_may_have_lost():
+    """A server of stock at 2^40 USD: 64 units in the last place of 2^40 are 2^-6."""
+    priced = certificate(limit_usd=np.array([0, 0, 0, 0, 2.0**40, 0]))
+    found = verify_bound(priced, scenario(), pairs()).bound_usd_month
+    exactly = Fraction("4525.9494375") - 2**40 - Fraction(1, 64)
+    assert Fraction(found) <= exactly < Fraction(float(np.nextafter(found, 0)))
+
+
+@pytest.mark.parametrize(("usd", "named"), [(10**15, False), (10**15 + 1, True), (1e15, False), (2e15, True)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_sum_of_money_has_at_most_fifteen_digits(tmp_path, usd, named, sign):
+    report = audit(write(tmp_path / "plan", plan() | {"objective_usd_month": sign * usd}), scenario(), pairs())
+    assert ("format" in {violation.rule for violation in report.violations}) is named
 
 
 def test_a_packing_is_rounded_up_by_what_its_additions_may_lose(monkeypatch):
@@ -93,12 +120,34 @@ def test_a_packing_is_rounded_up_by_what_its_additions_may_lose(monkeypatch):
 
 
 def test_servers_are_rounded_towards_cheap():
-    assert best_servers([Offer(4, 1, 1, 4.0, 1)], np.array([0, 0, 0, 0, 64.0]), 1, 1) == 64 - 4 * (1 - 64 * EPS)
+    assert best_servers([Offer(4, 1, 1, 4.0, 1)], np.array([0, 0, 0, 0, 4.0]), 1, 1) == 4 * 64 * EPS
 
 
 @pytest.mark.parametrize(("power_kw", "rack_units", "earned"), [
     (1.0000000005, 1, 5), (1.0000000015, 1, 0), (1, 1.0000000005, 5), (1, 1.0000000015, 0),
+    (1 + 1e-9, 1, 5), (1, 1 + 1e-9, 5),
 ])  # fmt: skip
 def test_a_server_that_only_rounding_keeps_out_is_counted_in(power_kw, rack_units, earned):
     value = np.array([0, 0, 0, 0, 5.0])
     assert best_servers([Offer(4, power_kw, rack_units, 0.0, 1)], value, 1, 1) == pytest.approx(earned)
+
+
+def test_where_nobody_asks_for_anything_everything_is_served():
+    nobody = edited("demand", "north,m,chat,day,10,5,", "north,m,chat,day,0,0,")
+    text = nobody["demand"].splitlines()
+    tables = {"demand": "\n".join(text[:3])} | {"slices": "slice,start_utc,hours_per_day\nday,06:00,24"}
+    assert figures(PlanFiles(served_share=Fraction(1)), (), tables) == []
+    assert figures(PlanFiles(served_share=Fraction(0)), (), tables) == ["served share"]
+
+
+def test_a_latency_that_nobody_is_served_with_is_named():
+    stated, unstated = PlanFiles(latency_ms={"p50_ms": Fraction(40)}), PlanFiles(latency_ms={"p50_ms": None})
+    assert figures(stated, ()) == ["latency percentiles"]
+    assert figures(unstated, ()) == []
+    assert figures(unstated) == ["latency percentiles"]
+
+
+def test_routes_that_carry_nothing_have_no_latency_and_change_none():
+    idle = (RouteRow(("north", "m", "chat", "day"), "alba", "quarter", 0), Fraction(7))
+    assert figures(PlanFiles(latency_ms={"p50_ms": None}), (idle,)) == []
+    assert figures(PlanFiles(latency_ms={"p50_ms": Fraction(40)}), (idle, *SERVED)) == []
