@@ -61,10 +61,12 @@ class Request:
     gap: float = 1e-4
     time_limit_s: float | None = None
     work: int | None = None
+    sweeps: int | None = None
 
-    def parameters(self) -> dict[str, Any]:
-        """What the plan's provenance records of it."""
-        return {"method": self.method, "gap": self.gap, "time_limit_s": self.time_limit_s, "work": self.work}
+    def parameters(self, solution: Solution) -> dict[str, Any]:
+        """What the plan's provenance records: `work` and `sweeps` as done repeat a run that time cut off."""
+        asked = {"method": self.method, "gap": self.gap, "time_limit_s": self.time_limit_s, "work": self.work}
+        return asked | {"sweeps": solution.sweeps}
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def plan_scenario(
         left_s = None if request.time_limit_s is None else max(1.0, request.time_limit_s - (monotonic() - start))
         solution = solve(problem, request, left_s, scenario.document.seed, tell)
         tell("plan")
-        files = build_plan(Solved(scenario, pairs, problem, names, solution), request.parameters())
+        files = build_plan(Solved(scenario, pairs, problem, names, solution), request.parameters(solution))
         write_files(folder, files)
         tell("audit")
         report = audit(folder, scenario, pairs)
@@ -149,6 +151,7 @@ def solve(problem: Problem, request: Request, time_limit_s: float | None, seed: 
         time_limit_s=None if time_limit_s is None else time_limit_s * (START_PART if exact else 1.0),
         work=START_WORK if exact else request.work,
         seed=seed,
+        stop=request.sweeps,
         progress=lambda p: tell("search", p.objective_usd, p.bound_usd),
     )
     if exact:
@@ -168,4 +171,4 @@ def _branch(problem: Problem, gap: float, time_limit_s: float | None, found: Sol
 
     solution = solve_exact(problem, gap=gap, time_limit_s=time_limit_s, start=found.placement)
     bound = max(solution.bound_usd, found.bound_usd)
-    return replace(solution, certificate=found.certificate, bound_usd=bound, work=found.work)
+    return replace(solution, certificate=found.certificate, bound_usd=bound, work=found.work, sweeps=found.sweeps)

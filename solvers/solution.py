@@ -73,6 +73,7 @@ class Solution:
     work: int = 0  # rounds of the search, enough to replay a run that time cut off
     message: str = ""
     trace: tuple[tuple[float, float, float], ...] = ()  # (seconds, objective, bound) as they moved
+    sweeps: int = 0  # of the bound, as many as time left
 
 
 def cost_usd(problem: Problem, placement: Placement) -> float:

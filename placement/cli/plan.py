@@ -32,6 +32,7 @@ DEFAULT_SECONDS = 300.0
 )
 @click.option("--time-limit", type=click.FloatRange(min=1), help="Seconds to plan in.  [default: 300 without --work]")
 @click.option("--work", type=click.IntRange(min=0), help="Rounds of search: replays a run byte for byte.")
+@click.option("--sweeps", type=click.IntRange(min=1), help="Sweeps of the bound, as a plan's provenance records them.")
 @click.option("--method", type=click.Choice(["auto", "exact", "scale"]), default="auto", show_default=True)
 @click.option("--force", is_flag=True, help="Replace a plan that stands there.")
 @format_option
@@ -41,6 +42,7 @@ def command(
     gap: float,
     time_limit: float | None,
     work: int | None,
+    sweeps: int | None,
     method: str,
     force: bool,
     output_format: str,
@@ -61,7 +63,7 @@ def command(
 
     loaded = load_scenario(scenario)
     seconds = DEFAULT_SECONDS if time_limit is None and work is None else time_limit
-    request = Request(method, gap, seconds, work)  # type: ignore[arg-type]
+    request = Request(method, gap, seconds, work, sweeps)  # type: ignore[arg-type]
     try:
         with status_line() as say:
             planned = plan_scenario(loaded, output, request, overwrite=force, progress=lambda p: say(_line(p)))

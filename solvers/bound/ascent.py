@@ -51,19 +51,28 @@ def lagrangian_bound(
     upper_usd: float | None = None,
     time_limit_s: float | None = None,
     threads: int = 2,
+    stop: int | None = None,
 ) -> BoundResult:
     """A lower bound of `problem`, USD a month, after at most `sweeps` sweeps.
 
     The same number of sweeps gives the same bytes for any number of threads. `start` warms it up (then the steps begin
     smaller); `upper_usd`, the cost of a known plan, ends it once the bound has met it. `time_limit_s` cuts it off.
+    A course laid for `sweeps` that time cut off after k of them is repeated by the same `sweeps` and `stop` = k.
     """
     began = time.monotonic()
     with Evaluator(layout_of(problem), threads) as evaluator:
-        return _ascend(evaluator, sweeps, start, np.inf if upper_usd is None else upper_usd, began, time_limit_s)
+        upper = np.inf if upper_usd is None else upper_usd
+        return _ascend(evaluator, sweeps, stop, start, upper, began, time_limit_s)
 
 
 def _ascend(
-    evaluator: Evaluator, sweeps: int, start: Multipliers | None, upper: float, began: float, limit_s: float | None
+    evaluator: Evaluator,
+    sweeps: int,
+    stop: int | None,
+    start: Multipliers | None,
+    upper: float,
+    began: float,
+    limit_s: float | None,
 ) -> BoundResult:
     problem = evaluator.layout.problem
     now = _shut(problem, cold_start(problem) if start is None else start)
@@ -72,7 +81,7 @@ def _ascend(
     mean = _Means(problem)
     trace: list[tuple[float, float]] = []
     done = 0
-    for k in range(max(sweeps, 1)):
+    for k in range(max(sweeps if stop is None else min(sweeps, stop), 1)):
         swept = evaluator.sweep(now)
         done = k + 1
         if swept.bound_usd > best:

@@ -15,14 +15,13 @@ import scipy.sparse as sp
 
 from solvers.check import violations
 from solvers.exact.backends import Answer, End, solve_highs, solve_scip
-from solvers.exact.flow import price
 from solvers.exact.model import Model, build_model, vector
 from solvers.exact.probing import COLD_STEP, Core, Probe, first_prices, probe, whole_core, whole_rows
 from solvers.exact.reduction import reduced, tightened
 from solvers.exact.solve import clean
 from solvers.exact.start import quick
 from solvers.problem import Float, Problem
-from solvers.solution import Certificate, Leaf, Multipliers, Placement, Solution, Status
+from solvers.solution import Certificate, Leaf, Multipliers, Placement, Solution, Status, cost_usd
 
 _SPARE = (1.4, 2)
 """The first threshold leaves a·k + b sites, where the relaxation opens k."""
@@ -103,8 +102,8 @@ class _Run:
 
     def offer(self, plan: Placement | None) -> None:
         """Keep `plan` if it keeps every rule and is the best."""
-        if plan is not None and not violations(self.problem, plan) and price(self.problem, plan) < self.usd:
-            self.plan, self.usd = plan, price(self.problem, plan)
+        if plan is not None and not violations(self.problem, plan) and cost_usd(self.problem, plan) < self.usd:
+            self.plan, self.usd = plan, cost_usd(self.problem, plan)
 
     def raise_bound(self, usd: float) -> None:
         if self.whole_usd and np.isfinite(usd):
@@ -178,7 +177,7 @@ class _Run:
         if answer.end == End.FAILED:
             return End.FAILED
         bound = np.inf if answer.end == End.INFEASIBLE else answer.bound + model.offset_usd
-        if plan is not None and bound > price(self.problem, plan) + _TRUST * max(self.size(), 1e-6):
+        if plan is not None and bound > cost_usd(self.problem, plan) + _TRUST * max(self.size(), 1e-6):
             self.message = f"the backend's bound {bound:.12g} lies above its plan"
             return End.FAILED
         self.raise_bound(min(bound, threshold))

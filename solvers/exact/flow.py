@@ -7,7 +7,7 @@ import numpy as np
 from solvers.exact.backends import End, solve_glop
 from solvers.exact.model import Model, build_model
 from solvers.problem import Bool, Float, Int, Problem
-from solvers.solution import Placement, cost_usd
+from solvers.solution import Placement
 
 
 def best_flow(problem: Problem, opened: Bool, servers: Int, replicas: Int) -> Placement | None:
@@ -16,12 +16,6 @@ def best_flow(problem: Problem, opened: Bool, servers: Int, replicas: Int) -> Pl
     Only rows 1, 4, 9 and 12 are left to keep; the caller answers for the integers.
     """
     return route(problem, build_model(problem), opened, servers, replicas)
-
-
-def price(problem: Problem, placement: Placement) -> float:
-    """The placement's cost; 0 × inf, the unserved of a row that is served because it must be, is no news."""
-    with np.errstate(invalid="ignore"):
-        return cost_usd(problem, placement)
 
 
 def route(problem: Problem, model: Model, opened: Bool, servers: Int, replicas: Int) -> Placement | None:

@@ -7,12 +7,12 @@ import numpy as np
 
 from solvers.check import violations
 from solvers.exact.backends import Answer, End, solve_highs, solve_scip
-from solvers.exact.flow import price, route
+from solvers.exact.flow import route
 from solvers.exact.model import Model, build_model, vector
 from solvers.exact.start import quick
 from solvers.exact.whole import solve_cp_sat
 from solvers.problem import Float, Problem
-from solvers.solution import Placement, Solution, Status
+from solvers.solution import Placement, Solution, Status, cost_usd
 
 _BACKENDS: dict[str, Callable[..., Answer]] = {"highs": solve_highs, "scip": solve_scip, "cp-sat": solve_cp_sat}
 BACKENDS = tuple(_BACKENDS)
@@ -63,13 +63,13 @@ def _solution(problem: Problem, model: Model, answer: Answer, start: Placement |
     if answer.end == End.INFEASIBLE and start is None:
         return Solution(Status.INFEASIBLE, None, np.nan, np.inf, message=answer.message)
     placement, message = _cleaned(problem, model, answer)
-    if start is not None and (placement is None or price(problem, start) < price(problem, placement)):
+    if start is not None and (placement is None or cost_usd(problem, start) < cost_usd(problem, placement)):
         placement = start
     bound = max(answer.bound + model.offset_usd, _floor(problem))
     if placement is None:
         status = Status.LIMIT if answer.end == End.STOPPED and answer.values is None else Status.ERROR
         return Solution(status, None, np.nan, bound, message=message)
-    objective = price(problem, placement)
+    objective = cost_usd(problem, placement)
     size = max(objective - model.offset_usd, 0.0)
     digits = 1e-12 * max(abs(objective), 1.0)  # what adding floats may lose
     if bound > objective + max(gap, _TRUST) * size + 1e3 * digits:

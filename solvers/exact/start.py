@@ -11,10 +11,10 @@ import numpy as np
 
 from solvers.check import violations
 from solvers.exact.backends import solve_highs
-from solvers.exact.flow import price, route
+from solvers.exact.flow import route
 from solvers.exact.model import Model, build_model
 from solvers.problem import Bool, Float, Int, Problem
-from solvers.solution import Placement
+from solvers.solution import Placement, cost_usd
 
 _SIZES = (1, 8, 16, 32)
 _RELAXED_PAIRS = 30_000
@@ -29,7 +29,7 @@ def quick(problem: Problem, *, time_limit_s: float | None = None) -> Placement |
     if problem.pairs <= _RELAXED_PAIRS:
         plans.append(rounded(problem, time_limit_s=time_limit_s))
     found = [plan for plan in plans if plan is not None]
-    return min(found, key=lambda plan: price(problem, plan), default=None)
+    return min(found, key=lambda plan: cost_usd(problem, plan), default=None)
 
 
 def greedy(problem: Problem) -> Placement | None:

@@ -70,11 +70,13 @@ def solve_scale(
     progress: Callable[[Progress], None] | None = None,
     seed: int = 0,
     sweeps: int | None = None,
+    stop: int | None = None,
 ) -> Solution:
     """A plan of `problem` with a bound and its certificate.
 
     Stops at a net `gap`, after `work` rounds, or at `time_limit_s`, whichever is first (with none of them: 48 rounds).
-    A run that stops by gap or work gives the same bytes again; one cut off by time says in `work` how to repeat it.
+    A run that stops by gap or work gives the same bytes again; one cut off by time is repeated by the `work` and, as
+    `stop`, the `sweeps` of its solution.
 
     Raises ValueError for a single-source problem.
     """
@@ -83,7 +85,9 @@ def solve_scale(
     began = time.monotonic()
     if sweeps is None:
         sweeps = SWEEPS[problem.pairs > MANY_PAIRS]
-    bound = lagrangian_bound(problem, sweeps=sweeps, start=multipliers, time_limit_s=_part(time_limit_s, 0.5))
+    bound = lagrangian_bound(
+        problem, sweeps=sweeps, start=multipliers, time_limit_s=_part(time_limit_s, 0.5), stop=stop
+    )
     run = _Run(problem, bound, began, time_limit_s, seed, progress)
     run.say("bound")
     run.open_with(start)
@@ -257,12 +261,11 @@ class _Run:
             return Solution(
                 Status.ERROR, None, np.nan, self.bound.bound_usd, self.bound.certificate, self.rounds, "; ".join(broken)
             )
-        with np.errstate(invalid="ignore"):  # nothing unserved of a row that must be served: 0 × inf
-            objective = cost_usd(self.problem, placement)
+        objective = cost_usd(self.problem, placement)
         proved = objective <= self.bound.bound_usd + 1e-9 * abs(objective)
         return Solution(
             Status.OPTIMAL if proved else Status.FEASIBLE, placement, objective, self.bound.bound_usd,
-            self.bound.certificate, self.rounds, "", tuple(self.trace),
+            self.bound.certificate, self.rounds, "", tuple(self.trace), self.bound.sweeps,
         )  # fmt: skip
 
 

@@ -50,10 +50,14 @@ def test_a_plan_with_scarce_servers_and_thin_links_keeps_every_rule(slices: int,
     assert problem.constant_usd <= found.bound_usd <= found.objective_usd
 
 
-def test_a_run_cut_off_by_time_is_repeated_by_its_work() -> None:
+@pytest.mark.parametrize("sweeps", [60, 1_000_000])
+def test_a_run_cut_off_by_time_is_repeated_by_its_work_and_sweeps(sweeps: int) -> None:
+    """Time ends the search in one run, and the bound as well in the other."""
     problem = synthetic(30, 20, 3, seed=6, stock=0.8)
-    timed = solve_scale(problem, time_limit_s=6.0, sweeps=60)
-    again = solve_scale(problem, work=timed.work, sweeps=60)
+    timed = solve_scale(problem, time_limit_s=6.0, sweeps=sweeps)
+    assert timed.sweeps == 60 or sweeps > timed.sweeps > 0
+    again = solve_scale(problem, work=timed.work, sweeps=sweeps, stop=timed.sweeps)
+    assert again.bound_usd == timed.bound_usd
     assert timed.work > 0
     assert timed.placement is not None and again.placement is not None
     assert timed.objective_usd == again.objective_usd
