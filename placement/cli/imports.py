@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     "import", epilog="Example: nearserve import ping-*.txt --as ping --source fra1 -o my-scenario/measurements"
 )
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--as", "kind", required=True, help="Format of the files; `--as help` lists them.")
+@click.option("--as", "kind", required=True, type=click.Choice(KINDS), help="Format of the files.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Folder of native records.")
 @click.option("--on-error", type=click.Choice(["fail", "warn", "skip"]), default="warn", show_default=True)
 @click.option("--source", help="Who measured, where the file does not say.")
@@ -39,13 +39,10 @@ def command(
 
     A bad record is counted and shown, never a crash and never a zero. Reading the same file twice adds nothing.
     """
-    from probes.importers import FORMATS, import_file  # noqa: PLC0415
+    from probes.importers import import_file  # noqa: PLC0415
     from probes.reading import BadRecordsError, OnError  # noqa: PLC0415
     from probes.store import write_records  # noqa: PLC0415
 
-    if kind not in FORMATS:
-        known = "\n".join(f"  {name:12} {entry.description}" for name, entry in sorted(FORMATS.items()))
-        raise Failure(Exit.USAGE, f"formats that can be imported:\n{known}")
     if output is None:
         raise Failure(Exit.USAGE, "say where the records go: -o SCENARIO/measurements")
     when = observed_at.replace(tzinfo=UTC) if observed_at else None
@@ -76,10 +73,18 @@ def command(
         return
     if on_error == "warn":
         _show_bad([b for _, r in results for b in r.bad])
-    for path, result in results:
-        for note in result.notes:
-            click.echo(f"note: {path}: {note}", err=True)
+    _show_notes([(path, note) for path, result in results for note in result.notes])
     print_table(("file", "records", "lost probes", "bad records"), rows)
+
+
+def _show_notes(notes: Sequence[tuple[Path, str]]) -> None:
+    """What was assumed, each once, with the files it was assumed in."""
+    files: dict[str, list[str]] = {}
+    for path, note in notes:
+        files.setdefault(note, []).append(path.name)
+    for note, names in files.items():
+        more = f" and {len(names) - 1} more files" if len(names) > 1 else ""
+        click.echo(f"note: {names[0]}{more}: {note}", err=True)
 
 
 def _show_bad(bad: Sequence["BadRecord"], most: int = 20) -> None:

@@ -10,6 +10,8 @@ import tiny
 from click.testing import CliRunner, Result
 
 from placement.cli import COMMANDS, main
+from placement.cli.imports import KINDS
+from probes.importers import FORMATS
 
 
 def run(*arguments: object) -> Result:
@@ -114,6 +116,10 @@ def test_init_makes_a_scenario_that_checks_and_plans(tmp_path: Path) -> None:
     assert run("plan", tmp_path / "mine", "-o", tmp_path / "plan").exit_code == 0
     again = run("init", tmp_path / "mine")
     assert again.exit_code == 2
+
+
+def test_import_offers_every_format_that_there_is() -> None:
+    assert sorted(FORMATS) == list(KINDS)
 
 
 def test_import_adds_records_once_and_the_topology_sees_them(tmp_path: Path) -> None:
