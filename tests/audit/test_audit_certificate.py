@@ -153,6 +153,33 @@ def test_a_priced_budget_is_given_away_and_makes_everything_dearer():
     assert told.bound_usd_month == pytest.approx(4525.9494375 - 0.5 * 10338.48)
 
 
+def test_a_row_that_earns_less_than_a_dollar_counts():
+    """Half a dollar for north's chat by night, where nothing costs anything: on 3 sizes at alba, on 2 at brest."""
+    header, alba, brest = TABLES["sites"].strip().splitlines()
+    free = {
+        "sites": "\n".join(
+            [
+                header,
+                alba.replace(",0.1,1.56,,300,50,0.2,", ",0,1.56,,0,0,0,"),
+                brest.replace(",0.1,,8,200,40,0.9,1.5,2,", ",0,,8,0,0,0,1.5,,"),
+            ]
+        ),
+        "servers": TABLES["servers"]
+        .replace("4,4,48000,1,100,4800,48,", "4,4,0,1,0,0,48,")
+        .replace("6,,1,50,,,5000", "6,0,1,0,0,48,"),
+        "energy": None,
+        "budgets": None,
+    }
+    money = {"money": {"wacc": 0.0, "latency_usd_per_million_request_ms": 0.0}}
+    told = verify_bound(
+        certificate([0, 0.5, 0, 0, 0]) | {"limit": np.array([], np.str_), "leaf0_limit_usd": np.zeros(0)},
+        scenario(free, money),
+        pairs(),
+    )
+    assert told.constant_usd_month == 0
+    assert told.bound_usd_month == pytest.approx(0.5 - 5 * 0.5)
+
+
 def test_a_priced_uplink_is_credited_to_the_open_site():
     """At 200 and 100 USD by slice brest earns nothing, .512·300 less 200 open; alba 1.92·300 = 576 less 300 open."""
     told = verify_bound(certificate(uplink_usd=np.array([[200.0, 100.0]] * 2)), scenario(), pairs())

@@ -162,3 +162,18 @@ def test_server_states_are_merged_only_beyond_their_limit(monkeypatch):
     assert best_servers(offers, earned, 9, 9) == pytest.approx(7)
     monkeypatch.setattr(site_value, "MOST_STATES", 3)
     assert best_servers(offers, earned, 9, 9) == pytest.approx(5)
+
+
+def least_concave(value, y):
+    """The highest point at y of a line between any two of the points."""
+    ends = [(i, j) for i in range(y + 1) for j in range(y, len(value)) if i < j]
+    lines = [value[i] + (value[j] - value[i]) * (y - i) / (j - i) for i, j in ends]
+    return max([value[y], *lines])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_fast_packing_of_one_group_is_its_least_concave_function(seed, monkeypatch):
+    steps = np.random.default_rng(seed).uniform(0, 5, 9) ** 2 / np.arange(1, 10)
+    value = np.concatenate([[0.0], np.cumsum(steps)])
+    monkeypatch.setattr(site_value, "MOST_STEPS", 0)
+    assert packed([Group(1, value)], 9) == pytest.approx([least_concave(value, y) for y in range(10)])
