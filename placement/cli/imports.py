@@ -13,6 +13,8 @@ from placement.cli.common import Exit, Failure, emit_json, format_option, print_
 if TYPE_CHECKING:
     from probes.reading import BadRecord
 
+KINDS = ("iperf3", "native", "ping", "ripe-atlas")  # of probes.importers.FORMATS, which --help need not load
+
 
 @click.command(
     "import", epilog="Example: nearserve import ping-*.txt --as ping --source fra1 -o my-scenario/measurements"
