@@ -264,6 +264,12 @@ def test_money_is_right_to_the_cent_and_a_tie_may_go_either_way(said, value, pas
     assert (findings.violations == []) is passes
 
 
+def test_money_that_is_wrong_is_named_with_how_far_it_is_off():
+    findings = Findings()
+    check_cents("cost", "egress", Fraction(3), Fraction(5), findings)
+    assert [violation.excess for violation in findings.violations] == [2]
+
+
 def test_a_rate_of_the_model_and_service_counts_before_a_larger_one_of_the_scenario():
     unpriced = edited("services", "0.02,10,,4", "0.02,10,,") | edited(
         "demand", "south,m,chat,day,3,,", "south,m,chat,day,3,,brazil"

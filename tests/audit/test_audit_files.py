@@ -59,3 +59,11 @@ def test_a_column_of_the_wrong_type_is_named_even_where_other_columns_are_right(
     table = table.set_column(table.schema.get_field_index(name), name, pa.nulls(6, pa.int32()))
     violations = audit(write(tmp_path / "plan", routes=table), scenario(), pairs()).violations
     assert [str(v) for v in violations] == [f"format: routes.parquet.{name}: is of type int32"]
+
+
+@pytest.mark.parametrize(("text", "why"), [("{", "Expecting"), ('{"gap": NaN}', "NaN is no number"), ("", "Expecting")])
+def test_text_that_is_no_json_is_named_with_the_reason(text, why, tmp_path):
+    folder = write(tmp_path / "plan")
+    (folder / "plan.json").write_text(text, encoding="utf-8")
+    violations = audit(folder, scenario(), pairs()).violations
+    assert [why in violation.detail for violation in violations] == [True]
