@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.facility", description=__doc__)
-    parser.add_argument("--time-limit", type=float, default=60.0, help="seconds for each instance")
+    parser.add_argument("--time-limit", type=float, default=300.0, help="seconds for each instance")
     parser.add_argument("--only", default="", help="instances whose folder/name holds this")
     parser.add_argument("--solver", choices=sorted(_SOLVERS), help="instead of the quickest for each set")
     parser.add_argument("--backend", choices=("highs", "scip"), default="highs")
