@@ -15,10 +15,11 @@ ODD = st.one_of(
     st.integers(-(10**40), 10**40),
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(max_size=5),
-    st.just([]),
-    st.just({}),
-    st.just([[{}]]),
-    st.just({"": [None]}),
+    # built anew each time: a later change of the document may be within them
+    st.builds(list),
+    st.builds(dict),
+    st.builds(lambda: [[{}]]),
+    st.builds(lambda: {"": [None]}),
 )
 
 
