@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from placement.cli.common import Exit, Failure
+from placement.cli.common import Exit, Failure, emit_json, format_option
 from placement.datasets import UnknownDatasetError
 
 
@@ -19,7 +19,10 @@ from placement.datasets import UnknownDatasetError
 @click.option("--regions", type=click.IntRange(1), default=250, show_default=True, help="edge: user regions.")
 @click.option("--models", type=click.IntRange(1, 20), default=8, show_default=True, help="edge: models served.")
 @click.option("--seed", type=int, default=0, show_default=True, help="edge: the same seed gives the same bytes.")
-def command(folder: Path, name: str | None, sites: int, regions: int, models: int, seed: int) -> None:
+@format_option
+def command(
+    folder: Path, name: str | None, sites: int, regions: int, models: int, seed: int, output_format: str
+) -> None:
     """Make FOLDER a scenario that is ready to plan and to edit: small and commented, or from a dataset."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Failure(Exit.USAGE, f"{folder} exists and is not empty; give a new folder")
@@ -38,4 +41,7 @@ def command(folder: Path, name: str | None, sites: int, regions: int, models: in
             copy_dataset(name, folder)
         except UnknownDatasetError as error:
             raise Failure(Exit.USAGE, f"{error}, edge, edge-full") from error
+    if output_format == "json":
+        emit_json({"folder": str(folder), "files": sorted(path.name for path in folder.iterdir())})
+        return
     click.echo(f"{folder} is ready: edit its tables, then `nearserve check {folder}`")

@@ -28,6 +28,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0
     assert f"Example: nearserve {command}" in " ".join(result.output.split())
+    assert "--format [table|json]" in result.output
 
 
 def test_help_loads_no_heavy_library() -> None:
