@@ -16,7 +16,7 @@ from placement.plan.folder import write_files
 from placement.problem import build_problem
 from placement.scenario import load
 from placement.topology import build_pairs
-from solvers.search import net_gap, solve_scale
+from solvers.search import greedy, net_gap, solve_scale
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,6 +35,8 @@ def main(argv: list[str] | None = None) -> int:
     said(f"topology: {len(pairs.regions)} regions x {len(pairs.sites)} sites")
     problem, names = build_problem(scenario, pairs)
     said(f"problem: {problem.demands} rows, {problem.blocks} blocks, {problem.pairs} pairs")
+    net = greedy(problem).objective_usd - problem.constant_usd
+    said(f"greedy, cheapest first: {net:,.0f} USD a month net of what nobody can serve")
     solution = solve_scale(problem, time_limit_s=options.time_limit, seed=scenario.document.seed)
     for seconds, objective, bound in _thinned(solution.trace):
         gap = net_gap(objective, bound, problem.constant_usd)
