@@ -5,6 +5,7 @@ Nothing is written that has not passed its audit; the folder appears whole or no
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import inf, isfinite
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
@@ -22,7 +23,7 @@ from solvers.solution import Solution, Status
 
 Method = Literal["auto", "exact", "scale"]
 
-Tell = Callable[[str, float | None, float | None], None]
+Tell = Callable[[str, float, float, float], None]
 
 EXACT_PAIRS = 4_000  # above this a whole-model MIP loses to the scale search (docs/benchmarks.md)
 START_WORK = 16  # rounds of search before branch and bound
@@ -71,12 +72,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands: the stage, and while it solves the plan and the bound so far, USD a month."""
+    """Where a run stands: the stage, and while it solves the plan and the bound so far, USD a month, and net gap."""
 
     stage: str
     seconds: float
     objective_usd: float | None = None
     bound_usd: float | None = None
+    gap: float | None = None
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,13 @@ def plan_scenario(
         raise LaterRulesError(scenario.later)
     start = monotonic()
 
-    def tell(stage: str, objective: float | None = None, bound: float | None = None) -> None:
-        progress(Progress(stage, monotonic() - start, objective, bound))
+    def tell(stage: str, objective: float = inf, bound: float = -inf, constant: float = 0.0) -> None:
+        seconds = monotonic() - start
+        if isfinite(objective) and isfinite(bound) and objective > constant:
+            gap = max(0.0, objective - bound) / (objective - constant)
+            progress(Progress(stage, seconds, objective, bound, gap))
+        else:
+            progress(Progress(stage, seconds, None, bound if isfinite(bound) else None))
 
     with atomic_folder(target, replace=overwrite) as folder:
         tell("topology")
@@ -152,10 +159,10 @@ def solve(problem: Problem, request: Request, time_limit_s: float | None, seed: 
         work=START_WORK if exact else request.work,
         seed=seed,
         stop=request.sweeps,
-        progress=lambda p: tell("search", p.objective_usd, p.bound_usd),
+        progress=lambda p: tell("search", p.objective_usd, p.bound_usd, problem.constant_usd),
     )
     if exact:
-        tell("branch and bound", solution.objective_usd, solution.bound_usd)
+        tell("branch and bound", solution.objective_usd, solution.bound_usd, problem.constant_usd)
         left_s = None if time_limit_s is None else max(1.0, time_limit_s - (monotonic() - began))
         solution = _branch(problem, request.gap, left_s, solution)
     if solution.status is Status.INFEASIBLE:

@@ -94,6 +94,6 @@ def _line(progress: "Progress") -> str:
         text += f"  plan {progress.objective_usd:,.0f} USD/month"
     if progress.bound_usd is not None:
         text += f"  bound {progress.bound_usd:,.0f}"
-    if progress.objective_usd and progress.bound_usd is not None:
-        text += f"  gap {100 * (1 - progress.bound_usd / progress.objective_usd):.2f} %"
+    if progress.gap is not None:
+        text += f"  net gap {100 * progress.gap:.2f} %"
     return text
