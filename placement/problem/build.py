@@ -57,7 +57,7 @@ def build_problem(scenario: Scenario, pairs: Pairs) -> tuple[Problem, Names]:
         **_site_arrays(scenario),
         **_server_arrays(scenario, gpus),
         **_shape_arrays(shapes, gpus),
-        **_demand_arrays(scenario, demand),
+        **_demand_arrays(scenario, demand, shapes),
         **_route_arrays(routes, blocks),
         demand_slice=row_slice,
         unserved_usd=penalty,
@@ -105,11 +105,10 @@ def _shape_arrays(shapes: pd.DataFrame, gpus: tuple[str, ...]) -> dict[str, Any]
     }
 
 
-def _demand_arrays(scenario: Scenario, demand: pd.DataFrame) -> dict[str, Any]:
+def _demand_arrays(scenario: Scenario, demand: pd.DataFrame, shapes: pd.DataFrame) -> dict[str, Any]:
     """Models are numbered as in the shapes: -1 for one that no shape serves."""
     services = keyed(scenario.table("services"), "service")
-    served = sorted(set(texts(undominated(scenario, demand), "model")))
-    number = numbered(served)
+    number = numbered(sorted(set(texts(shapes, "model"))))
     mbps_per_kbyte = floats(demand, "requests_per_s") * 8 / 1000
     size = [(services[name]["kbyte_out"], services[name]["kbyte_in"]) for name in texts(demand, "service")]
     kbyte = np.array(size, np.float64).reshape(len(demand), 2)
@@ -145,7 +144,6 @@ def _names(
         sites=tuple(sites),
         slices=slices,
         shapes=tuple(texts(shapes, "shape")),
-        servers=tuple(servers),
         offers=tuple(Offer(sites[p], servers[k], bool(new)) for p, k, new in held),
         demands=tuple(DemandRow(*(row[name] for name in DEMAND_KEY)) for row in records(demand)),
         limits=limits.names,

@@ -35,7 +35,6 @@ class Names:
     sites: tuple[str, ...]
     slices: tuple[str, ...]
     shapes: tuple[str, ...]
-    servers: tuple[str, ...]
     offers: tuple[Offer, ...]
     demands: tuple[DemandRow, ...]
     limits: tuple[str, ...]
