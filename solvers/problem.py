@@ -19,6 +19,9 @@ Notation (the numbers are those of `docs/mathematics.md`):
 
     open_p ∈ {0,1}; s_o, y_b integer; x_n, u_i ∈ [0,1] (x_n ∈ {0,1} if single_source).
 Rules 2 (latency) and 3 (residency) are in the pairs: one that breaks them does not exist.
+A block stands in every slice, or in one alone where `block_slice` says so (replicas that follow the slices); then (6)
+holds in every slice. Rules beyond these, each off where absent, are the values of `solvers.rules`. One problem is one
+period; `solvers.rollout` chains them.
 """
 
 from dataclasses import dataclass, fields
@@ -26,6 +29,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+
+from solvers.rules import NO_RULES, Rules
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -45,7 +50,7 @@ class Problem:
 
     `np.inf` in a limit means that the rule is off; in `unserved_usd` that the row must be served.
     Costs are USD a month.
-    Blocks are sorted by (site, shape), offers by site, pairs by (demand row, block), each pair once.
+    Blocks are sorted by (site, shape, slice), offers by site, pairs by (demand row, block), each pair once.
     """
 
     open_usd: Float  # P
@@ -80,6 +85,8 @@ class Problem:
     monthly_budget_usd: float = np.inf
     single_source: bool = False
     capacity_factor: float = CAPACITY_FACTOR
+    block_slice: Int | None = None  # B: the one slice the block stands in, -1 for all; None: all stand in all
+    rules: Rules = NO_RULES
 
     def __post_init__(self) -> None:
         for message in _misfits(self):
@@ -108,6 +115,11 @@ class Problem:
     @property
     def slices(self) -> int:
         return int(self.demand_slice.max(initial=-1)) + 1
+
+    @property
+    def follows_slices(self) -> bool:
+        """Whether replicas may differ between slices."""
+        return self.block_slice is not None and bool((self.block_slice >= 0).any())
 
     @property
     def pair_site(self) -> Int:
@@ -168,8 +180,15 @@ def _misfits(problem: Problem) -> list[str]:
     key = problem.pair_demand * max(problem.blocks, 1) + problem.pair_block
     if (np.diff(key) <= 0).any():
         found.append("pairs are not sorted by (demand row, block), each once")
-    if (np.diff(problem.block_site * (len(problem.shape_gpu) + 1) + problem.block_shape) <= 0).any():
-        found.append("blocks are not sorted by (site, shape), each once")
+    stands = problem.block_slice if problem.block_slice is not None else np.full(problem.blocks, -1)
+    place = problem.block_site * (len(problem.shape_gpu) + 1) + problem.block_shape
+    if (np.diff(place * (problem.slices + 1) + stands + 1) <= 0).any():
+        found.append("blocks are not sorted by (site, shape, slice), each once")
+    wrong = (stands[problem.pair_block] >= 0) & (
+        stands[problem.pair_block] != problem.demand_slice[problem.pair_demand]
+    )
+    if wrong.any():
+        found.append("a pair is on a block that does not stand in its slice")
     if (np.diff(problem.offer_site) < 0).any():
         found.append("offers are not sorted by site")
     return found

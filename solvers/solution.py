@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from solvers.problem import Problem
@@ -59,6 +60,8 @@ class Placement:
     replicas: Int  # B
     share: Float  # N
     unserved: Float  # I
+    jobs: Int = field(default_factory=lambda: np.empty(0, np.int64))  # J: the option that runs each job
+    backup: sp.csr_matrix | None = None  # E × Z: share of the row that the backup pair takes when the domain fails
 
 
 @dataclass(frozen=True)
@@ -79,9 +82,43 @@ class Solution:
 def cost_usd(problem: Problem, placement: Placement) -> float:
     """The objective of `placement`, USD a month."""
     left = placement.unserved > 0  # a row that must be served costs infinitely much, and nothing where it is served
-    return float(
+    rules = problem.rules
+    total = (
         problem.open_usd @ placement.open
         + problem.offer_usd @ placement.servers
         + problem.pair_usd @ placement.share
         + placement.unserved[left] @ problem.unserved_usd[left]
     )
+    if rules.transit is not None:
+        total += rules.transit.usd_per_mbps @ peak_mbps(problem, placement.share)
+    if rules.moves is not None:
+        total += rules.moves.usd @ added(problem, placement.replicas)
+    if rules.jobs is not None:
+        total += rules.jobs.option_usd[placement.jobs].sum()
+    return float(total)
+
+
+def added(problem: Problem, replicas: Int) -> Int:
+    """Replicas of every block beyond those that stood before, B (14); none where the rule is off."""
+    if problem.rules.moves is None:
+        return np.zeros(problem.blocks, np.int64)
+    return np.asarray(np.maximum(replicas - problem.rules.moves.before, 0), np.int64)
+
+
+def peak_mbps(problem: Problem, share: Float) -> Float:
+    """The highest counted Mbit/s that each site sends, P (9); zeros where the rule is off.
+
+    The busiest slices are left out first, as long as they together last no longer than the share that is free.
+    """
+    transit = problem.rules.transit
+    if transit is None:
+        return np.zeros(problem.sites)
+    slices = max(problem.slices, 1)
+    key = problem.pair_site * slices + problem.demand_slice[problem.pair_demand]
+    flow = np.bincount(key, problem.out_mbps[problem.pair_demand] * share, problem.sites * slices)
+    flow = flow.reshape(problem.sites, slices)
+    order = np.argsort(-flow, axis=1, kind="stable")
+    lasting = np.cumsum(transit.slice_share[order], axis=1)
+    counted = lasting > transit.free[:, None] * (1 + 1e-12)
+    ranked = np.take_along_axis(flow, order, axis=1)
+    return np.asarray(np.where(counted, ranked, 0.0).max(axis=1, initial=0.0), np.float64)

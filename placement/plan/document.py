@@ -24,8 +24,11 @@ class Cost(_Value):
     idle_energy: float
     load_energy: float
     open_sites: float
-    egress: float
+    egress: float  # by the GB, or transit by the Mbit/s
     latency: float
+    jobs: float  # their energy, and moving their data
+    moves: float
+    carbon: float  # priced
     unserved: float
     total: float
 
@@ -39,13 +42,18 @@ class Latency(_Value):
 
 
 class Servers(_Value):
-    """Servers of one kind that stand at a site in the plan, and how many of them are new."""
+    """Servers of one kind that stand at a site in a period: `new` of them bought or rented, `rented` of those.
+
+    `tenant` is the dedicated tenant whose replicas alone they carry; null: anybody's.
+    """
 
     site: str
     server: str
+    tenant: str | None = None
     period: str | None = None
     count: Count
     new: Count
+    rented: Count = 0
 
 
 class Replicas(_Value):
@@ -53,8 +61,110 @@ class Replicas(_Value):
 
     site: str
     shape: str
+    tenant: str | None = None
+    slice: str | None = None
+    period: str | None = None
+    count: Count
+
+
+class Job(_Value):
+    """Where and when a job runs. `slices`: those of every day that it runs in, in the order of the day; none: all day.
+
+    `transfer_hours` is what moving its data takes of them; `usd_month` its energy and its data's way.
+    """
+
+    job: str
+    site: str
+    period: str | None = None
+    slices: tuple[str, ...]
+    transfer_hours: float
+    usd_month: float
+
+
+class Move(_Value):
+    """Replicas that change against the plan before (14); steps are taken in the order of `step`, from 1 on.
+
+    `add` starts `count` replicas, `drain` sends their traffic elsewhere and stops them. `seconds` is how long the
+    weights take over the uplink.
+    """
+
+    step: Count
+    action: Literal["add", "drain"]
+    site: str
+    shape: str
+    tenant: str | None = None
     slice: str | None = None
     count: Count
+    seconds: float
+
+
+class Domain(_Value):
+    """What the failure of a domain does (13): shares of a month's mean requests."""
+
+    domain: str
+    period: str | None = None
+    rerouted_share: float
+    lost_share: float  # of classes without any admissible backup outside of the domain
+
+
+class Reliability(_Value):
+    """(13) The domains whose failure the plan survives, one at a time; `price_usd_month`: what that adds, if known."""
+
+    failover: Literal["planned", "proportional", "priority"]
+    domains: tuple[Domain, ...]
+    price_usd_month: float | None
+
+
+class Carbon(_Value):
+    """(16) tCO2e a month; null where the scenario gives no carbon for some of it."""
+
+    energy_tco2e: float | None
+    embodied_tco2e: float | None
+    total_tco2e: float | None
+
+
+class Goal(_Value):
+    """A goal of a lexicographic tuple, in its order: what it came to, and what is proved about it by the solver."""
+
+    goal: str
+    unit: str
+    value: float
+    bound_claimed: float | None
+    gap_claimed: float | None
+
+
+class Period(_Value):
+    """One period of a roll-out. `capex_usd` is what is newly bought in it, `cost` a month of it."""
+
+    period: str
+    months: float
+    cost: Cost
+    served_share: float
+    capex_usd: float
+    gpus: Count
+    dpus: Count
+
+
+class SiteEconomics(_Value):
+    """What one site earns: a month at the end of the roll-out, and over the horizon."""
+
+    site: str
+    revenue_usd_month: float
+    cost_usd_month: float  # without capital: power, place, energy, egress, support, rent
+    capex_usd: float  # bought and installed, all periods
+    npv_usd: float
+    payback_months: float | None  # null: not within the horizon
+
+
+class Economics(_Value):
+    """Revenue against cost (services.revenue_usd_per_1000): net present value at wacc/12 a month over the horizon."""
+
+    horizon_months: Count
+    monthly_rate: float
+    revenue_usd_month: float
+    npv_usd: float
+    payback_months: float | None
+    sites: tuple[SiteEconomics, ...]
 
 
 class Unserved(_Value):
@@ -64,6 +174,7 @@ class Unserved(_Value):
     model: str
     service: str
     slice: str | None
+    period: str | None = None
     share_ppb: Share
     usd_month: float
     reason: str
@@ -88,9 +199,13 @@ class Provenance(_Value):
 
 
 class PlanDocument(_Value):
-    """The canonical plan. Shares are parts per billion; the routes stand beside it in routes.parquet."""
+    """The canonical plan. Shares are parts per billion; the routes stand beside it in routes.parquet.
 
-    schema_: Literal["nearserve-plan-1"] = Field("nearserve-plan-1", alias="schema")
+    Without periods `periods` is empty and every `period` null; with them `cost` and `objective_usd_month` are the
+    mean over the periods by their months, and so are the shares. A rule that is off leaves its part null or empty.
+    """
+
+    schema_: Literal["nearserve-plan-2"] = Field("nearserve-plan-2", alias="schema")
     scenario: str
     status: Literal["OPTIMAL", "FEASIBLE"]
     objective_usd_month: float
@@ -102,7 +217,13 @@ class PlanDocument(_Value):
     served_share: float
     servers: tuple[Servers, ...]
     replicas: tuple[Replicas, ...]
-    jobs: tuple[()] = ()
+    jobs: tuple[Job, ...] = ()
+    moves: tuple[Move, ...] = ()
+    reliability: Reliability | None = None
+    carbon: Carbon | None = None
+    goals: tuple[Goal, ...] = ()
+    periods: tuple[Period, ...] = ()
+    economics: Economics | None = None
     unserved: tuple[Unserved, ...]
     shadow_prices: tuple[ShadowPrice, ...]
     provenance: Provenance

@@ -22,6 +22,7 @@ ROUTES = pa.schema(
         ("model", pa.string()),
         ("service", pa.string()),
         ("slice", pa.string()),
+        ("period", pa.string()),
         ("site", pa.string()),
         ("shape", pa.string()),
         ("failure", pa.string()),
