@@ -6,7 +6,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from placement.scenario.dictionary import Column, Table, tables
-from placement.scenario.document import LATER, Document
+from placement.scenario.document import Document
 
 
 def render_markdown() -> str:
@@ -74,13 +74,17 @@ def _render_document() -> str:
 
 
 def _render_key(name: str, field: FieldInfo) -> str:
-    extra = field.json_schema_extra
-    later = " *(later)*" if isinstance(extra, dict) and extra.get(LATER) else ""
     given = field.default
-    default = "required" if field.is_required() else "" if given in (None, "", ()) else str(given)
+    default = (
+        "required"
+        if field.is_required()
+        else ""
+        if given is None or given is False or given in ("", ())
+        else str(given)
+    )
     if isinstance(given, tuple) and given:
         default = ", ".join(given)
-    return f"| {name} | {default} | {field.description or ''}{later} |"
+    return f"| {name} | {default} | {field.description or ''} |"
 
 
 def _window(low: float, high: float) -> str:

@@ -3,7 +3,6 @@
 import datetime as dt
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,16 +13,14 @@ from placement.scenario.findings import Assumed, Finding, nearest, shortened
 FILE = "scenario.toml"
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1)]
-LATER = "later"
+Count = Annotated[int, Field(ge=0, lt=2**53, strict=True)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Goal = Literal["cost", "served", "latency", "carbon", "moves"]
+ALL_DOMAINS = "all"
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
-
-
-def _later(description: str) -> Any:
-    """A key that is read and that `plan` refuses while it is set."""
-    return Field(default=None, description=description, json_schema_extra={LATER: True})
 
 
 class Money(_Part):
@@ -45,9 +42,18 @@ class Limits(_Part):
     max_age_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
         default=None, description="older measurements are not used, counted back from planning_date"
     )
-    replicas_follow_slices: bool | None = _later("replicas may differ between slices")
-    max_tco2e_month: NotNegative | None = _later("carbon limit")
-    installs_per_period: int | None = _later("most servers that can be installed in a period")
+    replicas_follow_slices: bool = Field(
+        default=False, strict=True, description="replicas may differ between slices; servers stay around the clock"
+    )
+    max_tco2e_month: NotNegative | None = Field(
+        default=None, description="most tCO2e a month, of energy and of making new servers, in every period"
+    )
+    installs_per_period: Count | None = Field(
+        default=None, description="most new servers that are set up at edge sites in a period"
+    )
+    min_served_share: Share | None = Field(
+        default=None, description="share of a month's mean requests that must be served, in every period"
+    )
 
 
 class Shapes(_Part):
@@ -61,27 +67,43 @@ class Shapes(_Part):
 class Reliability(_Part):
     """What happens when a domain fails."""
 
-    failover: Literal["planned", "proportional", "priority"] | None = _later("how traffic moves when a domain fails")
-    n_minus_1: tuple[str, ...] | None = _later("kinds of domains that may fail")
+    failover: Literal["planned", "proportional", "priority"] = Field(
+        default="planned", description="how traffic moves when a domain fails: planned, proportional or priority"
+    )
+    n_minus_1: tuple[Name, ...] = Field(
+        default=(), description='kinds of domains (domains.kind) any one of which may fail; ["all"]: every domain'
+    )
 
 
 class Stability(_Part):
     """How far the plan may move from the one before."""
 
-    max_moves: int | None = _later("most replicas that may be added")
-    usd_per_move: NotNegative | None = _later("price of a move")
-    previous_plan: str | None = _later("the plan that moves are counted from")
+    max_moves: Count | None = Field(
+        default=None, description="most replicas that may be added to those of previous_plan, in the busiest slice"
+    )
+    usd_per_move: NotNegative | None = Field(default=None, description="price of each replica added")
+    previous_plan: Name | None = Field(
+        default=None, description="folder of the plan that moves are counted from, relative to the scenario"
+    )
 
 
 class Objective(_Part):
     """What is made small."""
 
-    goals: tuple[Name, ...] = Field(default=("cost",), description="only cost, so far")
-    usd_per_tco2e: NotNegative | None = _later("price of carbon")
+    goals: tuple[Goal, ...] = Field(
+        default=("cost",),
+        min_length=1,
+        description="in order, each reached before the next: cost, served, latency, carbon, moves; cost is always last "
+        "where it is not named",
+    )
+    goal_gaps: tuple[Share, ...] = Field(
+        default=(), description="for each goal the share of it that later goals may give up; empty: 0.0001 each"
+    )
+    usd_per_tco2e: NotNegative | None = Field(default=None, description="price of carbon")
 
 
 class Document(_Part):
-    """scenario.toml. Keys of later work are None until they are set."""
+    """scenario.toml. A rule whose key is None, False or empty is off."""
 
     name: Name = Field(description="what the scenario is called")
     currency: Literal["USD"] = Field(default="USD", description="all figures are US dollars")
@@ -167,33 +189,6 @@ def _line_of(path: list[str], text: str) -> int | None:
         if key and [part for part in (*section.split("."), *key.group(1).split(".")) if part] == keys:
             return number
     return None
-
-
-def document_later(document: Document) -> list[Finding]:
-    """Keys of later work that are set: `plan` refuses them by name."""
-    found = [
-        Finding("later", FILE, f"plan will refuse: {field} ({words}) is not supported yet", f"Remove {field}.",
-                column=field, value=shortened(value), severity="later")
-        for field, words, value in _set_later_keys(document)
-    ]  # fmt: skip
-    if document.objective.goals != ("cost",):
-        value = shortened(", ".join(document.objective.goals))
-        message = "plan will refuse: the only goal so far is cost"
-        mend = 'Write goals = ["cost"] or remove the key.'
-        found.append(Finding("later", FILE, message, mend, None, "objective.goals", value, "later"))
-    return found
-
-
-def _set_later_keys(document: Document) -> Iterator[tuple[str, str, object]]:
-    for section in type(document).model_fields:
-        part = getattr(document, section)
-        if not isinstance(part, BaseModel):
-            continue
-        for name, field in type(part).model_fields.items():
-            extra = field.json_schema_extra
-            value = getattr(part, name)
-            if isinstance(extra, Mapping) and extra.get(LATER) and value is not None and value is not False:
-                yield f"{section}.{name}", field.description or "", value
 
 
 def document_assumed(document: Document) -> list[Assumed]:

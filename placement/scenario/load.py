@@ -9,7 +9,7 @@ from placement.datasets import UnknownDatasetError, dataset
 from placement.scenario import files
 from placement.scenario.checks import check_all
 from placement.scenario.dictionary import tables
-from placement.scenario.document import FILE, Document, document_assumed, document_later, parse, shape_filters
+from placement.scenario.document import FILE, Document, document_assumed, parse, shape_filters
 from placement.scenario.draft import Draft
 from placement.scenario.findings import Assumed, Finding, ScenarioError, in_order
 from placement.scenario.reading import decoded, digest, read_bytes, read_table
@@ -61,8 +61,6 @@ def inspect(folder: Path) -> Report:
 
 
 def _report(draft: Draft, found: list[Finding], assumed: list[Assumed], sha256: dict[str, str]) -> Report:
-    if draft.document is not None:
-        found = found + document_later(draft.document)
     ordered = in_order(found)
     later = tuple(finding for finding in ordered if finding.severity == "later")
     findings = tuple(finding for finding in ordered if finding.severity != "later")

@@ -1,4 +1,4 @@
-"""scenario.toml: its keys, its mistakes, and what of it plan will refuse."""
+"""scenario.toml: its keys and its mistakes."""
 
 import datetime as dt
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from small_scenario import DOCUMENT, only, put
 
 from placement.scenario import inspect, load
-from placement.scenario.document import Document, document_later, parse
+from placement.scenario.document import Document, parse
 
 
 def test_a_name_is_enough_and_the_rest_has_defaults() -> None:
@@ -17,7 +17,14 @@ def test_a_name_is_enough_and_the_rest_has_defaults() -> None:
     assert (document.currency, document.planning_date, document.seed) == ("USD", None, 0)
     assert (document.money.wacc, document.limits.bandwidth_free_kbyte) == (0.08, 14.0)
     assert document.shapes.gpus == ()
-    assert document_later(document) == []
+    assert document.limits.replicas_follow_slices is False
+    assert (document.limits.max_tco2e_month, document.limits.installs_per_period) == (None, None)
+    assert document.limits.min_served_share is None
+    assert (document.reliability.failover, document.reliability.n_minus_1) == ("planned", ())
+    assert (document.stability.max_moves, document.stability.usd_per_move) == (None, None)
+    assert document.stability.previous_plan is None
+    assert (document.objective.goals, document.objective.goal_gaps) == (("cost",), ())
+    assert document.objective.usd_per_tco2e is None
 
 
 def test_a_date_is_taken_with_and_without_quotes() -> None:
@@ -45,6 +52,20 @@ def test_a_date_is_taken_with_and_without_quotes() -> None:
         ("[limits]\nbandwidth_free_kbyte = -1", "bad-value", "limits.bandwidth_free_kbyte", "-1", ""),
         ("[shapes]\ngpus = 3", "bad-value", "shapes.gpus", "3", ""),
         ("limits = 3", "bad-value", "limits", "3", ""),
+        ("[limits]\nreplicas_follow_slices = 1", "bad-value", "limits.replicas_follow_slices", "1", ""),
+        ("[limits]\nmax_tco2e_month = -1", "bad-value", "limits.max_tco2e_month", "-1", ""),
+        ("[limits]\ninstalls_per_period = 2.5", "bad-value", "limits.installs_per_period", "2.5", ""),
+        ("[limits]\ninstalls_per_period = -1", "bad-value", "limits.installs_per_period", "-1", ""),
+        ("[limits]\nmin_served_share = 99", "bad-value", "limits.min_served_share", "99", ""),
+        ('[reliability]\nfailover = "hope"', "bad-value", "reliability.failover", "hope", "'priority'"),
+        ("[reliability]\nn_minus_1 = true", "bad-value", "reliability.n_minus_1", "True", ""),
+        ("[stability]\nmax_moves = true", "bad-value", "stability.max_moves", "True", ""),
+        ("[stability]\nusd_per_move = inf", "bad-value", "stability.usd_per_move", "inf", ""),
+        ('[stability]\nprevious_plan = ""', "bad-value", "stability.previous_plan", "", ""),
+        ('[objective]\ngoals = ["cheap"]', "bad-value", "objective.goals.0", "cheap", "'served'"),
+        ("[objective]\ngoals = []", "bad-value", "objective.goals", "[]", ""),
+        ("[objective]\ngoal_gaps = [1.5]", "bad-value", "objective.goal_gaps.0", "1.5", ""),
+        ("[objective]\nusd_per_tco2e = -1", "bad-value", "objective.usd_per_tco2e", "-1", ""),
     ],
 )
 def test_a_wrong_key_or_value_is_named_with_its_line(
@@ -100,21 +121,36 @@ def test_toml_made_to_break_parsers_is_a_finding(text: str) -> None:
     assert all(f.message for f in found)
 
 
-@pytest.mark.parametrize(
-    ("text", "column"),
-    [
-        ("max_tco2e_month = 10", "limits.max_tco2e_month"),
-        ("replicas_follow_slices = true", "limits.replicas_follow_slices"),
-        ('[reliability]\nfailover = "planned"', "reliability.failover"),
-        ("[stability]\nmax_moves = 5", "stability.max_moves"),
-        ('[objective]\ngoals = ["served", "cost"]', "objective.goals"),
-    ],
-)
-def test_keys_of_later_work_are_read_and_listed_for_plan_to_refuse(folder: Path, text: str, column: str) -> None:
-    put(folder, "scenario.toml", DOCUMENT + text + "\n")
-    scenario = load(folder)
-    assert [f.column for f in scenario.later] == [column]
-    assert scenario.later[0].message.startswith("plan will refuse")
+def test_the_keys_of_every_rule_are_read() -> None:
+    text = """
+name = "x"
+[limits]
+replicas_follow_slices = true
+max_tco2e_month = 12.5
+installs_per_period = 0
+min_served_share = 0.99
+[reliability]
+failover = "priority"
+n_minus_1 = ["metro", "grid"]
+[stability]
+max_moves = 5
+usd_per_move = 40
+previous_plan = "../plans/yesterday"
+[objective]
+goals = ["served", "cost"]
+goal_gaps = [0, 0.01]
+usd_per_tco2e = 90
+"""
+    document, found = parse(text)
+    assert found == []
+    assert document is not None
+    limits, stability = document.limits, document.stability
+    assert (limits.replicas_follow_slices, limits.max_tco2e_month) == (True, 12.5)
+    assert (limits.installs_per_period, limits.min_served_share) == (0, 0.99)
+    assert (document.reliability.failover, document.reliability.n_minus_1) == ("priority", ("metro", "grid"))
+    assert (stability.max_moves, stability.usd_per_move, stability.previous_plan) == (5, 40.0, "../plans/yesterday")
+    assert (document.objective.goals, document.objective.goal_gaps) == (("served", "cost"), (0.0, 0.01))
+    assert document.objective.usd_per_tco2e == 90.0
 
 
 def test_every_key_of_the_document_is_described() -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from placement.scenario.checks.time import planned_periods
 from placement.scenario.dictionary import tables
 from placement.scenario.draft import Draft
 from placement.scenario.findings import Finding, shortened
@@ -36,25 +35,4 @@ def check_later_columns(draft: Draft) -> Iterator[Finding]:
             yield Finding("later", draft.file(name), message, mend, line, column.name, value, "later")
 
 
-def check_one_period(draft: Draft) -> Iterator[Finding]:
-    """More than one period."""
-    periods = sorted(planned_periods(draft) | (set(draft.frame("demand")["period"]) - {""}))
-    if len(periods) > 1:
-        name = next(t for t in ("demand", "deliveries", "budgets") if (draft.frame(t)["period"] != "").any())
-        message = f"plan will refuse: {len(periods)} periods are not supported yet, only one"
-        mend = "Keep the rows of one period."
-        yield Finding("later", draft.file(name), message, mend, None, "period", shortened(", ".join(periods)), "later")
-
-
-def check_transit_in_one_slice(draft: Draft) -> Iterator[Finding]:
-    """Transit is paid by the peak of the day, which only one slice can state."""
-    frame = draft.frame("sites")
-    paid = frame["transit_usd_per_mbps_month"].notna()
-    if paid.any() and len(set(draft.frame("demand")["slice"])) > 1:
-        message = "plan will refuse: transit by the peak over several slices is not supported yet"
-        mend = f"Give egress_usd_per_gb instead, or plan one slice: {int(paid.sum())} rows."
-        line, column = int(frame.index[paid][0]), "transit_usd_per_mbps_month"
-        yield Finding("later", draft.file("sites"), message, mend, line, column, "", "later")
-
-
-CHECKS = (check_later_tables, check_later_columns, check_one_period, check_transit_in_one_slice)
+CHECKS = (check_later_tables, check_later_columns)
