@@ -25,7 +25,8 @@ def command(context: click.Context, output_format: str) -> None:
     else:
         heads = ("name", "sites", "regions", "description")
         print_table(heads, [[row[head] for head in heads] for row in rows])
-        click.echo("\n`nearserve init DIR --from NAME` copies one; --from edge or edge-full generates one of any size.")
+        click.echo("\n`nearserve init DIR --from NAME` copies one; --from edge or edge-full generates one of any size,")
+        click.echo("--from atlas-rollout the atlas with slices, periods, metros that fail, and jobs.")
 
 
 def _entry(folder: Path) -> dict[str, object]:

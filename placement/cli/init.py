@@ -13,7 +13,9 @@ from placement.datasets import UnknownDatasetError
 )
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
-    "--from", "name", help="A bundled dataset (see `nearserve datasets`), or edge / edge-full to generate one."
+    "--from",
+    "name",
+    help="A bundled dataset (see `nearserve datasets`), or edge / edge-full / atlas-rollout to generate one.",
 )
 @click.option("--sites", type=click.IntRange(1), default=300, show_default=True, help="edge: candidate sites.")
 @click.option("--regions", type=click.IntRange(1), default=250, show_default=True, help="edge: user regions.")
@@ -30,6 +32,10 @@ def command(
         from placement.worlds.edge import generate  # noqa: PLC0415
 
         generate(folder, sites=sites, regions=regions, models=models, seed=seed, full=name == "edge-full")
+    elif name == "atlas-rollout":
+        from placement.worlds import atlas_rollout  # noqa: PLC0415
+
+        atlas_rollout.generate(folder)
     elif name is None:
         from placement.scenario import write_template  # noqa: PLC0415
 
@@ -40,7 +46,7 @@ def command(
         try:
             copy_dataset(name, folder)
         except UnknownDatasetError as error:
-            raise Failure(Exit.USAGE, f"{error}, edge, edge-full") from error
+            raise Failure(Exit.USAGE, f"{error}, edge, edge-full, atlas-rollout") from error
     if output_format == "json":
         emit_json({"folder": str(folder), "files": sorted(path.name for path in folder.iterdir())})
         return

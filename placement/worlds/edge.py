@@ -63,7 +63,7 @@ ITU through Our World in Data, CC BY 4.0), blocs those of its `blocs.csv`, shape
 def generate(out: Path, *, sites: int, regions: int, models: int, seed: int, full: bool = False) -> None:
     """Write a complete scenario folder `out`; the same arguments give the same bytes.
 
-    `full` adds three slices, a second operating point, domains, jobs and two delivery periods.
+    `full` adds three slices, a second operating point, domains, jobs and two periods of demand and deliveries.
 
     Raises:
         ValueError: a count is below 1 (sites: 2), or above what the bundled tables can fill.
@@ -86,7 +86,9 @@ def generate(out: Path, *, sites: int, regions: int, models: int, seed: int, ful
     if full:
         offset = towns["utc_offset_hours"].astype("float64").to_numpy()[region_rows["town"]]
         demand = edge_full.demand_by_slice(demand, pd.Series(offset, index=region_rows["region"]))
+        demand = edge_full.growing(demand)
         stock = edge_full.in_periods(stock)
+        write_csv(edge_full.periods(), out / "periods.csv")
         write_csv(edge_full.slices(), out / "slices.csv")
         write_csv(edge_full.domains(site_rows), out / "domains.csv")
         write_csv(edge_full.jobs(streams[5], offer, site_rows), out / "jobs.csv")
@@ -100,7 +102,8 @@ def generate(out: Path, *, sites: int, regions: int, models: int, seed: int, ful
     write_csv(endpoints(region_rows, site_rows), out / "endpoints.csv")
     _write_catalog(offer, out)
     _write_measurements(region_rows, site_rows, network, offer, out / "measurements")
-    (out / "scenario.toml").write_text(SCENARIO.format(**texts), encoding="utf-8", newline="\n")
+    document = SCENARIO.format(**texts) + (edge_full.RULES if full else "")
+    (out / "scenario.toml").write_text(document, encoding="utf-8", newline="\n")
     (out / "SOURCE.md").write_text(SOURCE.format(**texts), encoding="utf-8", newline="\n")
 
 

@@ -1,15 +1,20 @@
-"""What `edge-full` adds for rules of later work: slices, domains, jobs and delivery periods."""
+"""What `edge-full` adds: slices, domains, jobs and delivery periods."""
 
 import numpy as np
 import pandas as pd
 
+from placement.frames import floats
+from placement.worlds.diurnal import by_slice
 from placement.worlds.edge_demand import GPU, Offer
 
 SLICES = (("s1-00utc", "00:00", 8), ("s2-08utc", "08:00", 8), ("s3-16utc", "16:00", 8))
-BUSY_LOCAL_HOUR = 15.0  # of the sine that demand follows through the day
-SWING = 0.45
 PERIODS = ("2027-H1", "2027-H2")
-FIRST_PERIOD_SHARE = 0.6
+FIRST_PERIOD_SHARE = 0.6  # of the servers
+FIRST_PERIOD_DEMAND = 0.6
+RULES = """
+[reliability]
+n_minus_1 = ["metro"]
+"""
 
 
 def slices() -> pd.DataFrame:
@@ -18,18 +23,13 @@ def slices() -> pd.DataFrame:
 
 
 def demand_by_slice(demand: pd.DataFrame, utc_offset_hours: "pd.Series[float]") -> pd.DataFrame:
-    """Demand in every slice: 1 + 0.45·cos around 15:00 local time, against its largest value.
-
-    `utc_offset_hours` is indexed by region.
-    """
-    offset = demand["region"].map(utc_offset_hours).to_numpy(np.float64)
+    """Demand in every slice, as `diurnal.by_slice` says; `utc_offset_hours` is indexed by region."""
+    factor = by_slice(floats(demand.assign(offset=demand["region"].map(utc_offset_hours)), "offset"), slices())
     parts = []
-    for name, start, hours in SLICES:
-        local = int(start[:2]) + hours / 2 + offset
-        factor = (1 + SWING * np.cos((local - BUSY_LOCAL_HOUR) / 12 * np.pi)) / (1 + SWING)
+    for t, (name, _, _) in enumerate(SLICES):
         part = demand.assign(slice=name)
         for column in ("requests_per_s", "mean_requests_per_s"):
-            part[column] = [float(f"{value:.6g}") for value in part[column].to_numpy(np.float64) * factor]
+            part[column] = [float(f"{value:.6g}") for value in part[column].to_numpy(np.float64) * factor[:, t]]
         parts.append(part)
     return pd.concat(parts).sort_values(["region", "model", "service", "slice"], ignore_index=True)
 
@@ -38,8 +38,8 @@ def domains(sites: pd.DataFrame) -> pd.DataFrame:
     """Rows of domains.csv: metros of two and more sites, and the grid of every country."""
     several = sites.groupby("town")["site"].transform("count") > 1
     metro_name = sites.groupby("town")["site"].transform("first")
-    metros = pd.DataFrame({"domain": "metro-" + metro_name[several], "site": sites["site"][several]})
-    grids = pd.DataFrame({"domain": "grid-" + sites["country"].str.lower(), "site": sites["site"]})
+    metros = pd.DataFrame({"domain": "metro-" + metro_name[several], "kind": "metro", "site": sites["site"][several]})
+    grids = pd.DataFrame({"domain": "grid-" + sites["country"].str.lower(), "kind": "grid", "site": sites["site"]})
     return pd.concat([metros, grids]).sort_values(["domain", "site"], ignore_index=True)
 
 
@@ -47,7 +47,10 @@ def jobs(rng: np.random.Generator, offer: Offer, sites: pd.DataFrame) -> pd.Data
     """Rows of jobs.csv: one for each hundred sites, at least two."""
     count = max(2, len(sites) // 100)
     names = sites["site"].to_numpy(object)
-    windows = ("", SLICES[0][0], f"{SLICES[0][0]}+{SLICES[2][0]}")
+    windows = np.array(["", SLICES[0][0], f"{SLICES[0][0]}+{SLICES[2][0]}"], object)
+    window, stoppable = rng.choice(windows, count), rng.random(count) < 0.5
+    # What may not be stopped runs through the days on end, or fits in the window of one day with its data's way.
+    longest = np.where(stoppable | (window == ""), 200.0, SLICES[0][2] / 2)
     return pd.DataFrame(
         {
             "job": [f"job-{number:03d}" for number in range(1, count + 1)],
@@ -55,14 +58,29 @@ def jobs(rng: np.random.Generator, offer: Offer, sites: pd.DataFrame) -> pd.Data
             "model": rng.choice(np.array(offer.models, object), count),
             "gpu": GPU,
             "gpus": rng.choice([2, 4, 8], count),
-            "hours": np.round(rng.uniform(4, 200, count), 1),
-            "window": rng.choice(np.array(windows, object), count),
+            "hours": np.round(np.minimum(rng.uniform(4, 200, count), longest), 1),
+            "window": window,
+            "period": PERIODS[0],
             "deadline": "2027-01-31",
-            "preemptible": np.where(rng.random(count) < 0.5, "yes", "no"),
+            "preemptible": np.where(stoppable, "yes", "no"),
             "data_gb": np.round(rng.lognormal(np.log(200), 1.0, count), 1),
             "data_site": rng.choice(names, count),
         }
     )
+
+
+def periods() -> pd.DataFrame:
+    """Rows of periods.csv: two half-years."""
+    return pd.DataFrame({"period": PERIODS, "start_date": ["2027-01-01", "2027-07-01"], "months": 6})
+
+
+def growing(demand: pd.DataFrame) -> pd.DataFrame:
+    """Demand in both periods: in the first a part of it."""
+    first = demand.assign(period=PERIODS[0])
+    for column in ("requests_per_s", "mean_requests_per_s"):
+        first[column] = [float(f"{value:.6g}") for value in first[column] * FIRST_PERIOD_DEMAND]
+    both = pd.concat([first, demand.assign(period=PERIODS[1])])
+    return both.sort_values(["region", "model", "service", "slice", "period"], ignore_index=True)
 
 
 def in_periods(deliveries: pd.DataFrame) -> pd.DataFrame:
