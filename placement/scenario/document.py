@@ -92,7 +92,6 @@ class Objective(_Part):
 
     goals: tuple[Goal, ...] = Field(
         default=("cost",),
-        min_length=1,
         description="in order, each reached before the next: cost, served, latency, carbon, moves; cost is always last "
         "where it is not named",
     )

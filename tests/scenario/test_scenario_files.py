@@ -97,8 +97,8 @@ def test_odd_parquet_types_are_read_as_their_text(folder: Path) -> None:
 
 def test_every_table_of_the_contract_is_in_the_dictionary() -> None:
     expected = (
-        "sites, regions, services, demand, slices, periods, models, gpus, servers, profiles, shapes, residency, export, "
-        "deliveries, budgets, fleet, domains, energy, links, jobs, pins, endpoints"
+        "sites, regions, services, demand, slices, periods, models, gpus, servers, profiles, shapes, residency, "
+        "export, deliveries, budgets, fleet, domains, energy, links, jobs, pins, endpoints"
     )
     assert ", ".join(tables()) == expected
     for name in ("slice", "period"):
