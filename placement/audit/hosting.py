@@ -8,7 +8,9 @@ from placement.audit.facts import Facts, Server, Shape, Site
 
 
 def stands(server: Server, site: Site) -> bool:
-    """Whether one server of the kind fits the site: kW, kW per rack, rack units."""
+    """Whether one server of the kind fits the site: the kind of site, kW, kW per rack, rack units."""
+    if server.stands_at not in (site.kind, "any"):
+        return False
     cooled = site.max_kw_per_rack is None or server.power_kw <= site.max_kw_per_rack
     return cooled and server.power_kw <= site.usable_kw and server.rack_units <= site.rack_units
 
