@@ -1,9 +1,12 @@
 """What leaving demand unserved costs, and C0: the penalties of the classes that no site could serve.
 
-A service's own `unserved_usd_per_1000`, else three times the dearest way to serve the class: its route and the GPUs it
-keeps busy at the price per GPU of the dearest new server of their kind there. A class without any admissible route
-takes the largest such rate per request of its (model, service), else of the scenario, else 1 USD per 1000.
-Arrays find the dearest way; its price is then summed exactly.
+A service's own `unserved_usd_per_1000`, else three times the dearest way to serve the row, in every period by the
+period's own rows. A way is an admissible route of the row to a site of a kind where a server of the shape's GPU may
+stand (`stands_at`), whether or not it fits there. It costs the route (load energy, its priced carbon, egress by the GB
+or by mean transit, priced milliseconds), where a peak is billed (peak, p95) the row's own Mbit/s at that price, and
+the GPUs it keeps busy, at the price per GPU of the dearest of those servers, new in any way the tables offer (buy, rent;
+support, place, idle energy, priced carbon). A row without any way takes the largest such rate per request of its
+(model, service), else of the period, else 1 USD per 1000. Arrays find the dearest way; its price is then summed exactly.
 """
 
 from collections.abc import Iterable
