@@ -144,7 +144,7 @@ def _syntax(message: str, text: str) -> Finding:
 
 def _translated(detail: ErrorDetails, text: str) -> Finding:
     path = [str(part) for part in detail["loc"]]
-    row, column = _line_of(path, text), shortened(".".join(path))
+    row, column = line_of(path, text), shortened(".".join(path))
     value = "" if detail["type"] == "missing" else shortened(detail["input"])
     if detail["type"] == "extra_forbidden":
         known = _keys(path[:-1])
@@ -172,7 +172,7 @@ def _keys(path: list[str]) -> list[str]:
     return sorted(part.model_fields) if isinstance(part, type) and issubclass(part, BaseModel) else []
 
 
-def _line_of(path: list[str], text: str) -> int | None:
+def line_of(path: list[str], text: str) -> int | None:
     """The line that sets the key: good enough to point at, None where it cannot be found."""
     section = ""
     lines = text.splitlines()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from placement.scenario.dictionary import tables
-from placement.scenario.document import Document
+from placement.scenario.document import FILE, Document, line_of
 from placement.scenario.findings import Finding, Severity, shortened
 from placement.scenario.tables import Typed, unread
 
@@ -17,7 +17,7 @@ class Draft:
     """`document` is None where scenario.toml could not be read; figures may be NaN where a Finding was made of them.
 
     `all_shapes` are the shapes before [shapes] of the document cut them; `broken` the tables whose file could not be
-    read (reported already); `measurements` the files under measurements/.
+    read (reported already); `measurements` the files under measurements/; `text` is that of scenario.toml.
     """
 
     folder: Path
@@ -26,6 +26,7 @@ class Draft:
     all_shapes: pd.DataFrame | None
     broken: frozenset[str]
     measurements: tuple[str, ...]
+    text: str = ""
 
     def __contains__(self, table: str) -> bool:
         return table in self.tables
@@ -63,3 +64,11 @@ def at_rows(
     for line, value in zip(lines, values, strict=True):
         text = f"{value:g}" if isinstance(value, float) else shortened(value)
         yield Finding(rule, file, message, mend, line, column, text, severity)
+
+
+def at_key(
+    draft: Draft, key: str, value: object, rule: str, message: str, mend: str, severity: Severity = "error"
+) -> Iterator[Finding]:
+    """One Finding at a key of scenario.toml ("limits.max_age_days"), with its line and the value that is meant."""
+    shown = f"{value:g}" if isinstance(value, float) else shortened(value)
+    yield Finding(rule, FILE, message, mend, line_of(key.split("."), draft.text), key, shown, severity)

@@ -35,7 +35,7 @@ def inspect(folder: Path) -> Report:
     listing, found = files.listing(folder)
     if listing is None:
         return Report(None, in_order(found), (), ())
-    document, wrong = _document(folder)
+    document, text, wrong = _document(folder)
     found += wrong
     given, wrong = _given(folder, listing)
     found += wrong
@@ -51,7 +51,7 @@ def inspect(folder: Path) -> Report:
         assumed += of_table
     assumed = _less_energy(assumed, given | defaults)
     broken = frozenset(set(listing.tables) - set(given))
-    draft = Draft(folder, document, _usable(whole, document), _unfiltered(whole), broken, listing.measurements)
+    draft = Draft(folder, document, _usable(whole, document), _unfiltered(whole), broken, listing.measurements, text)
     found += check_all(draft)
     if document is not None:
         assumed += document_assumed(document)
@@ -72,15 +72,19 @@ def _report(draft: Draft, found: list[Finding], assumed: list[Assumed], sha256: 
     return Report(scenario, findings, said, later)
 
 
-def _document(folder: Path) -> tuple[Document | None, list[Finding]]:
+def _document(folder: Path) -> tuple[Document | None, str, list[Finding]]:
+    """The document, and the text it was read from."""
     if not (folder / FILE).exists():
         mend = 'Write a file scenario.toml with name = "...": `nearserve init` makes one to edit.'
-        return None, [Finding("missing-table", FILE, "the file is missing", mend)]
+        return None, "", [Finding("missing-table", FILE, "the file is missing", mend)]
     data, found = read_bytes(folder / FILE, FILE)
     if data is None:
-        return None, found
+        return None, "", found
     text, found = decoded(data, FILE)
-    return (None, found) if text is None else parse(text)
+    if text is None:
+        return None, "", found
+    document, found = parse(text)
+    return document, text, found
 
 
 def _given(folder: Path, listing: files.Listing) -> tuple[dict[str, Typed], list[Finding]]:

@@ -265,22 +265,13 @@ def test_demand_names_its_slice_in_every_row_or_in_none(folder: Path) -> None:
     assert {f.row for f in findings(folder) if f.rule == "demand-slice"} == {3, 4, 5}
 
 
-def test_demand_outside_of_the_planned_periods_is_named(folder: Path) -> None:
-    put(folder, "budgets.csv", "period,capex_usd,monthly_usd\n2026-H1,1000000,\n")
-    for line in (2, 3, 4):
-        set_cell(folder, "demand", line, "period", "2026-H1")
-    set_cell(folder, "demand", 5, "period", "2025-H2")
-    finding = only(folder, "demand-outside-period")
-    assert (finding.row, finding.value) == (5, "2025-H2")
-
-
 def test_a_rule_with_a_date_wants_a_planning_date(folder: Path) -> None:
     export = "gpu,server,country,max_gpus,from_date,reason\npro,,NA,0,2026-06-01,ban\n"
     put(folder, "export.csv", export)
     assert findings(folder) == ()
     put(folder, "scenario.toml", 'name = "no date"\n[limits]\nmax_age_days = 30\n')
     found = [f for f in findings(folder) if f.rule == "planning-date"]
-    assert [(f.file, f.row) for f in found] == [("export.csv", 2), ("scenario.toml", None)]
+    assert [(f.file, f.row) for f in found] == [("export.csv", 2), ("scenario.toml", 3)]
     put(folder, "export.csv", export.replace("2026-06-01", "1 June 2026"))
     assert only(folder, "not-a-date").value == "1 June 2026"
 

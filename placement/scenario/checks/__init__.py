@@ -5,15 +5,24 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from placement.scenario.checks import (
+    carbon,
+    failures,
+    goals,
+    jobs,
     later,
     measurements,
+    periods,
+    pins,
     places,
+    promises,
     ratios,
     references,
     residency,
     shapes,
+    standing,
     supply,
     time,
+    transit,
     units,
 )
 from placement.scenario.draft import Draft
@@ -29,7 +38,16 @@ CHECKS: tuple[Check, ...] = (
     *residency.CHECKS,
     *shapes.CHECKS,
     *time.CHECKS,
+    *periods.CHECKS,
     *supply.CHECKS,
+    *standing.CHECKS,
+    *promises.CHECKS,
+    *transit.CHECKS,
+    *failures.CHECKS,
+    *jobs.CHECKS,
+    *pins.CHECKS,
+    *carbon.CHECKS,
+    *goals.CHECKS,
     *later.CHECKS,
     *measurements.CHECKS,
 )

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from placement.scenario.dictionary import Column, tables
-from placement.scenario.document import FILE, shape_filters
-from placement.scenario.draft import Draft, at_rows
+from placement.scenario.document import shape_filters
+from placement.scenario.draft import Draft, at_key, at_rows
 from placement.scenario.findings import Finding, nearest, shortened
 
 # What a row of the table is, in the words of messages.
@@ -71,9 +71,8 @@ def check_shape_filters(draft: Draft) -> Iterator[Finding]:
         for value in wanted:
             if value not in known:
                 message = f"unknown shape filter: no shape has the {column.replace('_', ' ')} {shortened(value)!r}"
-                yield Finding(
-                    "unknown-shape", FILE, message, nearest(value, known), None, f"shapes.{column}s", shortened(value)
-                )
+                mend = nearest(value, known)
+                yield from at_key(draft, f"shapes.{column}s", value, "unknown-shape", message, mend)
 
 
 def check_one_of_two(draft: Draft) -> Iterator[Finding]:

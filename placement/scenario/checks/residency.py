@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from placement.scenario.document import FILE
-from placement.scenario.draft import Draft, at_rows
+from placement.scenario.draft import Draft, at_key, at_rows
 from placement.scenario.findings import Finding, nearest, shortened
 from placement.scenario.world import world
 
@@ -48,7 +47,7 @@ def check_default(draft: Draft) -> Iterator[Finding]:
     else:
         mend = nearest(name, draft.names("residency"))
         message = "unknown residency set: no row of residency has this name"
-    yield Finding("unknown-residency-set", FILE, message, mend, None, "limits.default_residency", shortened(name))
+    yield from at_key(draft, "limits.default_residency", name, "unknown-residency-set", message, mend)
 
 
 def check_every_service_has_a_set(draft: Draft) -> Iterator[Finding]:

@@ -77,14 +77,6 @@ def check_budgets_say_something(draft: Draft) -> Iterator[Finding]:
     yield from at_rows(draft, "budgets", rows, "period", "budget-empty", message, mend)
 
 
-def check_pins_in_order(draft: Draft) -> Iterator[Finding]:
-    """A pin's least is not above its most."""
-    frame = draft.frame("pins")
-    rows = frame.index[frame["min_replicas"] > frame["max_replicas"]]
-    message, mend = "min_replicas above max_replicas", "Exchange or correct them."
-    yield from at_rows(draft, "pins", rows, "min_replicas", "pin-order", message, mend)
-
-
 CHECKS = (
     check_rent_or_capex,
     check_idle_below_full,
@@ -92,5 +84,4 @@ CHECKS = (
     check_delivery_groups,
     check_fleet_fits,
     check_budgets_say_something,
-    check_pins_in_order,
 )

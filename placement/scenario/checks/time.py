@@ -1,12 +1,12 @@
-"""Slices of the day, planning periods, the planning date."""
+"""Slices of the day, the planning date."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from placement.scenario.document import FILE
-from placement.scenario.draft import Draft, at_rows
-from placement.scenario.findings import Finding, Severity, shortened
+from placement.scenario.checks.periods import undated_periods
+from placement.scenario.draft import Draft, at_key, at_rows
+from placement.scenario.findings import Finding, Severity
 
 DAY_H = 24.0
 
@@ -66,24 +66,6 @@ def check_every_slice_has_demand(draft: Draft) -> Iterator[Finding]:
     )
 
 
-def planned_periods(draft: Draft) -> set[str]:
-    """Every period that deliveries or budgets name."""
-    return (set(draft.frame("deliveries")["period"]) | set(draft.frame("budgets")["period"])) - {""}
-
-
-def check_demand_within_periods(draft: Draft) -> Iterator[Finding]:
-    """The periods of demand are those that deliveries and budgets know, where they know any."""
-    known = planned_periods(draft)
-    frame = draft.frame("demand")
-    if not known:
-        return
-    rows = frame.index[(frame["period"] != "") & ~frame["period"].isin(known)]
-    listed = ", ".join(sorted(known)[:8])
-    message = "demand outside of the planned periods: neither deliveries nor budgets name this one"
-    mend = f"Use one of {shortened(listed)}, or plan the period in deliveries or budgets."
-    yield from at_rows(draft, "demand", rows, "period", "demand-outside-period", message, mend)
-
-
 def check_planning_date(draft: Draft) -> Iterator[Finding]:
     """A rule that begins at a date, or an age of measurements, needs a planning date to count from."""
     if draft.document is None:
@@ -92,16 +74,15 @@ def check_planning_date(draft: Draft) -> Iterator[Finding]:
     mend = "Write planning_date = 2026-01-31 at the top of scenario.toml."
     if day is None:
         export = draft.frame("export")
-        rows = export.index[export["from_date"] != ""]
-        message = "the rule begins at a date, and scenario.toml has no planning_date"
+        rows = export.index[(export["from_date"] != "") & bool(undated_periods(draft))]
+        message = "the rule begins at a date, and neither planning_date nor the period says when the plan does"
         yield from at_rows(draft, "export", rows, "from_date", "planning-date", message, mend)
         if draft.document.limits.max_age_days is not None:
             message = "ages count back from planning_date, and there is none"
-            yield Finding("planning-date", FILE, message, mend, None, "limits.max_age_days")
+            age = draft.document.limits.max_age_days
+            yield from at_key(draft, "limits.max_age_days", age, "planning-date", message, mend)
     elif not 2000 <= day.year <= 2100:
-        yield Finding(
-            "planning-date", FILE, "far from today", "Check the year.", None, "planning_date", str(day), "warning"
-        )
+        yield from at_key(draft, "planning_date", day, "planning-date", "far from today", "Check the year.", "warning")
 
 
 CHECKS = (
@@ -109,6 +90,5 @@ CHECKS = (
     check_slices_apart,
     check_demand_by_slice,
     check_every_slice_has_demand,
-    check_demand_within_periods,
     check_planning_date,
 )
