@@ -1,47 +1,86 @@
-"""Where each decision of a problem stands among the columns of its model."""
+"""Where each decision of a problem stands among the columns of its model.
 
-from collections.abc import Iterator
+The columns are kinds, one after the other. To add one: a function (problem, most) → `Kind` in `KINDS`, and rows that
+hold it; its bounds, cost, names in LP files, the monthly budget and the flow program follow from what the kind says.
+"""
+
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from solvers.exact.bounds import Most, slices_of
 from solvers.problem import Bool, Float, Int, Problem
 
 
 @dataclass(frozen=True)
+class Kind:
+    """Columns of one kind, K of them, each ≥ 0. A flow program leaves free what is not `whole`."""
+
+    name: str
+    index: tuple[Int, ...]  # what each column is about, K numbers each: a block, or a site and a slice, …
+    upper: Float  # K: finite
+    usd: Float  # K: USD a month for one
+    whole: bool
+
+    @property
+    def count(self) -> int:
+        return len(self.upper)
+
+
+@dataclass(frozen=True)
 class Columns:
-    """Columns in the order open, servers, replicas, choices, share, unserved; each field is where its kind begins.
+    """The kinds in their order; a kind that a problem does not need has no columns."""
 
-    A choice column is the 0/1 decision "this operating point is the one used". Only blocks that exclude others
-    and may hold more than one replica have one; where a block holds one replica at most, the replica says it.
-    """
+    kinds: tuple[Kind, ...]
 
-    open: int
-    servers: int
-    replicas: int
-    choices: int
-    share: int
-    unserved: int
-    count: int
-    choice_block: Int  # block of every choice column
+    @cached_property
+    def _first(self) -> dict[str, int]:
+        ends = np.cumsum([kind.count for kind in self.kinds]).tolist()
+        return {kind.name: end - kind.count for kind, end in zip(self.kinds, ends, strict=True)}
+
+    @property
+    def count(self) -> int:
+        """All columns."""
+        return sum(kind.count for kind in self.kinds)
+
+    def kind(self, name: str) -> Kind:
+        """The kind of that name; KeyError if there is none."""
+        return {kind.name: kind for kind in self.kinds}[name]
+
+    def of(self, name: str) -> slice:
+        """Where the columns of a kind stand."""
+        return slice(self._first[name], self._first[name] + self.kind(name).count)
+
+    def at(self, name: str, number: ArrayLike) -> Int:
+        """The columns of a kind by their number within it."""
+        return np.asarray(self._first[name] + np.asarray(number, np.int64), np.int64)
+
+    def find(self, name: str, size: int) -> Int:
+        """The column of each thing 0..size-1 that the kind is about; -1 where it has none."""
+        found = np.full(size, -1, np.int64)
+        found[self.kind(name).index[0]] = np.arange(self._first[name], self.of(name).stop)
+        return found
 
     def names(self) -> Iterator[str]:
         """The column names of an LP file, in order."""
-        kinds = (("open", self.servers), ("servers", self.replicas - self.servers),
-                 ("replicas", self.choices - self.replicas))  # fmt: skip
-        for kind, length in kinds:
-            yield from (f"{kind}_{k}" for k in range(length))
-        yield from (f"choice_{block}" for block in self.choice_block)
-        yield from (f"share_{k}" for k in range(self.unserved - self.share))
-        yield from (f"unserved_{k}" for k in range(self.count - self.unserved))
+        for kind in self.kinds:
+            yield from ("_".join([kind.name, *map(str, about)]) for about in zip(*kind.index, strict=True))
 
 
-def layout(problem: Problem, most: "Most") -> Columns:
+def layout(problem: Problem, most: Most) -> Columns:
     """The columns of `problem`."""
-    choice_block = np.flatnonzero(excludes_others(problem) & (most.replicas > 1)).astype(np.int64)
-    lengths = (problem.sites, problem.offers, problem.blocks, len(choice_block), problem.pairs, problem.demands)
-    servers, replicas, choices, share, unserved, count = np.cumsum(lengths).tolist()
-    return Columns(0, servers, replicas, choices, share, unserved, count, choice_block)
+    return Columns(tuple(kind(problem, most) for kind in KINDS))
+
+
+def given_up(problem: Problem) -> Bool:
+    """Rows that nobody can serve and nobody has to: their penalty is paid in any case, so it is no matter of choice.
+
+    It stays out of the cost, so that a relative gap is one of what can be decided.
+    """
+    return np.asarray(problem.unservable & np.isfinite(problem.unserved_usd), np.bool_)
 
 
 def excludes_others(problem: Problem) -> Bool:
@@ -53,95 +92,122 @@ def excludes_others(problem: Problem) -> Bool:
     return shared
 
 
-@dataclass(frozen=True)
-class Most:
-    """The most of each decision that any useful plan can hold: valid upper bounds, often tighter than the problem's."""
+def largest_flow(problem: Problem) -> Float:
+    """Mbit/s that a site sends when it serves all it could, at most what its uplink carries, P × T."""
+    slices = slices_of(problem)
+    first = np.unique(problem.pair_demand * max(problem.sites, 1) + problem.pair_site, return_index=True)[1]
+    demand = problem.pair_demand[first]
+    key = problem.pair_site[first] * slices + problem.demand_slice[demand]
+    flow = np.bincount(key, problem.out_mbps[demand], minlength=problem.sites * slices).reshape(-1, slices)
+    return np.asarray(np.minimum(flow, problem.uplink_mbps[:, None]), np.float64)
 
-    servers: Int  # O
-    replicas: Int  # B
-    share: Float  # N
+
+def _free(name: str, index: tuple[Int, ...], upper: Float, *, whole: bool) -> Kind:
+    """Columns that cost nothing themselves."""
+    return Kind(name, index, upper, np.zeros(len(upper)), whole)
 
 
-def most(problem: Problem) -> Most:
-    """Upper bounds that no plan needs to exceed.
+def _open(problem: Problem, _: Most) -> Kind:
+    return Kind("open", (np.arange(problem.sites),), np.ones(problem.sites), problem.open_usd, True)
 
-    Servers: offer_max, what a site's limits carry, what one limit row carries. Replicas: block_max, what the demand
-    could use in the busiest slice (replicas cost nothing themselves, so more are never needed), and the GPUs the
-    site could hold. Servers again: what those replicas could fill. Shares: what that many replicas could serve.
+
+def _servers(problem: Problem, most: Most) -> Kind:
+    upper = most.servers.astype(np.float64)
+    return Kind("servers", (np.arange(problem.offers),), upper, problem.offer_usd, True)
+
+
+def _replicas(problem: Problem, most: Most) -> Kind:
+    return _free("replicas", (np.arange(problem.blocks),), most.replicas.astype(np.float64), whole=True)
+
+
+def _choice(problem: Problem, most: Most) -> Kind:
+    """ "This operating point is the one used": for blocks that exclude others and may hold more than one replica.
+
+    Where a block holds one replica at most, the replica says it.
     """
-    servers = _most_servers(problem)
-    replicas = np.minimum(problem.block_max, _replicas_of_demand(problem))
-    replicas = np.minimum(replicas, _replicas_of_gpus(problem, servers)).astype(np.int64)
-    servers = np.minimum(servers, _servers_of_replicas(problem, replicas))
-    carried = problem.capacity_factor * replicas[problem.pair_block]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(problem.pair_load > carried, carried / problem.pair_load, 1.0)
-    share[replicas[problem.pair_block] == 0] = 0.0
-    return Most(servers, replicas, share)
+    block = np.flatnonzero(excludes_others(problem) & (most.replicas > 1)).astype(np.int64)
+    return _free("choice", (block,), np.ones(len(block)), whole=True)
 
 
-def _whole(ratio: Float) -> Float:
-    """Floor, forgiving the last digits that a division loses."""
-    return np.asarray(np.floor(ratio * (1 + 1e-12) + 1e-9), np.float64)
+def _share(problem: Problem, most: Most) -> Kind:
+    upper = np.floor(most.share + 1e-9) if problem.single_source else most.share
+    return Kind("share", (np.arange(problem.pairs),), upper, problem.pair_usd, problem.single_source)
 
 
-def _most_servers(problem: Problem) -> Int:
-    result = problem.offer_max.astype(np.float64)
-    use = problem.server_use[problem.offer_server]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        fits = np.where(use > 0, _whole(problem.site_limit[problem.offer_site] / use), np.inf)
-        result = np.minimum(result, fits.min(axis=1, initial=np.inf))
-        entries = problem.limit_matrix.tocoo()
-        allowed = np.where(entries.data > 0, _whole(problem.limit_rhs[entries.row] / entries.data), np.inf)
-    np.minimum.at(result, entries.col, allowed)
-    return np.asarray(np.maximum(result, 0.0), np.int64)
+def _unserved(problem: Problem, _: Most) -> Kind:
+    must = np.isinf(problem.unserved_usd)
+    usd = np.where(must | given_up(problem), 0.0, problem.unserved_usd)
+    return Kind("unserved", (np.arange(problem.demands),), np.where(must, 0.0, 1.0), usd, False)
 
 
-def _replicas_of_demand(problem: Problem) -> Float:
-    slices = max(problem.slices, 1)
-    key = problem.pair_block * slices + problem.demand_slice[problem.pair_demand]
-    load = np.bincount(key, problem.pair_load, minlength=problem.blocks * slices)
-    busiest = load.reshape(problem.blocks, slices).max(axis=1, initial=0.0)
-    wanted = np.bincount(problem.pair_block, minlength=problem.blocks) > 0
-    return np.asarray(np.maximum(np.ceil(busiest / problem.capacity_factor), wanted), np.float64)
+def _job(problem: Problem, _: Most) -> Kind:
+    """(15) This option runs its job."""
+    jobs = problem.rules.jobs
+    usd = np.empty(0) if jobs is None else jobs.option_usd
+    return Kind("job", (np.arange(len(usd)),), np.ones(len(usd)), usd, True)
 
 
-def _replicas_of_gpus(problem: Problem, servers: Int) -> Float:
-    """floor(quarter GPUs that servers large enough could hold / quarters of a replica), B."""
-    gpus = int(max(problem.shape_gpu.max(initial=0), problem.server_gpu.max(initial=0))) + 1
-    offer_key = problem.offer_site * gpus + problem.server_gpu[problem.offer_server]
-    block_key = problem.block_site * gpus + problem.shape_gpu[problem.block_shape]
-    quarters = problem.shape_quarters[problem.block_shape]
-    held = 4 * problem.server_gpus[problem.offer_server]
-    use = problem.server_use[problem.offer_server]
-    result = np.zeros(problem.blocks)
-    for size in np.unique(quarters):
-        large = held >= (size if size >= 8 else 1)
-        there = np.bincount(offer_key[large], (held * servers)[large], minlength=problem.sites * gpus)
-        for resource in range(use.shape[1]):
-            there = np.minimum(there, _carried(problem, offer_key, large, held, use[:, resource], resource, gpus))
-        here = quarters == size
-        result[here] = _whole(there[block_key[here]] / size)
-    return result
+def _added(problem: Problem, most: Most) -> Kind:
+    """(14) Replicas of a block beyond those that stood before; whole where the replicas are, so left to the rows."""
+    moves = problem.rules.moves
+    more = np.zeros(problem.blocks, np.int64) if moves is None else most.replicas - moves.before
+    block = np.flatnonzero(more > 0)
+    usd = np.zeros(len(block)) if moves is None else moves.usd[block]
+    return Kind("added", (block,), more[block].astype(np.float64), usd, False)
 
 
-def _servers_of_replicas(problem: Problem, replicas: Int) -> Int:
-    """Servers that would hold every replica of their GPU type at the site, O; no bound where a server earns money."""
-    gpus = int(max(problem.shape_gpu.max(initial=0), problem.server_gpu.max(initial=0))) + 1
-    block_key = problem.block_site * gpus + problem.shape_gpu[problem.block_shape]
-    quarters = problem.shape_quarters[problem.block_shape] * replicas
-    wanted = np.bincount(block_key, quarters, minlength=problem.sites * gpus)
-    key = problem.offer_site * gpus + problem.server_gpu[problem.offer_server]
-    held = np.maximum(4 * problem.server_gpus[problem.offer_server], 1)
-    enough = np.ceil(wanted[key] / held)
-    return np.where(problem.offer_usd >= 0, enough, problem.offer_max).astype(np.int64)
+def _peak(problem: Problem, _: Most) -> Kind:
+    """(9) Mbit/s of a site's way out that are counted: where they cost something or a row of totals counts them."""
+    transit = problem.rules.transit
+    if transit is None:
+        return _free("peak", (np.empty(0, np.int64),), np.empty(0), whole=False)
+    counted = transit.usd_per_mbps != 0
+    for total in problem.rules.totals:
+        if total.peak is not None:
+            counted = counted | (total.peak != 0)
+    site = np.flatnonzero(counted)
+    return Kind(
+        "peak", (site,), largest_flow(problem)[site].max(axis=1, initial=0.0), transit.usd_per_mbps[site], False
+    )
 
 
-def _carried(problem: Problem, offer_key: Int, kept: Bool, held: Int, use: Float, resource: int, gpus: int) -> Float:
-    """Quarter GPUs of each (site, GPU type) that one limit could carry on its densest server."""
-    density = np.zeros(problem.sites * gpus)
-    with np.errstate(divide="ignore"):
-        np.maximum.at(density, offer_key[kept], np.where(use > 0, held / use, np.inf)[kept])
-    limit = np.repeat(problem.site_limit[:, resource], gpus)
-    with np.errstate(invalid="ignore"):
-        return np.where((density > 0) & (limit > 0), density * limit, np.where(np.isinf(density), np.inf, 0.0))
+def _left_out(problem: Problem, most: Most) -> Kind:
+    """(9) The slice is not counted (95/5): where it is short enough and something could be sent in it."""
+    transit = problem.rules.transit
+    if transit is None:
+        none = np.empty(0, np.int64)
+        return _free("left_out", (none, none), np.empty(0), whole=True)
+    site = _peak(problem, most).index[0]
+    short = transit.slice_share <= transit.free[site, None] * (1 + 1e-12)
+    row, number = np.nonzero(short & (largest_flow(problem)[site][:, : short.shape[1]] > 0))
+    return _free("left_out", (site[row], number), np.ones(len(row)), whole=True)
+
+
+def _uses(problem: Problem, _: Most) -> Kind:
+    """(1) The row is served from the site at all: where that costs it a least share, or its sites are counted."""
+    spread = problem.rules.spread
+    if spread is None:
+        none = np.empty(0, np.int64)
+        return _free("uses", (none, none), np.empty(0), whole=True)
+    sites = max(problem.sites, 1)
+    place = np.unique(problem.pair_demand * sites + problem.pair_site)
+    choices = np.bincount(place // sites, minlength=problem.demands)
+    ruled = (spread.least_share > 0) | ((spread.most_sites > 0) & (spread.most_sites < choices))
+    place = place[ruled[place // sites]]
+    return _free("uses", (place // sites, place % sites), np.ones(len(place)), whole=True)
+
+
+KINDS: tuple[Callable[[Problem, Most], Kind], ...] = (
+    _open,
+    _servers,
+    _replicas,
+    _choice,
+    _share,
+    _unserved,
+    _job,
+    _added,
+    _peak,
+    _left_out,
+    _uses,
+)
+"""Every kind of column, in order. Those of the daily rules come first: their models read as they always did."""

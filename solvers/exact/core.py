@@ -15,11 +15,12 @@ import scipy.sparse as sp
 
 from solvers.check import violations
 from solvers.exact.backends import Answer, End, solve_highs, solve_scip
-from solvers.exact.model import Model, build_model, vector
+from solvers.exact.model import Model, build_model
 from solvers.exact.probing import COLD_STEP, Core, Probe, first_prices, probe, whole_core, whole_rows
 from solvers.exact.reduction import reduced, tightened
 from solvers.exact.solve import clean
 from solvers.exact.start import quick
+from solvers.exact.values import vector
 from solvers.problem import Float, Problem
 from solvers.solution import Certificate, Leaf, Multipliers, Placement, Solution, Status, cost_usd
 

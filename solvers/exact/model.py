@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from solvers.exact.columns import Columns, Most, layout, most
+from solvers.exact.bounds import Most, most
+from solvers.exact.columns import Columns, given_up, layout
 from solvers.exact.rows import FAMILIES, Rows
 from solvers.problem import Bool, Float, Problem
-from solvers.solution import Placement
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,13 @@ class Model:
         return self.columns.names()
 
 
-def build_model(problem: Problem) -> Model:
-    """Assemble every family of constraints of `problem` into one model."""
-    bounds = most(problem)
+def build_model(problem: Problem, bounds: Most | None = None) -> Model:
+    """Assemble every family of constraints of `problem` into one model.
+
+    `bounds` is what `most` finds unless given: larger ones where something beyond the problem, such as an earlier
+    period, keeps more standing.
+    """
+    bounds = most(problem) if bounds is None else bounds
     columns = layout(problem, bounds)
     families = tuple(family(problem, columns, bounds) for family in FAMILIES)
     start = np.concatenate([[0], np.cumsum([rows.count for rows in families])])
@@ -50,70 +54,18 @@ def build_model(problem: Problem) -> Model:
     scale = _scale(row, value, int(start[-1]))
     matrix = sp.csr_matrix((value * scale[row], (row, column)), shape=(int(start[-1]), columns.count))
     return Model(
-        cost=_cost(problem, columns),
+        cost=np.concatenate([kind.usd for kind in columns.kinds]),
         lower=np.zeros(columns.count),
-        upper=_upper(problem, columns, bounds),
-        integer=_integer(problem, columns),
+        upper=np.concatenate([kind.upper for kind in columns.kinds]),
+        integer=np.concatenate([np.full(kind.count, kind.whole) for kind in columns.kinds]),
         matrix=matrix,
         row_lower=np.concatenate([rows.lower for rows in families]) * scale,
         row_upper=np.concatenate([rows.upper for rows in families]) * scale,
         row_scale=scale,
         columns=columns,
         families=families,
-        offset_usd=float(problem.unserved_usd[_given_up(problem)].sum()),
+        offset_usd=float(problem.unserved_usd[given_up(problem)].sum()),
     )
-
-
-def vector(model: Model, problem: Problem, placement: Placement) -> Float:
-    """`placement` as a value of every column, M; counts above what any plan needs are cut to it.
-
-    Open sites without a server, which cost money for nothing, are closed.
-    """
-    values = np.zeros(model.columns.count)
-    at = model.columns
-    held = np.bincount(problem.offer_site, placement.servers, minlength=problem.sites) > 0
-    values[at.open : at.servers] = placement.open & (held | (problem.open_usd < 0))
-    values[at.servers : at.replicas] = placement.servers
-    values[at.replicas : at.choices] = placement.replicas
-    values[at.choices : at.share] = placement.replicas[at.choice_block] > 0
-    values[at.share : at.unserved] = placement.share
-    values[at.unserved :] = placement.unserved
-    return np.minimum(values, model.upper)
-
-
-def _given_up(problem: Problem) -> Bool:
-    """Rows that nobody can serve and nobody has to: their penalty is paid in any case, so it is no matter of choice.
-
-    It stays out of the cost, so that a relative gap is one of what can be decided.
-    """
-    return np.asarray(problem.unservable & np.isfinite(problem.unserved_usd), np.bool_)
-
-
-def _cost(problem: Problem, columns: Columns) -> Float:
-    nothing = np.zeros(columns.share - columns.replicas)
-    constant = np.isinf(problem.unserved_usd) | _given_up(problem)
-    unserved = np.where(constant, 0.0, problem.unserved_usd)
-    return np.concatenate([problem.open_usd, problem.offer_usd, nothing, problem.pair_usd, unserved])
-
-
-def _upper(problem: Problem, columns: Columns, bounds: Most) -> Float:
-    return np.concatenate(
-        [
-            np.ones(problem.sites),
-            bounds.servers,
-            bounds.replicas,
-            np.ones(len(columns.choice_block)),
-            np.floor(bounds.share + 1e-9) if problem.single_source else bounds.share,
-            np.where(np.isinf(problem.unserved_usd), 0.0, 1.0),
-        ]
-    )
-
-
-def _integer(problem: Problem, columns: Columns) -> Bool:
-    integer = np.zeros(columns.count, np.bool_)
-    integer[: columns.share] = True
-    integer[columns.share : columns.unserved] = problem.single_source
-    return integer
 
 
 def _scale(row: np.ndarray, value: Float, count: int) -> Float:

@@ -20,7 +20,7 @@ from solvers.bound import lagrangian_bound
 from solvers.bound.ascent import cold_start
 from solvers.bound.evaluate import Evaluator, Sweep, add_served
 from solvers.bound.layout import layout_of
-from solvers.exact.columns import most as most_of
+from solvers.exact.bounds import most as most_of
 from solvers.problem import Bool, Float, Int, Problem
 from solvers.solution import Multipliers
 

@@ -8,8 +8,9 @@ import numpy as np
 from solvers.check import violations
 from solvers.exact.backends import Answer, End, solve_highs, solve_scip
 from solvers.exact.flow import route
-from solvers.exact.model import Model, build_model, vector
+from solvers.exact.model import Model, build_model
 from solvers.exact.start import quick
+from solvers.exact.values import placement_of, vector
 from solvers.exact.whole import solve_cp_sat
 from solvers.problem import Float, Problem
 from solvers.solution import Placement, Solution, Status, cost_usd
@@ -102,13 +103,11 @@ def clean(problem: Problem, model: Model, values: Float) -> Placement | None:
     None when no routing fits the rounded integers.
     """
     at = model.columns
-    servers = np.rint(values[at.servers : at.replicas]).astype(np.int64)
-    replicas = np.rint(values[at.replicas : at.choices]).astype(np.int64)
-    opened = np.rint(values[at.open : at.servers]) > 0
+    values = np.where(model.integer, np.rint(values), values)
     if (problem.open_usd >= 0).all():
-        opened &= np.bincount(problem.offer_site, servers, problem.sites) > 0
+        held = np.bincount(problem.offer_site, values[at.of("servers")], problem.sites) > 0
+        values[at.of("open")] *= held
     if not problem.single_source:
-        return route(problem, model, opened, servers, replicas)
-    share = np.rint(values[at.share : at.unserved])
-    served = np.bincount(problem.pair_demand, share, problem.demands)
-    return Placement(opened, servers, replicas, share, np.asarray(1.0 - served, np.float64))
+        return route(problem, model, values)
+    values[at.of("unserved")] = 1.0 - np.bincount(problem.pair_demand, values[at.of("share")], problem.demands)
+    return placement_of(problem, model, values)

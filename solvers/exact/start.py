@@ -13,6 +13,7 @@ from solvers.check import violations
 from solvers.exact.backends import solve_highs
 from solvers.exact.flow import route
 from solvers.exact.model import Model, build_model
+from solvers.exact.values import decided
 from solvers.problem import Bool, Float, Int, Problem
 from solvers.solution import Placement, cost_usd
 
@@ -45,7 +46,7 @@ def rounded(problem: Problem, *, time_limit_s: float | None = None) -> Placement
     answer = solve_highs(model, time_limit_s=time_limit_s, gap=0.0, relaxed=True)
     if answer.values is None:
         return None
-    share = answer.values[model.columns.share : model.columns.unserved]
+    share = answer.values[model.columns.of("share")]
     work = _Work(problem)
     flow = np.bincount(problem.pair_site, share * work.value_usd[problem.pair_demand], minlength=problem.sites)
     work.fill(np.argsort(-flow, kind="stable"), share > _SUPPORT)
@@ -59,7 +60,7 @@ def _routed(problem: Problem, model: Model, work: "_Work") -> Placement | None:
         unserved = np.asarray(1.0 - served, np.float64)
         found: Placement | None = Placement(work.opened, work.servers, work.replicas, work.share, unserved)
     else:
-        found = route(problem, model, work.opened, work.servers, work.replicas)
+        found = route(problem, model, decided(model, work.opened, work.servers, work.replicas))
     return found if found is not None and not violations(problem, found) else None
 
 

@@ -25,6 +25,8 @@ from solvers.problem import Float
 _LARGEST = 2.0**30
 """Rounded coefficients stay below this, so that sums stay far below the 2^63 of CP-SAT."""
 _TOLERANCE = 1e-9
+_WHOLE_ANYWAY = ("unserved", "added")
+"""Kinds that are whole once all others are."""
 
 
 def solve_cp_sat(
@@ -35,8 +37,11 @@ def solve_cp_sat(
     Raises ValueError when shares may be split.
     """
     begun = time.monotonic()
-    if not model.integer[: model.columns.unserved].all():
-        raise ValueError("cp-sat takes single-source problems only: it has no split shares")
+    for kind in model.columns.kinds:
+        if kind.count and not kind.whole and kind.name not in _WHOLE_ANYWAY:
+            if kind.name == "share":
+                raise ValueError("cp-sat takes single-source problems only: it has no split shares")
+            raise ValueError(f"cp-sat has no columns of the kind {kind.name!r}, which are not whole")
     inner, _ = whole(model, strict=True)
     outer, cost_scale = whole(model, strict=False)
     exact = _same(inner, outer)
@@ -76,7 +81,7 @@ def whole(model: Model, *, strict: bool) -> tuple[Model, float]:
     scale = _row_scales(row, matrix.data / model.row_scale[row], count) / model.row_scale
     data, upper = _near(matrix.data * scale[row]), _near(np.where(finite, model.row_upper, 0.0) * scale)
     data, upper = (np.ceil(data), np.floor(upper)) if strict else (np.floor(data), np.ceil(upper))
-    lower = np.where(np.isfinite(model.row_lower), upper, -np.inf)  # (1), the only equation, is whole as it is
+    lower = np.where(np.isfinite(model.row_lower), upper, -np.inf)  # the equations, (1) and (15), are whole as they are
     cost_scale = float(_row_scales(np.zeros(len(model.cost), np.int64), model.cost, 1)[0])
     cost = _near(model.cost * cost_scale)
     return (

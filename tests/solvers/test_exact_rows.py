@@ -10,8 +10,8 @@ from small import one_of_each, two_blocks
 from test_exact_lp import TWO_SERVERS
 
 from solvers.exact import build_model
-from solvers.exact.columns import most
-from solvers.exact.model import vector
+from solvers.exact.bounds import most
+from solvers.exact.values import vector
 from solvers.instances.tiny import random_tiny
 from solvers.problem import Problem
 from solvers.solution import Placement
@@ -95,15 +95,15 @@ def test_rows_that_nothing_could_break_are_left_out() -> None:
 
 def test_a_single_operating_point_needs_no_choice() -> None:
     alone = build_model(two_blocks(block_choice=np.array([3, 4])))
-    assert alone.columns.share == alone.columns.choices
+    assert alone.columns.kind("choice").count == 0
 
 
 def test_a_replica_that_is_all_or_nothing_is_its_own_choice() -> None:
     """Half a replica of demand: neither block is worth a second replica, so no extra column is made."""
     model = build_model(two_blocks(block_choice=np.array([0, 0])))
-    assert len(model.columns.choice_block) == 0
+    assert len(model.columns.kind("choice").index[0]) == 0
     larger = build_model(two_blocks(block_choice=np.array([0, 0]), pair_load=np.array([1.5, 0.5])))
-    assert larger.columns.choice_block.tolist() == [0]
+    assert larger.columns.kind("choice").index[0].tolist() == [0]
 
 
 def test_upper_bounds_are_what_demand_power_gpus_and_stock_allow() -> None:
