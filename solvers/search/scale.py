@@ -36,6 +36,8 @@ SWEEPS = (800, 300)
 MANY_PAIRS = 300_000
 MOVES = 256
 FIRST_CYCLE = 16
+USUAL_WORK = 3 * FIRST_CYCLE
+"""Rounds where neither work nor time nor a gap ends the search."""
 STARTS = 8
 HEAT = (0.006, 0.01)
 """Temperature at the start of a cycle, as a share of the cost per open site, and what is left of it at the end."""
@@ -78,27 +80,64 @@ def solve_scale(
     A run that stops by gap or work gives the same bytes again; one cut off by time is repeated by the `work` and, as
     `stop`, the `sweeps` of its solution.
 
-    Raises ValueError for a single-source problem.
+    Raises ValueError for a single-source problem, and for one with rules, which are for `solve_rollout_scale`.
     """
     if problem.single_source:
         raise ValueError("the search splits rows; a single-source problem is for solve_exact")
+    if problem.rules.any:
+        raise ValueError("the search alone keeps no rules; a problem that has some is for solve_rollout_scale")
     began = time.monotonic()
     if sweeps is None:
-        sweeps = SWEEPS[problem.pairs > MANY_PAIRS]
+        sweeps = usual_sweeps(problem)
     bound = lagrangian_bound(
-        problem, sweeps=sweeps, start=multipliers, time_limit_s=_part(time_limit_s, 0.5), stop=stop
+        problem, sweeps=sweeps, start=multipliers, time_limit_s=part_of(time_limit_s, 0.5), stop=stop
     )
-    run = _Run(problem, bound, began, time_limit_s, seed, progress)
+    if work is None and time_limit_s is None and gap <= 0:
+        work = USUAL_WORK
+    return search(problem, bound, began, gap=gap, time_limit_s=time_limit_s, work=work, start=start, progress=progress,
+                  seed=seed)  # fmt: skip
+
+
+def usual_sweeps(problem: Problem) -> int:
+    """Sweeps of the bound where the caller does not say."""
+    return SWEEPS[problem.pairs > MANY_PAIRS]
+
+
+def part_of(limit_s: float | None, part: float) -> float | None:
+    """A part of a time limit, None without one."""
+    return None if limit_s is None else limit_s * part
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What the gap of a search is measured by, where it is not its own bound.
+
+    `bound_usd` is below every plan of the whole period, and the plan of the search costs `sunk_usd` more in it.
+    """
+
+    bound_usd: float
+    sunk_usd: float
+
+
+def search(
+    problem: Problem,
+    bound: BoundResult,
+    began: float,
+    *,
+    gap: float,
+    time_limit_s: float | None,
+    work: int | None,
+    start: Placement | None,
+    progress: Callable[[Progress], None] | None,
+    seed: int,
+    aim: Aim | None = None,
+) -> Solution:
+    """The search of `solve_scale` once there is a bound; `began` is when its time started, by the monotonic clock."""
+    run = _Run(problem, bound, began, time_limit_s, seed, progress, aim or Aim(bound.bound_usd, 0.0))
     run.say("bound")
     run.open_with(start)
-    if work is None and time_limit_s is None and gap <= 0:
-        work = 3 * FIRST_CYCLE
     run.search(gap, work)
     return run.solution(gap)
-
-
-def _part(limit_s: float | None, part: float) -> float | None:
-    return None if limit_s is None else limit_s * part
 
 
 class _Run:
@@ -106,9 +145,9 @@ class _Run:
 
     def __init__(
         self, problem: Problem, bound: BoundResult, began: float, limit_s: float | None, seed: int,
-        progress: Callable[[Progress], None] | None,
+        progress: Callable[[Progress], None] | None, aim: Aim,
     ) -> None:  # fmt: skip
-        self.problem, self.bound, self.began, self.seed = problem, bound, began, seed
+        self.problem, self.bound, self.began, self.seed, self.aim = problem, bound, began, seed, aim
         self.until = np.inf if limit_s is None else began + limit_s
         self.progress = progress
         self.ground, self.sizes = ground_of(problem, bound.multipliers)
@@ -130,7 +169,7 @@ class _Run:
             self.progress(Progress(seconds, stage, self.best.usd, self.bound.bound_usd, self.rounds))
 
     def gap(self) -> float:
-        return net_gap(self.best.usd, self.bound.bound_usd, self.problem.constant_usd)
+        return net_gap(self.best.usd + self.aim.sunk_usd, self.aim.bound_usd, self.problem.constant_usd)
 
     def open_with(self, start: Placement | None) -> None:
         """A first plan: the given one, or one built by the prices."""
@@ -269,4 +308,4 @@ class _Run:
         )  # fmt: skip
 
 
-__all__ = ["Ground", "Progress", "net_gap", "solve_scale"]
+__all__ = ["Aim", "Ground", "Progress", "net_gap", "part_of", "search", "solve_scale", "usual_sweeps"]

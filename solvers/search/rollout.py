@@ -1,0 +1,275 @@
+"""Plans of roll-outs too large for one mixed-integer program: period after period, each within what the others leave.
+
+Every period's bound is that of its base problem by itself (`solvers.relax`), so the mean by months is below every plan.
+Two ways lead to a plan, and the cheaper one is kept:
+
+    forward   the first period first; servers bought in one period are sunk in the next
+    backward  the last period first, for all that will ever be delivered; earlier ones stand on a part of its servers
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from solvers.bound import BoundResult, lagrangian_bound
+from solvers.bound.ascent import cold_start
+from solvers.check import violations
+from solvers.problem import Int, Problem
+from solvers.relax import base_problem
+from solvers.rollout import Rollout, RolloutSolution, rollout_cost_usd, rollout_violations
+from solvers.search.chain import Stage, stage_of
+from solvers.search.early import early_enough
+from solvers.search.flow import reroute
+from solvers.search.scale import USUAL_WORK, Aim, Progress, net_gap, part_of, search, usual_sweeps
+from solvers.solution import Multipliers, Placement, Status
+
+BOTH_WAYS = 8
+"""Rounds of each search from which both ways are tried."""
+BOUND_PART = 0.5
+"""Of the time, for the bounds of a single period; of several a little less, as there is more to search."""
+
+
+def refused_at_scale(rollout: Rollout) -> tuple[str, ...]:
+    """Names of rules that are on and that `solve_rollout_scale` cannot keep, sorted."""
+    return tuple(sorted({name for problem in rollout.periods for name in _refused(problem)}))
+
+
+def _refused(problem: Problem) -> Iterator[str]:
+    rules = problem.rules
+    if problem.single_source:
+        yield "single_source"
+    if rules.spread is not None:
+        yield "min_share, max_sites"
+    if rules.reserve is not None:
+        yield "n_minus_1"
+    for name in ("jobs", "pins", "moves"):
+        if getattr(rules, name) is not None:
+            yield name
+    if problem.follows_slices:
+        yield "replicas_follow_slices"
+    yield from (total.name for total in rules.totals if np.isfinite(total.most))
+
+
+def solve_rollout_scale(
+    rollout: Rollout,
+    *,
+    gap: float = 0.0,
+    time_limit_s: float | None = None,
+    work: int | None = None,
+    seed: int = 0,
+    sweeps: int | None = None,
+    stop: int | None = None,
+    start: tuple[Placement, ...] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> RolloutSolution:
+    """A plan of every period, with a bound and its certificates.
+
+    `work` is the rounds of each period's search, `sweeps` and `stop` those of each period's bound; a run cut off by
+    time is repeated by the `work` and, as `stop`, the `sweeps` of its solution. A `start` that keeps every rule and
+    is within `gap` is the answer; otherwise it is one of the plans that the search begins with.
+
+    Raises ValueError where a rule is on that the search cannot keep (`refused_at_scale` names them).
+    """
+    if refused := refused_at_scale(rollout):
+        raise ValueError(f"the search cannot keep these rules: {', '.join(refused)}")
+    limits = _Limits(gap, time_limit_s, work, seed, sweeps, stop)
+    return _Run(rollout, limits, start, progress).solution()
+
+
+@dataclass(frozen=True)
+class _Limits:
+    gap: float
+    time_limit_s: float | None
+    work: int | None
+    seed: int
+    sweeps: int | None
+    stop: int | None
+
+
+class _Run:
+    """One run: the bounds, the plans found, and the clock."""
+
+    def __init__(
+        self, rollout: Rollout, limits: _Limits, start: tuple[Placement, ...] | None,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:  # fmt: skip
+        self.rollout, self.limits, self.start, self.progress = rollout, limits, start, progress
+        self.began = time.monotonic()
+        self.periods = len(rollout.periods)
+        self.weight = rollout.months / rollout.months.sum()
+        self.constant = float(self.weight @ [problem.constant_usd for problem in rollout.periods])
+        self.best: tuple[Placement, ...] | None = None
+        self.best_usd = np.inf
+        self.message = ""
+        self.rounds = limits.work
+        if limits.work is None and limits.time_limit_s is None and limits.gap <= 0:
+            self.rounds = USUAL_WORK
+        self.done_rounds = 0
+        self.bounds = self._bounds()
+        self.bound_usd = float(self.weight @ [bound.bound_usd for bound in self.bounds])
+
+    def _bounds(self) -> list[BoundResult]:
+        """The bound of every period's base problem, each warmed up by the one before."""
+        limits, found = self.limits, list[BoundResult]()
+        part = BOUND_PART if self.periods == 1 else 0.8 * BOUND_PART
+        stop, start, earlier = limits.stop, None, None
+        for problem in self.rollout.periods:
+            base = base_problem(problem)
+            start = None if start is None or earlier is None else carried(earlier, base, start)
+            bound = lagrangian_bound(
+                base, sweeps=limits.sweeps or usual_sweeps(base), start=start,
+                time_limit_s=part_of(limits.time_limit_s, part / self.periods) if stop is None else None, stop=stop,
+            )  # fmt: skip
+            stop = bound.sweeps if stop is None and limits.time_limit_s is not None else stop
+            start, earlier = bound.multipliers, base
+            nothing = np.zeros(0)  # the averages by pair are large, and the search does not ask for them
+            found.append(replace(bound, mean_shares=nothing, mean_replicas=nothing))
+        return found
+
+    def solution(self) -> RolloutSolution:
+        """The better of what the ways find."""
+        if self.start is not None:
+            self._offer(self.start)
+        if not self._near_enough():
+            self._forward()
+            if self.periods > 1 and self.done_rounds >= BOTH_WAYS and not self._near_enough():
+                self._backward()
+        certificates = tuple(bound.certificate for bound in self.bounds)
+        sweeps = max(bound.sweeps for bound in self.bounds)
+        if self.best is None:
+            return RolloutSolution(
+                Status.LIMIT, None, np.nan, self.bound_usd, certificates, self.done_rounds, sweeps,
+                self.message or "no plan was found",
+            )  # fmt: skip
+        proved = self.best_usd <= self.bound_usd + 1e-9 * abs(self.best_usd)
+        return RolloutSolution(
+            Status.OPTIMAL if proved else Status.FEASIBLE, self.best, self.best_usd, self.bound_usd, certificates,
+            self.done_rounds, sweeps,
+        )  # fmt: skip
+
+    def _near_enough(self) -> bool:
+        return net_gap(self.best_usd, self.bound_usd, self.constant) <= max(self.limits.gap, 1e-9)
+
+    def _offer(self, plans: tuple[Placement, ...] | None) -> None:
+        """Keep `plans` if they keep every rule and cost less than the best so far."""
+        if plans is None or len(plans) != self.periods:
+            return
+        broken = [line for problem, plan in zip(self.rollout.periods, plans, strict=True)
+                  for line in violations(problem, plan)]  # fmt: skip
+        broken = broken or rollout_violations(self.rollout, plans)
+        if broken:
+            self.message = self.message or "; ".join(broken)
+            return
+        usd = rollout_cost_usd(self.rollout, plans)
+        if usd < self.best_usd:
+            self.best, self.best_usd = plans, usd
+
+    def _forward(self) -> None:
+        before = np.zeros(self.rollout.periods[0].offers, np.int64)
+        plans: list[Placement] = []
+        for h in range(self.periods):
+            plan = self._plan(h, stage_of(self.rollout, h, before), len(plans))
+            if plan is None:
+                return
+            plans.append(plan)
+            before = plan.servers
+        self._offer(tuple(plans))
+
+    def _backward(self) -> None:
+        ceiling: Int | None = None
+        plans: list[Placement] = []
+        for h in reversed(range(self.periods)):
+            plan = self._plan(h, stage_of(self.rollout, h, None, ceiling), self.periods + len(plans))
+            if plan is None:
+                return
+            plans.append(plan)
+            ceiling = plan.servers
+        self._offer(early_enough(self.rollout, tuple(reversed(plans))))
+
+    def _plan(self, h: int, stage: Stage, turn: int) -> Placement | None:
+        """Search the stage of period h; None (and a message) when nothing was found."""
+        bound = self._stage_bound(h, stage)
+        base = base_problem(stage.problem)
+        until = self._until(turn)
+        found = search(
+            base, bound, self.began, gap=self.limits.gap, time_limit_s=until, work=self.rounds,
+            start=self._hint(h, stage, base), progress=self._teller(h), seed=self.limits.seed,
+            aim=Aim(self.bounds[h].bound_usd, stage.sunk_usd),
+        )  # fmt: skip
+        self.done_rounds = max(self.done_rounds, found.work)
+        if self.rounds is None and until is not None and time.monotonic() - self.began >= until:
+            self.rounds = found.work  # the other searches do as much, so that the whole can be repeated
+        if found.placement is None:
+            self.message = self.message or found.message
+            return None
+        return stage.placement(found.placement)
+
+    def _stage_bound(self, h: int, stage: Stage) -> BoundResult:
+        """Prices to guide the search of a stage: the period's own, moved a little where the stage differs."""
+        own = self.bounds[h]
+        if stage.problem is self.rollout.periods[h]:
+            return own
+        more = len(stage.problem.limit_rhs) - len(own.multipliers.limit_usd)
+        limit = np.concatenate([own.multipliers.limit_usd, np.zeros(more)])
+        warm = replace(own.multipliers, limit_usd=limit)
+        sweeps = max((self.limits.sweeps or own.sweeps) // 4, 1)
+        return lagrangian_bound(base_problem(stage.problem), sweeps=min(sweeps, own.sweeps), start=warm)
+
+    def _until(self, turn: int) -> float | None:
+        """Seconds from the beginning at which the search of this turn ends; by its rounds once they are known."""
+        limit = self.limits.time_limit_s
+        if limit is None or self.periods == 1 or self.rounds is not None:
+            return limit
+        spent = BOUND_PART * 0.8 * limit if turn == 0 else time.monotonic() - self.began
+        return spent + (limit - spent) * 0.8 / (2 * self.periods - turn)
+
+    def _hint(self, h: int, stage: Stage, base: Problem) -> Placement | None:
+        """The given plan of the period, routed anew; None without one or where it no longer fits."""
+        if self.start is None or not _fits(self.rollout.periods[h], self.start[h]):
+            return None
+        hint = stage.stage_placement(self.start[h])
+        if violations(base, hint):
+            routed = reroute(base, hint)
+            return None if routed is None or violations(base, routed) else routed
+        return hint
+
+    def _teller(self, h: int) -> Callable[[Progress], None] | None:
+        """Progress of one period's search as that of the whole run."""
+        tell = self.progress
+        if tell is None or self.periods == 1:
+            return tell
+        whole = tell
+
+        def said(now: Progress) -> None:
+            stage = f"{now.stage} {h + 1}/{self.periods}"
+            whole(Progress(now.seconds, stage, self.best_usd, self.bound_usd, now.work))
+
+        return said
+
+
+def _fits(problem: Problem, plan: Placement) -> bool:
+    """Whether a plan has the problem's numbers of everything."""
+    return (
+        len(plan.open) == problem.sites
+        and len(plan.servers) == problem.offers
+        and len(plan.replicas) == problem.blocks
+        and len(plan.share) == problem.pairs
+        and len(plan.unserved) == problem.demands
+    )
+
+
+def carried(earlier: Problem, later: Problem, prices: Multipliers) -> Multipliers | None:
+    """Prices of one period for the next, demand prices scaled as their rows grow; None where the rows differ."""
+    same = (
+        earlier.demands == later.demands
+        and earlier.sites == later.sites
+        and earlier.slices == later.slices
+        and len(earlier.limit_rhs) == len(later.limit_rhs)
+    )
+    if not same:
+        return None
+    old, new = cold_start(earlier).demand_usd, cold_start(later).demand_usd
+    grown = np.where(old > 0, new / np.where(old > 0, old, 1.0), 1.0)
+    return replace(prices, demand_usd=np.minimum(prices.demand_usd * grown, later.unserved_usd))
