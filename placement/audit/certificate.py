@@ -1,4 +1,4 @@
-"""Reads a certificate without trusting it: multipliers by name, or the reasons why it proves nothing."""
+"""Reads a certificate without trusting it: multipliers by period and name, or the reasons why it proves nothing."""
 
 import io
 from collections.abc import Mapping
@@ -14,12 +14,11 @@ from placement.audit.facts import Key
 Float = NDArray[np.float64]
 Arrays = Mapping[str, NDArray[Any]]
 
-SCHEMA = "nearserve-certificate-1"
+SCHEMA = "nearserve-certificate-2"
+COMMON = ("period", "site", "slice")
 DEMAND = ("demand_region", "demand_model", "demand_service", "demand_slice")
-NAMES = (*DEMAND, "site", "slice", "limit")
 LEAF = ("demand_usd", "uplink_usd", "downlink_usd", "limit_usd", "budget", "closed_sites", "open_sites")
 PRICES = LEAF[:5]
-ONE_LEAF = frozenset(("schema", "leaves", *NAMES, *(f"leaf0_{name}" for name in LEAF)))
 
 
 class CertificateError(ValueError):
@@ -28,7 +27,7 @@ class CertificateError(ValueError):
 
 @dataclass(frozen=True)
 class Prices:
-    """Multipliers by name: of demand rows any sign, of all others ≥ 0. A name that is missing has the price 0."""
+    """Multipliers of one period by name: of demand rows any sign, of all others ≥ 0. One that is missing is 0."""
 
     demand_usd: Mapping[Key, float]
     uplink_usd: Mapping[tuple[str, str], float]  # (site, slice)
@@ -37,28 +36,57 @@ class Prices:
     budget: float
 
 
-def read_certificate(source: Path | Arrays) -> Prices:
-    """The multipliers of the one leaf that this version knows.
+def read_certificate(source: Path | Arrays) -> dict[str, Prices]:
+    """The multipliers of every period, of the one leaf that this version knows; "" names the only period.
 
     Raises:
-        CertificateError: unreadable; unknown or missing arrays; more leaves than one, or fixings; arrays that do not
-            fit their names; NaN, infinite, or negative where a row is an inequality; a name twice.
+        CertificateError: unreadable; unknown or missing arrays; no period; more leaves than one, or fixings; arrays
+            that do not fit their names; NaN, infinite, or negative where a row is an inequality; a name twice.
     """
     arrays = _load(source) if isinstance(source, Path) else source
-    _one_leaf_without_fixings(arrays)
-    names = {name: _texts(arrays, name) for name in NAMES}
-    keys = list(zip(*(names[name] for name in DEMAND), strict=False))
-    sites, slices, limits = names["site"], names["slice"], names["limit"]
-    if len({len(names[name]) for name in DEMAND}) > 1:
-        raise CertificateError("the names of the demand rows differ in length")
-    for what, listed in (("demand row", keys), ("site", sites), ("slice", slices)):
-        if len(set(listed)) < len(listed):
-            raise CertificateError(f"a {what} is named twice")
+    schema = arrays.get("schema")
+    if schema is None or schema.shape != () or str(schema) != SCHEMA:
+        raise CertificateError(f"the schema is not {SCHEMA!r}")
+    if "period" not in arrays:
+        raise CertificateError("missing arrays ['period']")
+    periods = _names(arrays, "period")
+    if not periods:
+        raise CertificateError("there is no period")
+    _refuse_strange_arrays(arrays, len(periods))
+    sites, slices = _names(arrays, "site"), _names(arrays, "slice")
+    return {name: _period(arrays, f"p{h}_", sites, slices) for h, name in enumerate(periods)}
+
+
+def _refuse_strange_arrays(arrays: Arrays, periods: int) -> None:
+    """Exactly the arrays of one leaf without fixings in each of the periods."""
+    known = {"schema", *COMMON}
+    for h in range(periods):
+        known |= {f"p{h}_{name}" for name in (*DEMAND, "limit", "leaves", *(f"leaf0_{name}" for name in LEAF))}
+        leaves = arrays.get(f"p{h}_leaves")
+        if leaves is not None and (leaves.shape != () or leaves.dtype.kind not in "iu" or int(leaves) != 1):
+            raise CertificateError(f"p{h}_leaves: only one leaf is known in this version")
+    strange, missing = sorted(set(arrays) - known), sorted(known - set(arrays))
+    if strange or missing:
+        raise CertificateError(f"missing arrays {missing}, unknown arrays {strange}")
+    for h in range(periods):
+        for name in ("closed_sites", "open_sites"):
+            if arrays[f"p{h}_leaf0_{name}"].size:
+                raise CertificateError(f"p{h}_leaf0_{name}: fixings are not known in this version")
+
+
+def _period(arrays: Arrays, prefix: str, sites: list[str], slices: list[str]) -> Prices:
+    columns = [_texts(arrays, prefix + name) for name in DEMAND]
+    if len({len(column) for column in columns}) > 1:
+        raise CertificateError(f"{prefix}: the names of the demand rows differ in length")
+    keys: list[Key] = list(zip(*columns, strict=True))
+    if len(set(keys)) < len(keys):
+        raise CertificateError(f"{prefix}: a demand row is named twice")
+    limits = _texts(arrays, f"{prefix}limit")
     shapes = dict(zip(PRICES, ((len(keys),), *2 * ((len(sites), len(slices)),), (len(limits),), ()), strict=True))
-    leaf = {name: _figures(arrays, f"leaf0_{name}", shape) for name, shape in shapes.items()}
+    leaf = {name: _figures(arrays, f"{prefix}leaf0_{name}", shape) for name, shape in shapes.items()}
     for name in PRICES[1:]:
         if (leaf[name] < 0).any():
-            raise CertificateError(f"leaf0_{name} holds a negative multiplier of an inequality")
+            raise CertificateError(f"{prefix}leaf0_{name} holds a negative multiplier of an inequality")
     summed: dict[str, float] = {}
     for name, usd in zip(limits, leaf["limit_usd"].tolist(), strict=True):
         summed[name] = summed.get(name, 0.0) + usd
@@ -80,19 +108,12 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
         raise CertificateError(f"cannot be read: {type(error).__name__}: {error}") from error
 
 
-def _one_leaf_without_fixings(arrays: Arrays) -> None:
-    schema = arrays.get("schema")
-    if schema is None or schema.shape != () or str(schema) != SCHEMA:
-        raise CertificateError(f"the schema is not {SCHEMA!r}")
-    leaves = arrays.get("leaves")
-    if leaves is None or leaves.shape != () or leaves.dtype.kind not in "iu" or int(leaves) != 1:
-        raise CertificateError("only one leaf is known in this version")
-    strange, missing = sorted(set(arrays) - ONE_LEAF), sorted(ONE_LEAF - set(arrays))
-    if strange or missing:
-        raise CertificateError(f"missing arrays {missing}, unknown arrays {strange}")
-    for name in ("leaf0_closed_sites", "leaf0_open_sites"):
-        if arrays[name].size:
-            raise CertificateError(f"{name}: fixings are not known in this version")
+def _names(arrays: Arrays, what: str) -> list[str]:
+    """Names that differ."""
+    listed = _texts(arrays, what)
+    if len(set(listed)) < len(listed):
+        raise CertificateError(f"a {what} is named twice")
+    return listed
 
 
 def _texts(arrays: Arrays, name: str) -> list[str]:

@@ -1,44 +1,68 @@
-"""Every admissible (class, site, shape), site by site, in float64 arrays; ties with the latency budget are exact.
+"""Every admissible (class, site, shape) of one period, site by site, in float64; ties with the budget are exact.
 
-I demand rows (sorted by region, model, service, slice), P sites, per model m: I_m rows and D_m shapes.
+T slices, per pool C classes and D shapes (`pools`); at a site only the n classes that some shape may serve there.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from placement.audit.case import Case
 from placement.audit.facts import Key
-
-Float = NDArray[np.float64]
-Int = NDArray[np.int64]
-Bool = NDArray[np.bool_]
+from placement.audit.pools import Bool, Float, Int, Pool, read_pools
+from placement.audit.prices import GRAMS_PER_TONNE
 
 TIE = 1e-9
 """Latencies this near to the budget, relative to it, are compared as fractions."""
 
 
 @dataclass(frozen=True)
-class ModelRows:
-    """The rows and shapes of one model, without the site; arrays I_m × D_m, NaN where a shape lacks the profile."""
+class Tariff:
+    """What a site charges for energy and answers, by slice, T each; 0 where it is not charged so."""
 
-    rows: Int  # I_m
-    shapes: tuple[str, ...]  # D_m
-    ttft_ms: Float
-    load: Float  # replicas busy if the whole row is served
-    busy_kwh: Float  # energy above idle of serving the whole row, a month at PUE 1
+    usd_per_kwh: Float  # with PUE and priced carbon
+    usd_per_gb: float
+    usd_per_mbps: Float  # transit by the mean of the day
+    counted_usd_per_mbps: Float  # transit by a peak: a mean that the peak is never below
+    peak_usd_per_mbps: float  # transit by a peak: what a class alone would add
 
 
 @dataclass(frozen=True)
 class SiteRoutes:
-    """The routes of one model to one site; arrays I_m × D_m."""
+    """The routes of one pool to one site."""
 
-    of: ModelRows
-    admissible: Bool  # rules 2 and 3
-    usd: Float  # a month for the whole row, where admissible
+    pool: Pool
+    classes: Int  # n: which of the pool's classes
+    latency_ms: Float  # n × D
+    admissible: Bool  # n × D: rules 2 and 3
+    tariff: Tariff
+
+    def load(self, d: int, here: Bool) -> Float:
+        """Replicas of shape d that whole rows keep busy, T × (n where `here`)."""
+        at = self.classes[here]
+        return np.asarray(self.pool.rate[:, at] / self.pool.capacity[at, d], np.float64)
+
+    def least_usd(self, d: int, here: Bool) -> Float:
+        """A month of whole rows on shape d, beside its servers, with the least of a peak, T × (n where `here`)."""
+        at, tariff = self.classes[here], self.tariff
+        per_mbps = tariff.usd_per_mbps + tariff.counted_usd_per_mbps
+        return self._route_usd(at, self.latency_ms[here, d], d) + self.pool.out_mbps[:, at] * per_mbps[:, None]
+
+    def alone_usd(self, d: int, here: Bool) -> Float:
+        """As `least_usd`, with what each row alone would add to a peak."""
+        at, tariff = self.classes[here], self.tariff
+        per_mbps = tariff.usd_per_mbps + tariff.peak_usd_per_mbps
+        return self._route_usd(at, self.latency_ms[here, d], d) + self.pool.out_mbps[:, at] * per_mbps[:, None]
+
+    def _route_usd(self, at: Int, latency_ms: Float, d: int) -> Float:
+        pool, tariff = self.pool, self.tariff
+        kw = pool.busy_kw[d] / pool.capacity[at, d]
+        usd = pool.mean_hours[:, at] * kw * tariff.usd_per_kwh[:, None]
+        usd += pool.gigabytes[:, at] * tariff.usd_per_gb
+        return np.asarray(usd + pool.usd_per_ms[:, at] * latency_ms, np.float64)
 
 
 @dataclass(frozen=True)
@@ -56,94 +80,65 @@ class Grid:
     def sites(self) -> tuple[str, ...]:
         return tuple(sorted(self.case.facts.sites))
 
-    def at(self, site_name: str) -> Iterator[SiteRoutes]:
-        """The routes to one site, model by model."""
-        network = self._network_ms(site_name)
-        allowed = self._allowed[:, self.sites.index(site_name)]
-        site, facts = self.case.facts.sites[site_name], self.case.facts
-        of_slice = np.array(
-            [float(site.pue * facts.usd_per_kwh[(site_name, name)]) for name in facts.hours], np.float64
+    @cached_property
+    def pools(self) -> tuple[Pool, ...]:
+        return read_pools(self.case, self.keys)
+
+    def at(self, site: str) -> Iterator[SiteRoutes]:
+        """The routes to one site, pool by pool."""
+        tariff = self.tariff(site)
+        for pool, reach in zip(self.pools, self._reach, strict=True):
+            network = self._network_ms(reach, site)
+            reached = np.flatnonzero(~np.isnan(network))
+            latency = network[reached][:, None] + pool.ttft_ms[reached]
+            admissible = self._within(latency, reach.budget_ms[reached], pool, reached, site)
+            some = admissible.any(axis=1)
+            yield SiteRoutes(pool, reached[some], latency[some], admissible[some], tariff)
+
+    def tariff(self, site_name: str) -> Tariff:
+        """What the site charges."""
+        case, site = self.case, self.case.facts.sites[site_name]
+        slices, prices, facts = list(case.facts.hours), case.prices, case.facts
+        energy = []
+        for name in slices:
+            carbon = prices.carbon_usd((facts.gco2_per_kwh[(site_name, name)] or Fraction(0)) / GRAMS_PER_TONNE)
+            energy.append(float(site.pue * (facts.usd_per_kwh[(site_name, name)] + carbon)))
+        transit, counted = site.transit_usd_per_mbps_month, prices.counted_share(site_name)
+        peak = transit is not None and site.transit_billing != "mean"
+        mean = [0.0 if transit is None or peak else float(transit * prices.slice_share(name)) for name in slices]
+        return Tariff(
+            usd_per_kwh=np.array(energy, np.float64),
+            usd_per_gb=float(site.egress_usd_per_gb) if transit is None else 0.0,
+            usd_per_mbps=np.array(mean, np.float64),
+            counted_usd_per_mbps=np.array([float((transit or 0) * counted.get(name, 0)) for name in slices]),
+            peak_usd_per_mbps=float(transit) if transit is not None and peak else 0.0,
         )
-        kwh_usd = of_slice[self.slices]
-        if site.transit_usd_per_mbps_month is not None:
-            egress = self._rows["out_mbps"] * float(site.transit_usd_per_mbps_month)
-        else:
-            egress = self._rows["gigabytes"] * float(site.egress_usd_per_gb)
-        for of in self._models:
-            here = of.rows
-            latency = network[here][:, None] + of.ttft_ms
-            admissible = self._within(latency, of, site_name) & allowed[here][:, None]
-            usd = of.busy_kwh * kwh_usd[here][:, None] + egress[here][:, None]
-            usd = usd + self._rows["usd_per_ms"][here][:, None] * latency
-            yield SiteRoutes(of, admissible, usd)
 
-    @cached_property
-    def slices(self) -> Int:
-        """The slice of every demand row, numbered as in the facts' hours, I."""
-        number = {name: t for t, name in enumerate(self.case.facts.hours)}
-        return np.array([number[key[3]] for key in self.keys], np.int64)
-
-    def column(self, name: str) -> Float:
-        """A figure of every demand row, I: rate, mean, budget_ms, out_mbps, in_mbps, requests_month, usd_per_ms, …"""
-        return self._rows[name]
-
-    @cached_property
-    def _rows(self) -> dict[str, Float]:
-        facts = self.case.facts
-        demand = [facts.demand[key] for key in self.keys]
-        services = [facts.services[key[2]] for key in self.keys]
-
-        def column(values: list[float]) -> Float:
-            return np.array(values, np.float64)
-
-        rate = column([float(d.requests_per_s) for d in demand])
-        month = column([float(self.case.prices.requests_month(key)) for key in self.keys])
-        kbyte_out = column([float(s.kbyte_out) for s in services])
-        kbyte_in = column([float(s.kbyte_in) for s in services])
-        price = float(facts.latency_usd_per_million_request_ms)
-        return {
-            "rate": rate,
-            "mean": column([float(d.mean_requests_per_s) for d in demand]),
-            "hours": column([float(facts.hours[key[3]]) for key in self.keys]),
-            "requests_month": month,
-            "budget_ms": column([float(s.latency_budget_ms) for s in services]),
-            "round_trips": column([float(s.round_trips) for s in services]),
-            "kbyte_in": kbyte_in,
-            "max_loss": column([np.inf if s.max_loss is None else float(s.max_loss) for s in services]),
-            "max_jitter_ms": column([np.inf if s.max_jitter_ms is None else float(s.max_jitter_ms) for s in services]),
-            "out_mbps": 8 * rate * kbyte_out / 1000,
-            "in_mbps": 8 * rate * kbyte_in / 1000,
-            "gigabytes": month * kbyte_out / 1e6,
-            "usd_per_ms": price * month / 1e6,
-        }
-
-    def _network_ms(self, site: str) -> Float:
-        """Round trips and the way up to one site, I; NaN where a figure is unknown that counts, or too high."""
-        rtt, mbps, loss, jitter = self._links
-        pairs, row = self.case.network.pairs, self._region_of_row
-        if site not in pairs.sites:
-            return np.full(len(self.keys), np.nan)
-        p = pairs.sites.index(site)
+    def _network_ms(self, reach: "_Reach", site: str) -> Float:
+        """Round trips and the way up of every class of a pool, C; NaN where rule 2 or 3 forbids it on any shape."""
+        p = self._pairs_column.get(site)
+        if p is None:
+            return np.full(len(reach.region), np.nan)
+        rtt, mbps, loss, jitter = (figure[reach.region, p] for figure in self._links)
         with np.errstate(divide="ignore", invalid="ignore"):
-            transfer = 8 * self._rows["kbyte_in"] / mbps[row, p]
-        free = self._rows["kbyte_in"] <= float(self.case.facts.bandwidth_free_kbyte)
-        transfer = np.where(np.isnan(mbps[row, p]) & free, 0.0, transfer)
-        total = self._rows["round_trips"] * rtt[row, p] + transfer
-        for limit, known in ((self._rows["max_loss"], loss[row, p]), (self._rows["max_jitter_ms"], jitter[row, p])):
+            transfer = 8 * reach.kbyte_in / mbps
+        transfer = np.where(np.isnan(mbps) & reach.is_free, 0.0, transfer)
+        total = reach.round_trips * rtt + transfer
+        for limit, known in ((reach.max_loss, loss), (reach.max_jitter_ms, jitter)):
             total = np.where(np.isinf(limit) | (known <= limit), total, np.nan)
-        return np.where(row < 0, np.nan, total)
+        return np.where((reach.region >= 0) & reach.allowed[:, self._site_number[site]], total, np.nan)
 
-    def _within(self, latency: Float, of: ModelRows, site: str) -> Bool:
-        """Where latency ≤ budget (2), I_m × D_m; never where it is NaN."""
-        budget = self._rows["budget_ms"][of.rows][:, None]
-        inside = np.asarray(latency < budget, np.bool_)  # those near the budget are settled below
+    def _within(self, latency: Float, budget_ms: Float, pool: Pool, classes: Int, site: str) -> Bool:
+        """Where latency ≤ budget (2), n × D; never where it is NaN."""
+        budget = budget_ms[:, None]
         with np.errstate(invalid="ignore"):
+            inside = np.asarray(latency < budget, np.bool_)  # those near the budget are settled below
             near = np.abs(latency - budget) <= TIE * budget
         for i, d in zip(*np.nonzero(near), strict=True):
-            key = self.keys[of.rows[i]]
-            service = self.case.facts.services[key[2]]
-            network = self.case.network.network_ms(key[0], service, site)
-            ttft = self.case.facts.shapes[of.shapes[d]].ttft_ms[service.profile]
+            region, name, _ = pool.members[classes[i]]
+            service = self.case.facts.services[name]
+            network = self.case.network.network_ms(region, service, site)
+            ttft = self.case.facts.shapes[pool.shapes[d]].ttft_ms[service.profile]
             inside[i, d] = network is not None and network + ttft <= service.latency_budget_ms
         return inside
 
@@ -152,57 +147,58 @@ class Grid:
         return self.case.network.arrays()
 
     @cached_property
-    def _region_of_row(self) -> Int:
+    def _pairs_column(self) -> dict[str, int]:
+        return {name: p for p, name in enumerate(self.case.network.pairs.sites)}
+
+    @cached_property
+    def _site_number(self) -> dict[str, int]:
+        return {name: p for p, name in enumerate(self.sites)}
+
+    @cached_property
+    def _reach(self) -> tuple["_Reach", ...]:
         number = {name: r for r, name in enumerate(self.case.network.pairs.regions)}
-        return np.array([number.get(key[0], -1) for key in self.keys], np.int64)
+        return tuple(_reach(self.case, pool, self.sites, number) for pool in self.pools)
 
-    @cached_property
-    def _allowed(self) -> Bool:
-        """Rule 3, I × P; evaluated once for every (set, home country)."""
-        case, facts = self.case, self.case.facts
-        if case.residency.sets is None:
-            return np.ones((len(self.keys), len(self.sites)), np.bool_)
-        masks: dict[tuple[str, str], Bool] = {}
-        rows = []
-        for key in self.keys:
-            kind = (case.residency.set_of(facts, key), facts.countries[key[0]])
-            if kind not in masks:
-                places = (facts.sites[name] for name in self.sites)
-                masks[kind] = np.array(
-                    [case.residency.allows_set(*kind, s.country, s.vendor) for s in places], np.bool_
-                )
-            rows.append(masks[kind])
-        return np.array(rows, np.bool_).reshape(len(self.keys), len(self.sites))
 
-    @cached_property
-    def _models(self) -> tuple[ModelRows, ...]:
-        facts = self.case.facts
-        sold = {server.gpu for server in facts.servers.values()}
-        rows_of: dict[str, list[int]] = {}
-        for i, key in enumerate(self.keys):
-            rows_of.setdefault(key[1], []).append(i)
-        found = []
-        for model, rows in sorted(rows_of.items()):
-            shapes = tuple(sorted(n for n, s in facts.shapes.items() if s.model == model and s.gpu in sold))
-            found.append(self._model(np.array(rows, np.int64), shapes))
-        return tuple(found)
+@dataclass(frozen=True)
+class _Reach:
+    """What decides where the classes of a pool may be served, C each."""
 
-    def _model(self, rows: Int, shapes: tuple[str, ...]) -> ModelRows:
-        facts = self.case.facts
-        profiles = [facts.services[self.keys[i][2]].profile for i in rows]
-        distinct = sorted(set(profiles))
-        which = np.array([distinct.index(name) for name in profiles], np.int64)
-        nan = float("nan")
-        records = [facts.shapes[name] for name in shapes]
-        size = (len(distinct), len(shapes))
-        rate = np.array([[float(s.requests_per_s.get(f, nan)) for s in records] for f in distinct]).reshape(size)
-        ttft = np.array([[float(s.ttft_ms.get(f, nan)) for s in records] for f in distinct]).reshape(size)
-        kw = np.array([float(s.gpus * self.case.prices.busy_kw[s.gpu]) for s in records], np.float64)
-        mean_hours = (self._rows["mean"] * self._rows["hours"])[rows]
-        return ModelRows(
-            rows=rows,
-            shapes=shapes,
-            ttft_ms=ttft[which],
-            load=self._rows["rate"][rows][:, None] / rate[which],
-            busy_kwh=mean_hours[:, None] * kw[None, :] / rate[which],
-        )
+    region: Int  # number in the pairs, -1 where they do not hold it
+    budget_ms: Float
+    round_trips: Float
+    kbyte_in: Float
+    is_free: Bool  # the request is small enough for a wire of unknown bandwidth
+    max_loss: Float
+    max_jitter_ms: Float
+    allowed: Bool  # C × P: rule 3
+
+
+def _reach(case: Case, pool: Pool, sites: tuple[str, ...], number: dict[str, int]) -> _Reach:
+    kbyte_in = pool.of_service("kbyte_in")
+    return _Reach(
+        region=np.array([number.get(region, -1) for region, _, _ in pool.members], np.int64),
+        budget_ms=pool.of_service("latency_budget_ms"),
+        round_trips=pool.of_service("round_trips"),
+        kbyte_in=kbyte_in,
+        is_free=kbyte_in <= float(case.facts.bandwidth_free_kbyte),
+        max_loss=pool.of_service("max_loss"),
+        max_jitter_ms=pool.of_service("max_jitter_ms"),
+        allowed=_allowed(case, pool, sites),
+    )
+
+
+def _allowed(case: Case, pool: Pool, sites: tuple[str, ...]) -> Bool:
+    """Rule 3, C × P; evaluated once for every (set, home country)."""
+    facts = case.facts
+    if case.residency.sets is None:
+        return np.ones((len(pool.members), len(sites)), np.bool_)
+    places = [facts.sites[name] for name in sites]
+    masks: dict[tuple[str, str], list[bool]] = {}
+    rows = []
+    for region, _, name in pool.members:
+        kind = (name, facts.countries[region])
+        if kind not in masks:
+            masks[kind] = [case.residency.allows_set(*kind, place.country, place.vendor) for place in places]
+        rows.append(masks[kind])
+    return np.array(rows, np.bool_).reshape(len(pool.members), len(sites))

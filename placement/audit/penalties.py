@@ -4,9 +4,10 @@ A service's own `unserved_usd_per_1000`, else three times the dearest way to ser
 period's own rows. A way is an admissible route of the row to a site of a kind where a server of the shape's GPU may
 stand (`stands_at`), whether or not it fits there. It costs the route (load energy, its priced carbon, egress by the GB
 or by mean transit, priced milliseconds), where a peak is billed (peak, p95) the row's own Mbit/s at that price, and
-the GPUs it keeps busy, at the price per GPU of the dearest of those servers, new in any way the tables offer (buy, rent;
-support, place, idle energy, priced carbon). A row without any way takes the largest such rate per request of its
-(model, service), else of the period, else 1 USD per 1000. Arrays find the dearest way; its price is then summed exactly.
+the GPUs it keeps busy, at the price per GPU of the dearest of those servers, new in any way that the tables offer (buy,
+rent; with support, place, idle energy, priced carbon). A row without any way takes the largest such rate per request of
+its (model, service), else of the period, else 1 USD per 1000. Arrays find the dearest way; its price is then summed
+exactly.
 """
 
 from collections.abc import Iterable
@@ -15,28 +16,29 @@ from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from placement.audit.facts import Key
-from placement.audit.grid import Float, Grid, SiteRoutes
+from placement.audit.grid import Grid, SiteRoutes
+from placement.audit.pools import Bool, Float, Int
 
 TIMES = 3
 LAST_RESORT = Fraction(1, 1000)  # USD a request
+ROUNDING = 64 * float(np.finfo(np.float64).eps)
+"""A penalty in floats is a sum of products of a few figures, all ≥ 0: it loses less than this share of itself."""
 
 
 @dataclass(frozen=True)
 class Dearest:
-    """Over all sites and shapes: the dearest way to serve each row, and whether any replica could be held."""
+    """Over all sites and shapes: the dearest way to serve each row, I each."""
 
-    usd: Float  # I; -inf without an admissible route
-    site: NDArray[np.object_]  # I
-    shape: NDArray[np.object_]  # I
-    servable: NDArray[np.bool_]  # I: some admissible route ends where its shape could stand
+    usd: Float  # -inf without a way
+    site: Int  # number in the grid's sites
+    shape: Int  # number in the shapes of the row's pool
 
 
 @dataclass(frozen=True)
 class Penalties:
-    """USD a month of leaving demand rows whole unserved."""
+    """USD a month of leaving demand rows of one period whole unserved."""
 
     grid: Grid
 
@@ -48,60 +50,91 @@ class Penalties:
         return requests * (given / 1000 if given is not None else self._default_rate(key))
 
     @cached_property
-    def usd_float(self) -> Float:
-        """The penalty of every demand row, I."""
-        return np.array([float(self.usd(key)) for key in self.grid.keys], np.float64)
+    def least_usd(self) -> Float:
+        """The penalty of every demand row, I, rounded down by more than it may have lost."""
+        services, requests = self.grid.case.facts.services, self._requests
+        given = [services[key[2]].unserved_usd_per_1000 for key in self.grid.keys]
+        stated = np.array([np.nan if usd is None else float(usd) / 1000 for usd in given], np.float64)
+        unstated = np.isnan(stated)
+        found = requests * np.where(unstated, 0.0, stated)
+        if unstated.any():
+            found[unstated] = self._default_usd(np.flatnonzero(unstated))
+        return found * (1 - ROUNDING)
 
     @cached_property
     def constant_usd(self) -> Fraction:
-        """C0."""
-        return self.total(key for key, can in zip(self.grid.keys, self.dearest.servable, strict=True) if not can)
+        """C0 of the period."""
+        return self.total(key for key, can in zip(self.grid.keys, self.servable, strict=True) if not can)
 
     def total(self, keys: Iterable[Key]) -> Fraction:
         """The penalties of the rows together."""
         return sum((self.usd(key) for key in keys), Fraction(0))
 
     @cached_property
-    def dearest(self) -> Dearest:
-        """One pass over all routes."""
-        size = len(self.grid.keys)
-        found = Dearest(
-            np.full(size, -np.inf), np.full(size, "", object), np.full(size, "", object), np.zeros(size, np.bool_)
-        )
+    def servable(self) -> Bool:
+        """Whether some admissible route ends where its shape could stand, I."""
+        found = np.zeros(len(self.grid.keys) + 1, np.bool_)
+        hosting = self.grid.case.hosting
         for site in self.grid.sites:
             for routes in self.grid.at(site):
-                self._see(found, site, routes)
-        return found
+                held = np.array([hosting.can_hold(site, name) for name in routes.pool.shapes], np.bool_)
+                some = routes.classes[(routes.admissible & held).any(axis=1)]
+                found[routes.pool.rows[:, some]] = True
+        return found[:-1]  # the last is where -1 points: no row
 
-    def _see(self, found: Dearest, site: str, routes: SiteRoutes) -> None:
-        if not routes.of.shapes:
-            return
-        hosting, rows = self.grid.case.hosting, routes.of.rows
-        held = np.array([hosting.can_hold(site, name) for name in routes.of.shapes], np.bool_)
-        found.servable[rows] |= (routes.admissible & held).any(axis=1)
-        gpus = np.array([float(self.replica_usd(site, name)) for name in routes.of.shapes])
-        usd = np.where(routes.admissible, routes.usd + routes.of.load * gpus, -np.inf)
-        best = usd.argmax(axis=1)
-        most = usd[np.arange(len(rows)), best]
-        better = most > found.usd[rows]
-        found.usd[rows[better]] = most[better]
-        found.site[rows[better]] = site
-        found.shape[rows[better]] = np.array(routes.of.shapes, object)[best[better]]
+    @cached_property
+    def dearest(self) -> Dearest:
+        """One pass over all routes."""
+        size = len(self.grid.keys) + 1
+        found = Dearest(np.full(size, -np.inf), np.full(size, -1, np.int64), np.full(size, -1, np.int64))
+        for p, site in enumerate(self.grid.sites):
+            for routes in self.grid.at(site):
+                self._see(found, p, site, routes)
+        return Dearest(found.usd[:-1], found.site[:-1], found.shape[:-1])
 
-    def replica_usd(self, site: str, shape_name: str) -> Fraction:
-        """A replica's GPUs at the price per GPU of the dearest new server of their kind, whether it fits or not."""
+    def _see(self, found: Dearest, p: int, site: str, routes: SiteRoutes) -> None:
+        pool = routes.pool
+        for d, name in enumerate(pool.shapes):
+            replica = self._replica_usd(site, name)
+            here = routes.admissible[:, d]
+            if replica is None or not here.any():
+                continue
+            usd = routes.alone_usd(d, here) + routes.load(d, here) * float(replica)
+            rows = pool.rows[:, routes.classes[here]]
+            better = (rows >= 0) & (usd > found.usd[rows])
+            found.usd[rows[better]] = usd[better]
+            found.site[rows[better]] = p
+            found.shape[rows[better]] = d
+
+    def _replica_usd(self, site: str, shape_name: str) -> Fraction | None:
+        """A replica's GPUs at the price per GPU of the dearest server of their kind; None where none may stand."""
         shape = self.grid.case.facts.shapes[shape_name]
-        return shape.gpus * self._usd_per_gpu[(site, shape.gpu)]
+        usd = self._usd_per_gpu.get((site, shape.gpu))
+        return None if usd is None else shape.gpus * usd
 
     @cached_property
     def _usd_per_gpu(self) -> dict[tuple[str, str], Fraction]:
-        case = self.grid.case
+        """By site and GPU: the dearest server that may stand at a site of its kind, new in its dearest way."""
+        facts, prices = self.grid.case.facts, self.grid.case.prices
         most: dict[tuple[str, str], Fraction] = {}
-        for name in case.facts.sites:
-            for server in case.facts.servers.values():
-                usd = case.prices.new_usd(name, server) / server.gpus
-                most[(name, server.gpu)] = max(most.get((name, server.gpu), usd), usd)
+        for name, site in facts.sites.items():
+            for server in facts.servers.values():
+                if server.stands_at not in (site.kind, "any"):
+                    continue
+                for way in server.new_ways:
+                    usd = prices.held_usd(name, server, way) / server.gpus
+                    most[(name, server.gpu)] = max(most.get((name, server.gpu), usd), usd)
         return most
+
+    def _default_usd(self, rows: Int) -> Float:
+        """The default penalty of some rows in floats."""
+        requests = self._requests[rows]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            known = np.isfinite(self.dearest.usd[rows]) & (requests > 0)
+        usd = np.where(known, TIMES * np.where(known, self.dearest.usd[rows], 0.0), 0.0)
+        for j in np.flatnonzero(~known):
+            usd[j] = float(self._default_rate(self.grid.keys[rows[j]])) * requests[j]
+        return np.asarray(usd, np.float64)
 
     def _default_rate(self, key: Key) -> Fraction:
         """USD a request by the default rule."""
@@ -116,21 +149,24 @@ class Penalties:
         requests = case.prices.requests_month(key)
         if not np.isfinite(found.usd[row]) or requests == 0:
             return None
-        site, name = found.site[row], found.shape[row]
+        site, name = (
+            self.grid.sites[found.site[row]],
+            self._pool_shapes[(key[1], case.facts.tenant(key))][found.shape[row]],
+        )
         service = case.facts.services[key[2]]
         shape = case.facts.shapes[name]
-        network = case.network.network_ms(key[0], service, site)
-        if network is None:
+        network, replica = case.network.network_ms(key[0], service, site), self._replica_usd(site, name)
+        if network is None or replica is None:
             return None
         load = case.facts.demand[key].requests_per_s / shape.requests_per_s[service.profile]
         route = case.prices.route_usd(key, site, name, network + shape.ttft_ms[service.profile])
-        return TIMES * (route + load * self.replica_usd(site, name)) / requests
+        return TIMES * (route + case.prices.peak_usd(key, site) + load * replica) / requests
 
     @cached_property
     def _of_kind(self) -> dict[tuple[str, str] | None, Fraction]:
-        """The largest default rate of every (model, service), and of the scenario under None."""
+        """The largest default rate of every (model, service), and of the period under None."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            rate = self.dearest.usd / self.grid.column("requests_month")  # not finite without a way or without requests
+            rate = self.dearest.usd / self._requests  # not finite without a way or without requests
         rows: dict[tuple[str, str] | None, int] = {}
         for row in np.argsort(rate, kind="stable"):
             if np.isfinite(rate[row]):
@@ -139,5 +175,15 @@ class Penalties:
         return {kind: own for kind, row in rows.items() if (own := self._own_rate(row)) is not None}
 
     @cached_property
+    def _requests(self) -> Float:
+        """Mean requests a month of every row, I."""
+        prices = self.grid.case.prices
+        return np.array([float(prices.requests_month(key)) for key in self.grid.keys], np.float64)
+
+    @cached_property
     def _number(self) -> dict[Key, int]:
         return {key: i for i, key in enumerate(self.grid.keys)}
+
+    @cached_property
+    def _pool_shapes(self) -> dict[tuple[str, str], tuple[str, ...]]:
+        return {(pool.model, pool.tenant): pool.shapes for pool in self.grid.pools}

@@ -54,10 +54,6 @@ class Prices:
         """Support of a server that is bought or rented."""
         return Fraction(0) if way == "fleet" else server.support_usd_month
 
-    def capex_usd(self, server: Server, way: Way) -> Fraction:
-        """What a server takes of the capex budget: nothing unless it is bought."""
-        return server.capex_usd if way == "buy" and server.capex_usd is not None else Fraction(0)
-
     def power_space_usd(self, site: str, server: Server) -> Fraction:
         """The kW that a standing server books."""
         return server.power_kw * self.facts.sites[site].usd_per_kw_month
@@ -147,7 +143,7 @@ class Prices:
         return self.facts.hours[name] / MONTH_HOURS
 
     def egress_usd(self, key: Key, site_name: str) -> Fraction:
-        """Answers sent: GB on mean rates, or the mean Mbit/s of the day; nothing where a peak is billed, not a route."""
+        """Answers sent: by the GB on mean rates, or by the mean Mbit/s of the day; nothing where a peak is billed."""
         site = self.facts.sites[site_name]
         if site.transit_usd_per_mbps_month is None:
             gigabytes = self.requests_month(key) * self.facts.services[key[2]].kbyte_out / KBYTE_PER_GB

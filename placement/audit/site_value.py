@@ -1,8 +1,9 @@
 """What one site could earn at given prices, at most: an upper bound that plain numpy computes.
 
-A block is a shape at a site. With y replicas it earns at most V(y), the fractional knapsack over the rows' profits in
-every slice. Blocks of one (model, GPU, size) exclude each other: the larger V counts. Blocks of one GPU share its
-servers: a knapsack over quarter GPUs. Every step rounds up.
+A block is a shape at a site. With y replicas it earns at most V_t(y) in slice t, the fractional knapsack over the
+rows' profits; where replicas stand around the clock, Σ_t V_t(y). Blocks of one (model, GPU, size) exclude each other:
+the larger V counts. Blocks of one GPU share its servers: a knapsack over quarter GPUs, in every slice by itself where
+replicas follow the slices. Every step rounds up.
 """
 
 from collections.abc import Sequence
@@ -38,34 +39,39 @@ def site_usd(earned: float, paid: float, credit: float) -> float:
     return max(left, 0.0)  # in this order NaN stays NaN
 
 
-def block_value(profit: Float, load: Float, slices: Int, most: int) -> Float:
-    """V(0), V(1), … up to where more replicas earn no more, or `most`: an upper bound for every whole y.
+def slice_values(profit: Float, load: Float, most: int) -> Float:
+    """V_t(0), V_t(1), … up to where more replicas earn no more in any slice, or `most`: T × (Y + 1), rounded up.
 
-    One entry a row, at least one row: `profit` (> 0, rounded up already), `load` (≥ 0), `slices`. What the sums of
-    profits and of loads lose to rounding is in proportion to the profits: V is concave in y, and so in the loads.
+    `profit` (rounded up already) and `load` (≥ 0) are T × n, a class in a column; what is not above 0 earns nothing,
+    and so does NaN: that row costs more than floats hold. What the sums of profits and of loads lose to rounding is
+    in proportion to the profits: V_t is concave in y, and so in the loads.
     """
-    peak = max(float(load[slices == t].sum()) for t in np.unique(slices))
+    earns = profit > 0
+    gain, need = np.where(earns, profit, 0.0), np.where(earns, load, 0.0)
+    peak = float(need.sum(axis=1).max())
     y = np.arange(min(most, max(1, int(np.ceil(peak)))) + 1, dtype=np.float64)
-    value = np.zeros(len(y))
-    for t in np.unique(slices):
-        here = slices == t
-        gain, need = profit[here], load[here]
-        free = need == 0
-        value += gain[free].sum()
-        gain, need = gain[~free], need[~free]
-        order = np.argsort(-gain / need, kind="stable")
-        at = np.concatenate([[0.0], np.cumsum(need[order])])
-        value += np.interp(y, at, np.concatenate([[0.0], np.cumsum(gain[order])]))
-    slack = (4 * len(profit) + 64) * EPS * float(profit.sum())
-    return np.where(y > 0, value + slack, 0.0)
+    sold = need > 0
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        order = np.argsort(np.where(sold, -gain / need, 1.0), axis=1, kind="stable")
+    at = np.cumsum(np.take_along_axis(need, order, axis=1), axis=1)
+    total = np.cumsum(np.take_along_axis(np.where(sold, gain, 0.0), order, axis=1), axis=1)
+    at, total = np.pad(at, ((0, 0), (1, 0))), np.pad(total, ((0, 0), (1, 0)))
+    value = np.array([np.interp(y, *curve) for curve in zip(at, total, strict=True)])
+    value += np.where(sold, 0.0, gain).sum(axis=1)[:, None]
+    slack = (4 * earns.sum(axis=1) + 64) * EPS * gain.sum(axis=1)
+    return np.where(y > 0, value + slack[:, None], 0.0)
+
+
+def around_the_clock(values: Float) -> Float:
+    """V(y) = Σ_t V_t(y), Y + 1: the same replicas stand in every slice of `values`, T × (Y + 1)."""
+    return np.asarray(values.sum(axis=0) * (1 + (len(values) - 1) * EPS), np.float64)
 
 
 def larger(values: Sequence[Float]) -> Float:
-    """Elementwise maximum of values that stay constant beyond their ends."""
-    length = max(len(value) for value in values)
-    return np.asarray(
-        np.max([np.pad(value, (0, length - len(value)), mode="edge") for value in values], axis=0), np.float64
-    )
+    """Elementwise maximum of values, each a row a slice, that stay constant beyond their ends."""
+    length = max(value.shape[1] for value in values)
+    padded = [np.pad(value, ((0, 0), (0, length - value.shape[1])), mode="edge") for value in values]
+    return np.asarray(np.max(padded, axis=0), np.float64)
 
 
 @dataclass(frozen=True)
