@@ -1,17 +1,17 @@
 """Every rule of `solvers.problem`, restated on a placement with plain numpy: the solvers' own safety net.
 
-No solver's rows are used here, so a mistake in a model cannot hide itself.
+No solver's rows are used here, so a mistake in a model cannot hide itself. `solvers.check_rules` holds the rules of
+`solvers.rules`.
 """
 
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from solvers import check_rules
+from solvers.check_rules import all_slices, exceeded, job_misfits, running, standing
 from solvers.problem import Bool, Float, Int, Problem
 from solvers.solution import Placement
-
-_SHOWN = 3
-"""Offenders named in one message; the rest are counted."""
 
 
 def violations(problem: Problem, placement: Placement, *, tolerance: float = 1e-9) -> list[str]:
@@ -19,7 +19,7 @@ def violations(problem: Problem, placement: Placement, *, tolerance: float = 1e-
 
     A row may exceed its limit by `tolerance` × max(1, |limit|), which is what adding floats can lose.
     """
-    misfits = list(_misfits(problem, placement))
+    misfits = [*_misfits(problem, placement), *job_misfits(problem, placement)]
     if misfits:
         return misfits
     rules: tuple[Callable[[Problem, Placement, float], Iterator[str]], ...] = (
@@ -32,6 +32,11 @@ def violations(problem: Problem, placement: Placement, *, tolerance: float = 1e-
         _network,
         _limits,
         _budget,
+        check_rules.job_sites,
+        check_rules.moves,
+        check_rules.pins,
+        check_rules.spread,
+        check_rules.totals,
     )
     return [message for rule in rules for message in rule(problem, placement, tolerance)]
 
@@ -55,26 +60,17 @@ def _misfits(problem: Problem, placement: Placement) -> Iterator[str]:
             yield f"{name} holds a negative count"
 
 
-def _exceeded(what: str, left: Float | Int, right: Float | Int, tolerance: float) -> Iterator[str]:
-    """One line when left ≤ right fails somewhere; an infinite right never fails."""
-    room = tolerance * np.maximum(1.0, np.abs(np.where(np.isfinite(right), right, 1.0)))
-    bad = np.flatnonzero(left > right + room)
-    if len(bad):
-        named = ", ".join(f"row {k}: {left[k]:.12g} > {right[k]:.12g}" for k in bad[:_SHOWN])
-        yield f"{what} broken {len(bad)} times ({named})"
-
-
 def _demand(problem: Problem, placement: Placement, tolerance: float) -> Iterator[str]:
     share, unserved = placement.share, placement.unserved
     total = np.bincount(problem.pair_demand, share, problem.demands) + unserved
     one = np.ones(problem.demands)
-    yield from _exceeded("(1) served more than once", total, one, tolerance)
-    yield from _exceeded("(1) neither served nor counted as unserved", one, total, tolerance)
-    yield from _exceeded("share below 0", -share, np.zeros(problem.pairs), tolerance)
-    yield from _exceeded("share above 1", share, np.ones(problem.pairs), tolerance)
-    yield from _exceeded("unserved below 0", -unserved, np.zeros(problem.demands), tolerance)
+    yield from exceeded("(1) served more than once", total, one, tolerance)
+    yield from exceeded("(1) neither served nor counted as unserved", one, total, tolerance)
+    yield from exceeded("share below 0", -share, np.zeros(problem.pairs), tolerance)
+    yield from exceeded("share above 1", share, np.ones(problem.pairs), tolerance)
+    yield from exceeded("unserved below 0", -unserved, np.zeros(problem.demands), tolerance)
     must = np.where(np.isinf(problem.unserved_usd), 0.0, np.inf)
-    yield from _exceeded("(1) a row that must be served", unserved, must, tolerance)
+    yield from exceeded("(1) a row that must be served", unserved, must, tolerance)
     if problem.single_source and ((share != 0) & (share != 1)).any():
         yield "single source: a share is neither 0 nor 1"
 
@@ -86,31 +82,43 @@ def _replica_capacity(problem: Problem, placement: Placement, tolerance: float) 
             problem.pair_block[here], (problem.pair_load * placement.share)[here], minlength=problem.blocks
         )
         room = np.asarray(problem.capacity_factor * placement.replicas, np.float64)
-        yield from _exceeded(f"(4) replica capacity in slice {number}", load, room, tolerance)
+        yield from exceeded(f"(4) replica capacity in slice {number}", load, room, tolerance)
 
 
 def _linking(problem: Problem, placement: Placement, tolerance: float) -> Iterator[str]:
     one_is_enough = problem.pair_load <= 1
     replicas = placement.replicas[problem.pair_block]
-    yield from _exceeded("(5) linking", placement.share[one_is_enough], replicas[one_is_enough], tolerance)
+    yield from exceeded("(5) linking", placement.share[one_is_enough], replicas[one_is_enough], tolerance)
 
 
 def _gpus(problem: Problem, placement: Placement, tolerance: float) -> Iterator[str]:
-    yield from _exceeded("replicas above block_max", placement.replicas, problem.block_max, tolerance)
+    yield from exceeded("replicas above block_max", placement.replicas, problem.block_max, tolerance)
+    for number in range(all_slices(problem)):
+        yield from _gpus_in_slice(problem, placement, number, tolerance)
+
+
+def _gpus_in_slice(problem: Problem, placement: Placement, number: int, tolerance: float) -> Iterator[str]:
     quarters = problem.shape_quarters[problem.block_shape]
     gpu_of_block = problem.shape_gpu[problem.block_shape]
     held = 4 * problem.server_gpus[problem.offer_server]
     gpu_of_offer = problem.server_gpu[problem.offer_server]
-    for gpu in np.unique(gpu_of_block):
+    stands, option, jobs = standing(problem, number), running(problem, placement, number), problem.rules.jobs
+    gpu_of_gang = np.empty(0, np.int64) if jobs is None else jobs.option_gpu[option]
+    for gpu in np.unique(np.concatenate([gpu_of_block, gpu_of_gang])):
         for size in (1, 8, 16, 32):
-            blocks = (gpu_of_block == gpu) & (quarters >= size)
+            blocks = stands & (gpu_of_block == gpu) & (quarters >= size)
             offers = (gpu_of_offer == gpu) & (held >= size)
             taken = _per_site(problem, problem.block_site, blocks, quarters * placement.replicas)
+            if jobs is not None:
+                entering = (gpu_of_gang == gpu) & (jobs.option_size[option] >= size)
+                taken += _per_site(problem, jobs.option_site[option], entering, jobs.option_quarters[option])
             there = _per_site(problem, problem.offer_site, offers, held * placement.servers)
-            yield from _exceeded(f"(6) GPUs of type {gpu}, size {size} quarters", taken, there, tolerance)
+            what = f"(6) GPUs of type {gpu}, size {size} quarters in slice {number}"
+            yield from exceeded(what, taken, there, tolerance)
 
 
 def _per_site(problem: Problem, site: Int, kept: Bool, amount: Int) -> Float:
+    """Amounts summed by site, P, of the entries kept."""
     return np.bincount(site[kept], amount[kept], minlength=problem.sites).astype(np.float64)
 
 
@@ -124,12 +132,12 @@ def _choices(problem: Problem, placement: Placement, _: float) -> Iterator[str]:
 def _sites(problem: Problem, placement: Placement, tolerance: float) -> Iterator[str]:
     opened = placement.open[problem.offer_site]
     most = np.where(opened, problem.offer_max, 0)
-    yield from _exceeded("(7, 8) servers above offer_max or at a closed site", placement.servers, most, tolerance)
+    yield from exceeded("(7, 8) servers above offer_max or at a closed site", placement.servers, most, tolerance)
     for resource in range(problem.site_limit.shape[1]):
         use = problem.server_use[problem.offer_server, resource] * placement.servers
         total = np.bincount(problem.offer_site, use, minlength=problem.sites)
         limit = np.where(placement.open, problem.site_limit[:, resource], 0.0)
-        yield from _exceeded(f"(7, 8) resource {resource}", total, limit, tolerance)
+        yield from exceeded(f"(7, 8) resource {resource}", total, limit, tolerance)
 
 
 def _network(problem: Problem, placement: Placement, tolerance: float) -> Iterator[str]:
@@ -142,18 +150,16 @@ def _network(problem: Problem, placement: Placement, tolerance: float) -> Iterat
             here = problem.demand_slice[problem.pair_demand] == number
             flow = (mbps[problem.pair_demand] * placement.share)[here]
             total = np.bincount(problem.pair_site[here], flow, minlength=problem.sites)
-            yield from _exceeded(
-                f"(9) {name} in slice {number}", total, np.where(placement.open, limit, 0.0), tolerance
-            )
+            yield from exceeded(f"(9) {name} in slice {number}", total, np.where(placement.open, limit, 0.0), tolerance)
 
 
 def _limits(problem: Problem, placement: Placement, tolerance: float) -> Iterator[str]:
     total = np.asarray(problem.limit_matrix @ placement.servers.astype(np.float64)).reshape(-1)
-    yield from _exceeded("(10-12) limits", total, problem.limit_rhs, tolerance)
+    yield from exceeded("(10-12) limits", total, problem.limit_rhs, tolerance)
 
 
 def _budget(problem: Problem, placement: Placement, tolerance: float) -> Iterator[str]:
     spent = (
         problem.open_usd @ placement.open + problem.offer_usd @ placement.servers + problem.pair_usd @ placement.share
-    )
-    yield from _exceeded("(12) monthly budget", np.array([spent]), np.array([problem.monthly_budget_usd]), tolerance)
+    ) + check_rules.spent_usd(problem, placement)
+    yield from exceeded("(12) monthly budget", np.array([spent]), np.array([problem.monthly_budget_usd]), tolerance)
