@@ -1,185 +1,181 @@
-"""From a solution in numbers to a plan in names: shares in parts per billion, counts in integers, money to the cent."""
+"""From a solution in numbers to a plan in names: shares in parts per billion, counts in integers, money to the cent.
 
+Everything is put in the order of its names, so that the numbering of the arrays leaves no trace in the bytes.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-from numpy.typing import NDArray
 
-from placement.frames import keyed, numbered, records
+from placement.plan.backup import Backup, backups
+from placement.plan.carbon import Emitted, carbon_usd, emitted, mean_carbon
 from placement.plan.certificate import certificate_arrays, shadow_prices
-from placement.plan.document import BILLION, PlanDocument, Provenance, Replicas, Servers, Unserved
-from placement.plan.folder import ROUTES, PlanFiles
-from placement.plan.ledger import Ledger, Left, Route, Standing, cents, exact
-from placement.plan.reasons import blocking_rules
-from placement.problem import Names, demand_rows
+from placement.plan.document import Goal, Period, PlanDocument, Provenance
+from placement.plan.exact import cents, exact, exact_or_zero, total
+from placement.plan.folder import PlanFiles
+from placement.plan.latency import Ways, percentiles, waiting_ms
+from placement.plan.ledger import Bill, asked_and_left, bill, mean_cost, served_share
+from placement.plan.month import Month, read_month
+from placement.plan.prices import read_prices
+from placement.plan.rows import job_rows, reliability, replica_rows, routes_table, server_rows, unserved_rows
+from placement.plan.shares import name_ranks
+from placement.problem.names import Built, Names
 from placement.scenario import Scenario
 from placement.topology.pairs import Pairs
 from solvers.problem import Problem
-from solvers.solution import Placement, Solution
-
-Int = NDArray[np.int64]
+from solvers.rollout import RolloutSolution
+from solvers.solution import Placement
 
 
 @dataclass(frozen=True)
 class Solved:
-    """Everything that a plan is told from."""
+    """Everything that a plan is told from. `reliability_price_usd_month`: what N-1 adds to the cost, where known."""
 
     scenario: Scenario
     pairs: Pairs
+    built: Built
+    solution: RolloutSolution
+    previous: Any = None
+    reliability_price_usd_month: float | None = None
+
+
+@dataclass(frozen=True)
+class Told:
+    """One period, told: its arrays and names, its month in whole numbers, what that costs and emits."""
+
     problem: Problem
     names: Names
-    solution: Solution
+    placement: Placement
+    month: Month
+    ways: Ways
+    backup: Backup
+    bill: Bill
+    emitted: Emitted
+
+    @property
+    def asked_left(self) -> tuple[Fraction, tuple[Fraction, Fraction]]:
+        """Months, and mean requests a month asked for and left unserved."""
+        return self.month.months, asked_and_left(self.ways.prices, self.month)
 
 
 def build_plan(solved: Solved, parameters: dict[str, Any]) -> PlanFiles:
-    """The plan of a solution that has a placement; the verified bound is left for the auditor to fill in."""
-    placement = solved.solution.placement
-    if placement is None:
+    """The plan of a solution that has placements; the verified bound is left for the auditor to fill in.
+
+    Raises:
+        ValueError: the solution has no placements.
+    """
+    solution, built = solved.solution, solved.built
+    if solution.placements is None:
         raise ValueError("a solution without a placement makes no plan")
-    demand = demand_rows(solved.scenario)
-    routed_ppb, left_ppb = parts_per_billion(solved.problem, placement)
-    routes = _routes(solved, routed_ppb)
-    standing = _standing(solved, placement)
-    ledger = Ledger(solved.scenario, demand)
-    left = _left(solved, ledger, left_ppb)
-    cost = ledger.cost(standing, routes, left)
-    bound = solved.solution.bound_usd
+    told = [_told(solved, h, placement) for h, placement in enumerate(solution.placements)]
+    cost = mean_cost([(part.month.months, part.bill) for part in told])
     document = PlanDocument(
-        schema="nearserve-plan-1",
+        schema="nearserve-plan-2",
         scenario=solved.scenario.document.name,
-        status="OPTIMAL" if solved.solution.status == "OPTIMAL" else "FEASIBLE",
+        status="OPTIMAL" if solution.status == "OPTIMAL" else "FEASIBLE",
         objective_usd_month=cost.total,
-        bound_claimed_usd_month=float(round(bound, 2)) if np.isfinite(bound) else None,
+        bound_claimed_usd_month=float(round(solution.bound_usd, 2)) if np.isfinite(solution.bound_usd) else None,
         bound_verified_usd_month=None,
         gap=None,
         cost=cost,
-        latency=ledger.latency(routes),
-        served_share=float(ledger.served_share(left)),
-        servers=tuple(Servers(site=s.site, server=s.server, count=s.count, new=s.new) for s in standing),
-        replicas=_replicas(solved, placement),
-        unserved=_unserved(solved, demand, left),
-        shadow_prices=shadow_prices(solved.solution, solved.names),
-        provenance=Provenance(
-            inputs_sha256=dict(solved.scenario.sha256),
-            versions={name: version(name) for name in ("nearserve", "numpy", "ortools")},
-            parameters=parameters,
-            work=solved.solution.work,
-            seed=solved.scenario.document.seed,
+        latency=percentiles(told[0].ways, [part.month for part in told]),
+        served_share=float(served_share(part.asked_left for part in told)),
+        servers=tuple(row for part in told for row in server_rows(part.month)),
+        replicas=tuple(row for part in told for row in replica_rows(part.problem, part.names, part.placement)),
+        jobs=tuple(row for part in told for row in job_rows(part.ways.prices, part.month)),
+        reliability=reliability(
+            [(part.problem, part.month, part.backup) for part in told],
+            [part.names for part in told],
+            told[0].ways.prices,
+            solved.reliability_price_usd_month,
         ),
+        carbon=mean_carbon([(part.month.months, part.emitted) for part in told]),
+        goals=_goals(solved, told),
+        periods=_periods(told) if built.names[0].period else (),
+        unserved=tuple(row for part in told for row in unserved_rows(solved.scenario, solved.pairs, part.month)),
+        shadow_prices=shadow_prices(solution.certificates, built.names),
+        provenance=_provenance(solved, parameters),
     )
-    return PlanFiles(document, _routes_table(solved.names, routes), certificate_arrays(solved.solution, solved.names))
+    routes = routes_table([(part.problem, part.month, part.backup, part.names) for part in told])
+    return PlanFiles(document, routes, certificate_arrays(solution.certificates, built.names))
 
 
-def parts_per_billion(problem: Problem, placement: Placement) -> tuple[Int, Int]:
-    """Shares of pairs (N) and unserved (I) as integers that sum to 10^9 in every demand row.
-
-    Each is rounded down and the few parts that are missing go to the row's largest entry, so that no share grows by
-    more than its row has entries; the solver keeps 10^-6 of capacity free for them.
-    """
-    share = np.floor(np.clip(placement.share, 0.0, 1.0) * BILLION).astype(np.int64)
-    left = np.floor(np.clip(placement.unserved, 0.0, 1.0) * BILLION).astype(np.int64)
-    summed = np.bincount(problem.pair_demand, share, problem.demands).astype(np.int64) + left
-    missing = BILLION - summed
-    largest = np.full(problem.demands, -1, np.int64)
-    order = np.lexsort((share, problem.pair_demand))
-    largest[problem.pair_demand[order]] = order
-    routed = np.flatnonzero(largest >= 0)
-    to_left = np.ones(problem.demands, np.bool_)
-    to_left[routed] = left[routed] > share[largest[routed]]
-    left = left + np.where(to_left, missing, 0)
-    rows = np.flatnonzero(~to_left)
-    share[largest[rows]] += missing[rows]
-    return share, left
+def _told(solved: Solved, h: int, placement: Placement) -> Told:
+    rollout, names = solved.built.rollout, solved.built.names[h]
+    problem = rollout.periods[h]
+    prices = read_prices(solved.scenario, names.slices)
+    ways = Ways(prices, solved.pairs)
+    months = exact(float(rollout.months[h]))
+    rank = name_ranks(problem, names)
+    month, share_ppb = read_month(solved.scenario, prices, problem, names, placement, months, rank)
+    emission = emitted(prices, month)
+    paid = bill(ways, month, carbon_usd(prices, emission))
+    return Told(problem, names, placement, month, ways, backups(problem, placement, share_ppb, rank), paid, emission)
 
 
-def _routes(solved: Solved, routed_ppb: Int) -> list[Route]:
-    """Every pair that carries something, with its exact planned latency."""
-    problem, names, pairs = solved.problem, solved.names, solved.pairs
-    services = keyed(solved.scenario.table("services"), "service")
-    ttft = {(row["shape"], row["profile"]): row["ttft_p95_ms"] for row in records(solved.scenario.table("shapes"))}
-    region_number, site_number = numbered(pairs.regions), numbered(pairs.sites)
-    rtt = pairs.planned_rtt_ms
-    routes = []
-    for n in np.flatnonzero(routed_ppb):
-        i, b = int(problem.pair_demand[n]), problem.pair_block[n]
-        site, shape = names.sites[problem.block_site[b]], names.shapes[problem.block_shape[b]]
-        service = services[names.demands[i].service]
-        place = region_number[names.demands[i].region], site_number[site]
-        latency = exact(service["round_trips"]) * exact(rtt[place]) + exact(ttft[shape, service["profile"]])
-        if not np.isnan(pairs.mbps[place]):
-            latency += 8 * exact(service["kbyte_in"]) / exact(pairs.mbps[place])
-        routes.append(Route(i, site, shape, int(routed_ppb[n]), latency))
-    return routes
-
-
-def _standing(solved: Solved, placement: Placement) -> list[Standing]:
-    """Servers by (site, server), fleet and new together."""
-    counts: dict[tuple[str, str], list[int]] = {}
-    for offer, count in zip(solved.names.offers, placement.servers, strict=True):
-        if count:
-            entry = counts.setdefault((offer.site, offer.server), [0, 0])
-            entry[0] += int(count)
-            entry[1] += int(count) if offer.new else 0
-    return [Standing(site, server, count, new) for (site, server), (count, new) in sorted(counts.items())]
-
-
-def _replicas(solved: Solved, placement: Placement) -> tuple[Replicas, ...]:
-    problem, names = solved.problem, solved.names
+def _goals(solved: Solved, told: list[Told]) -> tuple[Goal, ...]:
+    """Goals of a lexicographic tuple with what the plan comes to; the bounds are the solver's word."""
+    unit = {goal.name: goal.unit for goal in solved.built.goals}
     return tuple(
-        Replicas(
-            site=names.sites[problem.block_site[b]],
-            shape=names.shapes[problem.block_shape[b]],
-            count=int(placement.replicas[b]),
+        Goal(
+            goal=reached.name,
+            unit=unit[reached.name],
+            value=float(_goal_value(reached.name, told)),
+            bound_claimed=reached.bound if np.isfinite(reached.bound) else None,
+            gap_claimed=reached.gap if np.isfinite(reached.gap) else None,
         )
-        for b in np.flatnonzero(placement.replicas)
+        for reached in solved.solution.goals
     )
 
 
-def _left(solved: Solved, ledger: Ledger, left_ppb: Int) -> list[Left]:
-    """Unserved rows with the penalty of the whole row, exact where the service states it."""
-    services = keyed(solved.scenario.table("services"), "service")
-    left = []
-    for i in np.flatnonzero(left_ppb).tolist():
-        stated = services[solved.names.demands[i].service]["unserved_usd_per_1000"]
-        by_rule = Fraction(float(solved.problem.unserved_usd[i]))
-        penalty = by_rule if np.isnan(stated) else exact(stated) * ledger.requests_month(i) / 1000
-        left.append(Left(i, int(left_ppb[i]), penalty))
-    return left
-
-
-def _unserved(solved: Solved, demand: pd.DataFrame, left: list[Left]) -> tuple[Unserved, ...]:
-    reasons = blocking_rules(solved.scenario, solved.pairs, demand.iloc[[u.demand for u in left]])
-    rows = [solved.names.demands[u.demand] for u in left]
-    return tuple(
-        Unserved(
-            region=row.region,
-            model=row.model,
-            service=row.service,
-            slice=row.slice or None,
-            share_ppb=u.share_ppb,
-            usd_month=cents(Fraction(u.share_ppb, BILLION) * u.penalty_usd),
-            reason=reason,
-        )
-        for u, row, reason in zip(left, rows, reasons, strict=True)
-    )
-
-
-def _routes_table(names: Names, routes: list[Route]) -> pa.Table:
-    """routes.parquet: sorted as the demand is; `failure` is null until backup routes are planned."""
-    rows = [names.demands[r.demand] for r in routes]
-    columns = {
-        "region": [row.region for row in rows],
-        "model": [row.model for row in rows],
-        "service": [row.service for row in rows],
-        "slice": [row.slice or None for row in rows],
-        "site": [r.site for r in routes],
-        "shape": [r.shape for r in routes],
-        "failure": [None] * len(routes),
-        "share_ppb": [r.share_ppb for r in routes],
+def _goal_value(name: str, told: list[Told]) -> Fraction:
+    """A goal's value, mean over the periods by their months."""
+    values: dict[str, Callable[[Told], Fraction]] = {
+        "cost": lambda part: part.bill.total,
+        "served": lambda part: part.asked_left[1][1],
+        "latency": lambda part: waiting_ms(part.ways, part.month),
+        "carbon": lambda part: part.emitted.total or Fraction(),
+        "moves": lambda part: Fraction(part.month.added),
     }
-    return pa.table(columns, schema=ROUTES)
+    weighed = total(part.month.months * values[name](part) for part in told)
+    return weighed / total(part.month.months for part in told)
+
+
+def _periods(told: list[Told]) -> tuple[Period, ...]:
+    """What each period costs, serves, buys and holds."""
+    found = []
+    before: dict[tuple[str, str, str], int] = {}
+    for part in told:
+        month, servers = part.month, part.ways.prices.servers
+        bought = {(s.site, s.server, s.tenant): s.bought for s in month.standing}
+        capex = total(
+            max(count - before.get(key, 0), 0) * exact_or_zero(servers[key[1]]["capex_usd"])
+            for key, count in bought.items()
+        )
+        found.append(
+            Period(
+                period=month.period,
+                months=float(month.months),
+                cost=mean_cost([(month.months, part.bill)]),
+                served_share=float(served_share([part.asked_left])),
+                capex_usd=cents(capex),
+                gpus=sum(s.count * int(servers[s.server]["gpus"]) for s in month.standing),
+                dpus=sum(s.count * int(servers[s.server]["dpus"]) for s in month.standing),
+            )
+        )
+        before = bought
+    return tuple(found)
+
+
+def _provenance(solved: Solved, parameters: dict[str, Any]) -> Provenance:
+    return Provenance(
+        inputs_sha256=dict(solved.scenario.sha256),
+        versions={name: version(name) for name in ("nearserve", "numpy", "ortools")},
+        parameters=parameters,
+        work=solved.solution.work,
+        seed=solved.scenario.document.seed,
+    )

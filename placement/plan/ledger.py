@@ -1,212 +1,238 @@
-"""The plan's own figures, summed exactly: money in fractions, percentiles over requests.
+"""A month's cost by kind and by site, summed exactly: integers over common denominators, fractions at the end.
 
-`exact(x)` is the decimal that the table's author typed; nothing is rounded before the last line.
+Formulas are those of `docs/mathematics.md`; what divides by a replica's capacity is settled to 10^-30 once a group.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
-from math import floor
+from typing import TypeVar
 
-import numpy as np
-import pandas as pd
+from placement.plan.document import Cost
+from placement.plan.exact import cents, exact, exact_or_zero, grouped, settled, total
+from placement.plan.latency import Ways, served_requests, waiting_ms
+from placement.plan.month import Month, Standing
+from placement.plan.prices import MONTH_HOURS, Prices
+from placement.plan.shares import BILLION
+from placement.problem.names import JobOption
 
-from placement.frames import Row, keyed, records
-from placement.plan.document import BILLION, Cost, Latency
-from placement.problem.money import energy_usd_per_kwh
-from placement.scenario import Scenario
+FREE_OF_P95 = Fraction(5, 100)
+OPERATING = ("support", "power_space", "idle_energy", "load_energy", "open_sites", "egress", "jobs")
 
-MONTH_HOURS = Fraction(730)
-DAY_HOURS = 24
-
-
-@dataclass(frozen=True)
-class Route:
-    """A share of a demand row on a shape at a site, with the planned latency of the pair."""
-
-    demand: int  # row of the demand table, in its sorted order
-    site: str
-    shape: str
-    share_ppb: int
-    latency_ms: Fraction
+BySite = dict[str, Fraction]
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
-class Left:
-    """What is left unserved of a demand row, and what the whole row unserved would cost."""
+class Bill:
+    """USD a month by kind; `site_usd` is what each site costs without capital: the kinds of OPERATING, and rent."""
 
-    demand: int
-    share_ppb: int
-    penalty_usd: Fraction
+    usd: Mapping[str, Fraction]
+    site_usd: Mapping[str, Fraction]
 
-
-@dataclass(frozen=True)
-class Standing:
-    """Servers of one kind at a site: `count` in all, `new` of them bought."""
-
-    site: str
-    server: str
-    count: int
-    new: int
+    @property
+    def total(self) -> Fraction:
+        return total(self.usd.values())
 
 
-@lru_cache(maxsize=100_000)
-def exact(value: float) -> Fraction:
-    """A table's figure as the decimal it was typed as."""
-    return Fraction(repr(float(value)))
+def bill(ways: Ways, month: Month, carbon_usd: Fraction = Fraction()) -> Bill:
+    """What the month costs; `carbon_usd` is the priced carbon of it (16)."""
+    prices = ways.prices
+    by_site = {
+        "servers": _by_site(month.standing, lambda s: _server_usd(prices, s)),
+        "support": _by_site(
+            month.standing, lambda s: s.new * exact_or_zero(prices.servers[s.server]["support_usd_month"])
+        ),
+        "power_space": _by_site(month.standing, lambda s: _place_usd(prices, s)),
+        "idle_energy": idle_energy(prices, month, prices.kwh_usd),
+        "load_energy": load_energy(prices, month, prices.usd_per_kwh),
+        "open_sites": {
+            site: exact_or_zero(prices.sites[site]["open_usd_month"])
+            for site in sorted({s.site for s in month.standing if s.count})
+        },
+        "egress": egress_usd(prices, month),
+        "jobs": _by_site(month.jobs, lambda option: job_usd(prices, option, month.months)),
+    }
+    usd = {kind: total(amounts.values()) for kind, amounts in by_site.items()}
+    usd["latency"] = Fraction()
+    if prices.usd_per_million_request_ms:
+        usd["latency"] = prices.usd_per_million_request_ms * waiting_ms(ways, month) / 10**6
+    usd["moves"] = prices.usd_per_move * month.added / month.months
+    usd["carbon"] = carbon_usd
+    usd["unserved"] = total(Fraction(left.share_ppb, BILLION) * left.penalty_usd for left in month.left)
+    rent = _by_site(month.standing, lambda s: s.rented * prices.rent_usd(s.server) if s.rented else Fraction())
+    return Bill(usd, _summed([rent, *(by_site[kind] for kind in OPERATING)]))
 
 
-def cents(value: Fraction) -> float:
-    """To the cent, half to even."""
-    return float(round(value, 2))
+def mean_cost(bills: Sequence[tuple[Fraction, Bill]]) -> Cost:
+    """Mean over periods by their months; the total is rounded from the exact sum, not from the rounded kinds."""
+    lasting = total(months for months, _ in bills)
+    usd = {kind: total(months * bill.usd[kind] for months, bill in bills) / lasting for kind in bills[0][1].usd}
+    return Cost(**{kind: cents(value) for kind, value in usd.items()}, total=cents(total(usd.values())))
 
 
-def cents_below(value: float) -> float:
-    """The cent at or below: how a bound is told."""
-    return floor(Fraction(value) * 100) / 100
+def idle_energy(prices: Prices, month: Month, per_kw: Callable[[str], Fraction]) -> BySite:
+    """Energy of what stands and does nothing, in what `per_kw` gives for a kW drawn all month at a site."""
+    kw = _by_site(month.standing, lambda s: s.count * exact(prices.servers[s.server]["idle_kw"]))
+    return {site: drawn * exact(prices.sites[site]["pue"]) * per_kw(site) for site, drawn in kw.items()}
 
 
-class Ledger:
-    """The scenario's prices, looked up once, as fractions."""
+def load_energy(prices: Prices, month: Month, per_kwh: Mapping[tuple[str, str], Fraction]) -> BySite:
+    """Energy above idle of what is served: x · mean/q · g · κ · PUE · H_t at what a kWh of (site, slice) gives."""
+    flow, (mean, denominator) = month.flow, month.rates(mean=True)
+    service, time = month.demand_service[flow.demand], month.demand_slice[flow.demand]
+    (site, shape, served, at), sums = grouped((flow.site, flow.shape, service, time), mean)
+    figure: dict[tuple[int, int], Fraction] = {}
+    replica: dict[tuple[int, int], Fraction] = {}
+    found: BySite = {}
+    entries: dict[tuple[int, int, int], Fraction] = {}
+    for p, d, s, t, amount in zip(site.tolist(), shape.tolist(), served.tolist(), at.tolist(), sums, strict=True):
+        if (p, t) not in figure:
+            name, slice_name = month.sites[p], month.slices[t]
+            pue = exact(prices.sites[name]["pue"])
+            figure[p, t] = pue * prices.hours[slice_name] * per_kwh[name, slice_name]
+        entries[p, d, s] = entries.get((p, d, s), Fraction()) + amount * figure[p, t]
+    for (p, d, s), energy in entries.items():
+        if (d, s) not in replica:
+            row, profile = prices.shapes[month.shapes[d].shape], prices.services[month.services[s]]["profile"]
+            kw = exact(row["gpus_per_replica"]) * prices.busy_kw.get(row["gpu"], Fraction())
+            replica[d, s] = kw / prices.rate[row["shape"], profile] / denominator
+        name = month.sites[p]
+        found[name] = found.get(name, Fraction()) + settled(energy * replica[d, s])
+    return found
 
-    def __init__(self, scenario: Scenario, demand: pd.DataFrame) -> None:
-        """`demand` in the Problem's order; its columns as in the contract."""
-        self._money = scenario.document.money
-        self._sites = keyed(scenario.table("sites"), "site")
-        self._servers = keyed(scenario.table("servers"), "server")
-        self._services = keyed(scenario.table("services"), "service")
-        shapes = scenario.table("shapes")
-        self._shapes = keyed(shapes.drop_duplicates("shape"), "shape")
-        rates = zip(shapes["shape"], shapes["profile"], shapes["requests_per_s"], strict=True)
-        self._requests_per_s = {(shape, profile): exact(rate) for shape, profile, rate in rates}
-        self._demand = records(demand)
-        slices = tuple(sorted(set(demand["slice"])))
-        self.hours = _slice_hours(scenario, slices)
-        price = energy_usd_per_kwh(scenario, slices)
-        self._price = {
-            (site, name): exact(price[p, t]) for p, site in enumerate(self._sites) for t, name in enumerate(slices)
-        }
-        self._dynamic_kw = _dynamic_kw(self._servers.values())
 
-    def requests_month(self, demand: int) -> Fraction:
-        """Mean requests a month of a demand row."""
-        row = self._demand[demand]
-        return exact(row["mean_requests_per_s"]) * 3600 * self.hours[row["slice"]]
-
-    def cost(self, standing: Iterable[Standing], routes: Iterable[Route], left: Iterable[Left]) -> Cost:
-        """The plan's cost by kind; the total is rounded from the exact sum, not from the rounded kinds."""
-        standing = tuple(standing)
-        kinds = {
-            "servers": self._bought(standing),
-            "support": sum(
-                (s.new * _or_zero(self._servers[s.server]["support_usd_month"]) for s in standing), Fraction()
-            ),
-            "power_space": sum((self._place(s) for s in standing), Fraction()),
-            "idle_energy": sum((self._idle(s) for s in standing), Fraction()),
-            "open_sites": sum(
-                (
-                    _or_zero(self._sites[site]["open_usd_month"])
-                    for site in sorted({s.site for s in standing if s.count})
-                ),
-                Fraction(),
-            ),
-            "unserved": sum((Fraction(u.share_ppb, BILLION) * u.penalty_usd for u in left), Fraction()),
-            **self._routed(routes),
-        }
-        return Cost(**{kind: cents(usd) for kind, usd in kinds.items()}, total=cents(sum(kinds.values(), Fraction())))
-
-    def _bought(self, standing: Iterable[Standing]) -> Fraction:
-        return sum((s.new * self._server_month(s.server) for s in standing if s.new), Fraction())
-
-    def _server_month(self, server: str) -> Fraction:
-        """Rent, or capex and installation by the capital recovery factor r/(1-(1+r)^-months)."""
-        row = self._servers[server]
-        if not np.isnan(row["rent_usd_month"]):
-            return exact(row["rent_usd_month"])
-        rate, months = exact(self._money.wacc) / 12, int(row["months"])
-        factor = rate / (1 - (1 + rate) ** -months) if rate else Fraction(1, months)
-        return (exact(row["capex_usd"]) + _or_zero(row["install_usd"])) * factor
-
-    def _place(self, s: Standing) -> Fraction:
-        return s.count * exact(self._servers[s.server]["power_kw"]) * _or_zero(self._sites[s.site]["usd_per_kw_month"])
-
-    def _idle(self, s: Standing) -> Fraction:
-        energy = sum((hours * self._price[s.site, name] for name, hours in self.hours.items()), Fraction())
-        return s.count * exact(self._servers[s.server]["idle_kw"]) * exact(self._sites[s.site]["pue"]) * energy
-
-    def _routed(self, routes: Iterable[Route]) -> dict[str, Fraction]:
-        """Load energy, egress and priced milliseconds of the routes."""
-        load, egress, waiting = Fraction(), Fraction(), Fraction()
-        ms_price = exact(self._money.latency_usd_per_million_request_ms)
-        for route in routes:
-            row, site, shape = self._demand[route.demand], self._sites[route.site], self._shapes[route.shape]
-            service = self._services[row["service"]]
-            share = Fraction(route.share_ppb, BILLION)
-            hours = self.hours[row["slice"]]
-            mean = share * exact(row["mean_requests_per_s"])
-            busy_kw = (
-                mean
-                / self._requests_per_s[route.shape, service["profile"]]
-                * exact(shape["gpus_per_replica"])
-                * self._dynamic_kw[shape["gpu"]]
-            )
-            load += busy_kw * exact(site["pue"]) * self._price[route.site, row["slice"]] * hours
-            kbyte = exact(service["kbyte_out"])
-            if np.isnan(site["transit_usd_per_mbps_month"]):
-                egress += mean * 3600 * hours * kbyte / 10**6 * exact(site["egress_usd_per_gb"])
-            else:
-                peak_mbps = share * exact(row["requests_per_s"]) * kbyte * 8 / 1000
-                egress += peak_mbps * exact(site["transit_usd_per_mbps_month"])
-            waiting += ms_price * mean * 3600 * hours / 10**6 * route.latency_ms
-        return {"load_energy": load, "egress": egress, "latency": waiting}
-
-    def served_share(self, left: Iterable[Left]) -> Fraction:
-        """Share of a month's mean requests that is served."""
-        total = sum((self.requests_month(i) for i in range(len(self._demand))), Fraction())
-        lost = sum((Fraction(u.share_ppb, BILLION) * self.requests_month(u.demand) for u in left), Fraction())
-        return 1 - lost / total if total else Fraction(1)
-
-    def latency(self, routes: Iterable[Route]) -> Latency:
-        """Planned latency over served requests: the least that a share q of them stays within."""
-        weighted = sorted(
-            (r.latency_ms, Fraction(r.share_ppb, BILLION) * self.requests_month(r.demand)) for r in routes
+def egress_usd(prices: Prices, month: Month) -> BySite:
+    """Answers sent: by the GB on mean rates, or by the counted Mbit/s where the site pays transit."""
+    flow = month.flow
+    service = month.demand_service[flow.demand]
+    kbyte = [exact(prices.services[name]["kbyte_out"]) for name in month.services]
+    requests, denominator = served_requests(prices, month)
+    found: BySite = {}
+    (site, served), sums = grouped((flow.site, service), requests)
+    for p, s, amount in zip(site.tolist(), served.tolist(), sums, strict=True):
+        row = prices.sites[month.sites[p]]
+        if exact_transit(row) is None:
+            usd = amount * kbyte[s] / denominator / 10**6 * exact(row["egress_usd_per_gb"])
+            found[month.sites[p]] = found.get(month.sites[p], Fraction()) + usd
+    for name, flows in _flows_mbps(prices, month, kbyte).items():
+        row = prices.sites[name]
+        found[name] = exact(row["transit_usd_per_mbps_month"]) * counted_mbps(
+            row["transit_billing"], flows, {slice_: prices.hours[slice_] / MONTH_HOURS for slice_ in month.slices}
         )
-        total = sum((weight for _, weight in weighted), Fraction())
-        if not total:
-            return Latency(p50_ms=None, p95_ms=None, p99_ms=None)
-        found: dict[str, float] = {}
-        for name, share in (
-            ("p50_ms", Fraction(50, 100)),
-            ("p95_ms", Fraction(95, 100)),
-            ("p99_ms", Fraction(99, 100)),
-        ):
-            running = Fraction()
-            for latency_ms, weight in weighted:
-                running += weight
-                if running >= share * total:
-                    found[name] = float(latency_ms)
-                    break
-        return Latency(**found)
+    return found
 
 
-def _or_zero(value: float) -> Fraction:
-    """An optional price: absent means that nothing is charged."""
-    return Fraction() if np.isnan(value) else exact(value)
+def counted_mbps(billing: str, flows: Mapping[str, Fraction], day_share: Mapping[str, Fraction]) -> Fraction:
+    """What transit bills of a site's flow by slice: its peak, that without the busiest 5 % of the day, or its mean.
+
+    The busiest slices are left out of the 95/5 first, as long as they together last at most 5 % of the day; a slice
+    without flow counts 0.
+    """
+    if billing == "mean":
+        return total(share * flows.get(name, Fraction()) for name, share in day_share.items())
+    free, lasting = (FREE_OF_P95 if billing == "p95" else Fraction()), Fraction()
+    for name in sorted(day_share, key=lambda name: -flows.get(name, Fraction())):
+        lasting += day_share[name]
+        if lasting > free:
+            return flows.get(name, Fraction())
+    return Fraction()
 
 
-def _slice_hours(scenario: Scenario, slices: tuple[str, ...]) -> Mapping[str, Fraction]:
-    """Hours a month of each slice."""
-    if slices == ("",):
-        return {"": MONTH_HOURS}
-    table = scenario.table("slices").set_index("slice")["hours_per_day"]
-    return {name: MONTH_HOURS * exact(table[name]) / DAY_HOURS for name in slices}
+def exact_transit(site: Mapping[str, float]) -> Fraction | None:
+    """USD per Mbit/s, None where the site pays by the GB."""
+    price = site["transit_usd_per_mbps_month"]
+    return exact(price) if price == price else None  # noqa: PLR0124  NaN
 
 
-def _dynamic_kw(servers: Iterable[Row]) -> dict[str, Fraction]:
-    """kW that a busy GPU draws above idle: the most over the servers of that GPU."""
-    found: dict[str, Fraction] = {}
-    for row in servers:
-        kw = (exact(row["power_kw"]) - exact(row["idle_kw"])) / int(row["gpus"])
-        found[row["gpu"]] = max(kw, found.get(row["gpu"], kw))
+def job_kwh(prices: Prices, option: JobOption, per_kwh: Mapping[tuple[str, str], Fraction]) -> Fraction:
+    """All of a job's energy at the mean of what a kWh gives over its slices, by how long they last."""
+    row = prices.jobs[option.job]
+    slices = option.slices or prices.slices
+    hours = total(prices.hours[name] for name in slices)
+    mean = total(prices.hours[name] * per_kwh[option.site, name] for name in slices) / hours
+    kw = int(row["gpus"]) * prices.busy_kw.get(row["gpu"], Fraction()) * exact(prices.sites[option.site]["pue"])
+    return kw * exact(row["hours"]) * mean
+
+
+def job_usd(prices: Prices, option: JobOption, months: Fraction) -> Fraction:
+    """A month of a job: its energy and, where its data moves, their way out of where they lie (15)."""
+    row = prices.jobs[option.job]
+    usd = job_kwh(prices, option, prices.usd_per_kwh)
+    if row["data_site"] and row["data_site"] != option.site:
+        usd += exact_or_zero(row["data_gb"]) * exact(prices.sites[row["data_site"]]["egress_usd_per_gb"])
+    return usd / months
+
+
+def revenue_usd(prices: Prices, month: Month) -> BySite | None:
+    """What served mean requests earn a month by site; None where no service states it."""
+    price = [exact_or_zero(prices.services[name]["revenue_usd_per_1000"]) for name in month.services]
+    stated = [row["revenue_usd_per_1000"] for row in prices.services.values()]
+    if all(value != value for value in stated):  # noqa: PLR0124  NaN
+        return None
+    requests, denominator = served_requests(prices, month)
+    flow = month.flow
+    (site, service), sums = grouped((flow.site, month.demand_service[flow.demand]), requests)
+    found: BySite = {}
+    for p, s, amount in zip(site.tolist(), service.tolist(), sums, strict=True):
+        name = month.sites[p]
+        found[name] = found.get(name, Fraction()) + Fraction(amount, denominator) * price[s] / 1000
+    return found
+
+
+def asked_and_left(prices: Prices, month: Month) -> tuple[Fraction, Fraction]:
+    """Mean requests a month that are asked for, and that are left unserved."""
+    requests, denominator = month.requests(prices)
+    left = sum(entry.share_ppb * requests[entry.demand] for entry in month.left)
+    return Fraction(sum(requests.tolist()), denominator), Fraction(left, denominator * BILLION)
+
+
+def served_share(asked_left: Iterable[tuple[Fraction, tuple[Fraction, Fraction]]]) -> Fraction:
+    """Share of mean requests that is served over periods (months, (asked, left)); 1 where none is asked for."""
+    pairs = list(asked_left)
+    asked = total(months * both[0] for months, both in pairs)
+    left = total(months * both[1] for months, both in pairs)
+    return 1 - left / asked if asked else Fraction(1)
+
+
+def _server_usd(prices: Prices, s: Standing) -> Fraction:
+    rent = s.rented * prices.rent_usd(s.server) if s.rented else Fraction()
+    return rent + (s.bought * prices.bought_usd(s.server) if s.bought else Fraction())
+
+
+def _place_usd(prices: Prices, s: Standing) -> Fraction:
+    per_kw = exact_or_zero(prices.sites[s.site]["usd_per_kw_month"])
+    return s.count * exact(prices.servers[s.server]["power_kw"]) * per_kw
+
+
+def _flows_mbps(prices: Prices, month: Month, kbyte: Sequence[Fraction]) -> dict[str, dict[str, Fraction]]:
+    """Mbit/s out of every site that pays transit, by slice, at design rates."""
+    design, denominator = month.rates(mean=False)
+    flow = month.flow
+    keys = (flow.site, month.demand_slice[flow.demand], month.demand_service[flow.demand])
+    (site, time, service), sums = grouped(keys, design)
+    found: dict[str, dict[str, Fraction]] = {}
+    for p, t, s, amount in zip(site.tolist(), time.tolist(), service.tolist(), sums, strict=True):
+        name, slice_name = month.sites[p], month.slices[t]
+        if exact_transit(prices.sites[name]) is not None:
+            flows = found.setdefault(name, {})
+            mbps = amount * kbyte[s] * 8 / 1000 / denominator
+            flows[slice_name] = flows.get(slice_name, Fraction()) + mbps
+    return found
+
+
+def _by_site(things: Iterable[Key], usd: Callable[[Key], Fraction]) -> BySite:
+    """Sums of what each thing costs by its `site`."""
+    found: BySite = {}
+    for thing in things:
+        site: str = thing.site  # type: ignore[attr-defined]
+        found[site] = found.get(site, Fraction()) + usd(thing)
+    return found
+
+
+def _summed(parts: Iterable[BySite]) -> BySite:
+    found: BySite = {}
+    for part in parts:
+        for site, usd in part.items():
+            found[site] = found.get(site, Fraction()) + usd
     return found

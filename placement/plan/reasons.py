@@ -1,12 +1,13 @@
 """Which rule keeps a demand row from being served, said so that a planner can act on it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from placement.frames import Row, floats, keyed, numbered
+from placement.problem.names import DemandRow
 from placement.problem.residency import allowed_sites
 from placement.problem.routes import network_ms
 from placement.scenario import Scenario
@@ -14,17 +15,27 @@ from placement.topology.pairs import Pairs
 
 CAPACITY = "4-12 capacity: every admissible site is full, or serving would cost more than the penalty"
 
+KEY = ["region", "model", "service", "slice"]
 
-def blocking_rules(scenario: Scenario, pairs: Pairs, rows: pd.DataFrame) -> Iterator[str]:
-    """The blocking rule of each of the demand `rows`, in their order."""
+
+def blocking_rules(scenario: Scenario, pairs: Pairs, rows: Sequence[DemandRow], period: str) -> Iterator[str]:
+    """The blocking rule of each of the period's demand `rows`, in their order; slices of a class share one answer."""
     services = keyed(scenario.table("services"), "service")
     shapes = scenario.table("shapes")
     regions = numbered(pairs.regions)
-    for index in range(len(rows)):
-        row = rows.iloc[[index]]
-        service = services[str(row["service"].iat[0])]
-        serving = shapes[(shapes["model"] == row["model"].iat[0]) & (shapes["profile"] == service["profile"])]
-        yield _rule(scenario, pairs, row, service, floats(serving, "ttft_p95_ms"), regions[str(row["region"].iat[0])])
+    table = scenario.table("demand")
+    table = table[table["period"] == period].reset_index(drop=True)
+    place = {key: j for j, key in enumerate(zip(*(table[name] for name in KEY), strict=True))}
+    said: dict[tuple[str, str, str, str], str] = {}
+    for row in rows:
+        at = place[row.region, row.model, row.service, row.slice]
+        key = (row.region, row.model, row.service, str(table["residency"].iat[at]))
+        if key not in said:
+            service = services[row.service]
+            serving = shapes[(shapes["model"] == row.model) & (shapes["profile"] == service["profile"])]
+            ttft_ms = floats(serving, "ttft_p95_ms")
+            said[key] = _rule(scenario, pairs, table.iloc[[at]], service, ttft_ms, regions[row.region])
+        yield said[key]
 
 
 def _rule(

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from placement.plan.build import parts_per_billion
+from placement.plan.shares import parts_per_billion
 from solvers.instances.tiny import random_tiny
 from solvers.solution import Placement
 
