@@ -20,7 +20,7 @@ from placement.cli.common import (
 @click.pass_context
 def command(context: click.Context, scenario: str, output_format: str) -> None:
     """Validate SCENARIO (a folder or a bundled name): all errors at once, each with its place and its mend."""
-    from placement.scenario import inspect  # noqa: PLC0415
+    from placement.scenario import inspect, rules_on  # noqa: PLC0415
 
     folder = scenario_folder(scenario)
     report = inspect(folder)
@@ -28,6 +28,7 @@ def command(context: click.Context, scenario: str, output_format: str) -> None:
         raise bad_data(folder, report.findings)
     names = ("table", "column", "rows", "value", "unit", "why")
     assumed = [{name: getattr(a, name) for name in names} for a in report.assumed]
+    rules = rules_on(report.scenario)
     if output_format == "json":
         emit_json(
             {
@@ -35,6 +36,7 @@ def command(context: click.Context, scenario: str, output_format: str) -> None:
                 "findings": [finding_json(f) for f in report.findings],
                 "assumed": assumed,
                 "later": [finding_json(f) for f in report.later],
+                "rules": [{"rule": rule.rule, "says": rule.says} for rule in rules],
                 "tables": {name: len(report.scenario.table(name)) for name in sorted(report.scenario.tables)},
             }
         )
@@ -42,6 +44,8 @@ def command(context: click.Context, scenario: str, output_format: str) -> None:
     print_findings(report.findings)
     sizes = [(name, len(report.scenario.table(name))) for name in sorted(report.scenario.tables)]
     print_table(("table", "rows"), [row for row in sizes if row[1]], title=f"{report.scenario.document.name}: valid")
+    said = ", ".join(rule.says for rule in rules)
+    click.echo(f"\nRules on: {said or 'those of every scenario only'}")
     if assumed:
         click.echo()
         rows = [[str(a[name]) if name != "rows" else a[name] for name in names] for a in assumed]

@@ -6,9 +6,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from placement.scenario.dictionary import tables
-from placement.scenario.document import FILE
 from placement.scenario.findings import Finding, shortened
-from placement.scenario.reading import SUFFIXES, digest
+from placement.scenario.reading import SUFFIXES
 
 MEASUREMENTS = "measurements"
 
@@ -98,19 +97,3 @@ def _walk(place: Path, folder: Path) -> Iterator[str]:
             yield from _walk(path, folder)
         elif path.is_file() or path.is_symlink():  # no pipes, no devices
             yield path.relative_to(folder).as_posix()
-
-
-def hashes(folder: Path, listed: Listing) -> tuple[dict[str, str], list[Finding]]:
-    """SHA-256 of every input file, by its name relative to the folder, sorted."""
-    found: list[Finding] = []
-    digests = {}
-    for name in sorted({FILE, *listed.tables.values(), *listed.measurements}):
-        if not (folder / name).is_file():
-            continue  # reported when it was read; a pipe would never end
-        try:
-            digests[name] = digest(folder / name)
-        except OSError as error:
-            if name in listed.measurements:  # the others were read, and reported, before
-                why = shortened(error.strerror or error)
-                found.append(Finding("unreadable", name, f"cannot be read: {why}", "Check its permissions."))
-    return digests, found

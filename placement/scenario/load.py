@@ -12,6 +12,7 @@ from placement.scenario.dictionary import tables
 from placement.scenario.document import FILE, Document, document_assumed, parse, shape_filters
 from placement.scenario.draft import Draft
 from placement.scenario.findings import Assumed, Finding, ScenarioError, in_order
+from placement.scenario.fingerprint import fingerprints
 from placement.scenario.reading import decoded, digest, read_bytes, read_table
 from placement.scenario.scenario import Report, Scenario
 from placement.scenario.tables import Typed, filled, finished, typed
@@ -55,20 +56,24 @@ def inspect(folder: Path) -> Report:
     found += check_all(draft)
     if document is not None:
         assumed += document_assumed(document)
-    sha256, wrong = files.hashes(folder, listing)
-    found += wrong
-    return _report(draft, found, assumed, sha256 | hashes)
+    return _report(draft, found, assumed, hashes)
 
 
-def _report(draft: Draft, found: list[Finding], assumed: list[Assumed], sha256: dict[str, str]) -> Report:
+def _report(draft: Draft, found: list[Finding], assumed: list[Assumed], catalog: dict[str, str]) -> Report:
+    """`catalog`: hashes of the bundled tables that stand in."""
+    ready: dict[str, pd.DataFrame] = {}
+    sha256: dict[str, str] = {}
+    if draft.document is not None and not any(finding.severity == "error" for finding in found):
+        ready = {name: finished(table.frame, table.spec) for name, table in sorted(draft.tables.items())}
+        sha256, unreadable = fingerprints(draft, ready)
+        found = found + unreadable
     ordered = in_order(found)
     later = tuple(finding for finding in ordered if finding.severity == "later")
     findings = tuple(finding for finding in ordered if finding.severity != "later")
     said = tuple(assumed)
     if draft.document is None or any(finding.severity == "error" for finding in findings):
         return Report(None, findings, said, later)
-    ready = {name: finished(table.frame, table.spec) for name, table in sorted(draft.tables.items())}
-    scenario = Scenario(draft.folder, draft.document, ready, said, later, dict(sorted(sha256.items())))
+    scenario = Scenario(draft.folder, draft.document, ready, said, later, dict(sorted((sha256 | catalog).items())))
     return Report(scenario, findings, said, later)
 
 

@@ -17,8 +17,9 @@ class Scenario:
     """A validated scenario; nothing in it may be changed.
 
     `tables` holds the tables that are there (given, or from the bundled catalog), with every column of the dictionary,
-    defaults filled in, sorted by key. `later` are the rules that `plan` refuses. `sha256` maps every input file, by
-    its name relative to the folder, to its hash; a catalog table that stands in is `catalog:<file>`.
+    defaults filled in, sorted by key. `later` are the rules that `plan` refuses. `sha256` maps every input to the
+    hash of what it says (see `fingerprint`): a table by its name, `scenario.toml`, a file of measurements by its path
+    relative to the folder, `previous_plan`; a catalog table that stands in is `catalog:<file>`, hashed by its bytes.
     """
 
     folder: Path
