@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from solvers.exact.bounds import Most, slices_of
 from solvers.problem import Bool, Float, Int, Problem
+from solvers.rules import Reserve
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,80 @@ def _uses(problem: Problem, _: Most) -> Kind:
     return _free("uses", (place // sites, place % sites), np.ones(len(place)), whole=True)
 
 
+def _backup(problem: Problem, most: Most) -> Kind:
+    """(13) A backup pair takes this share of its row over when the domain fails: where a loss is possible."""
+    reserve = problem.rules.reserve
+    if reserve is None:
+        none = np.empty(0, np.int64)
+        return _free("backup", (none, none), np.empty(0), whole=False)
+    domain, lost = losses(problem, most)
+    losing = np.zeros((reserve.domains, problem.demands), np.bool_)
+    losing[domain, problem.pair_demand[lost]] = True
+    replicas = most.replicas[reserve.pair_block]
+    helps = losing[:, reserve.pair_demand] & ~reserve.domain_site[:, problem.block_site[reserve.pair_block]]
+    helps &= replicas > 0
+    if reserve.policy == "proportional":
+        helps &= primary_of(problem, reserve) >= 0
+    domain, pair = np.nonzero(helps)
+    carried = problem.capacity_factor * replicas[pair]
+    load = np.maximum(reserve.pair_load[pair], carried)
+    return _free("backup", (domain, pair), carried / load, whole=False)
+
+
+def _choices_of(name: str, problem: Problem, most: Most) -> Kind:
+    """(13) Priority: this backup pair is the first, or the second, to take its row over."""
+    reserve = problem.rules.reserve
+    prior = reserve is not None and reserve.policy == "priority"
+    pair = np.unique(_backup(problem, most).index[1]) if prior else np.empty(0, np.int64)
+    return _free(name, (pair,), np.ones(len(pair)), whole=True)
+
+
+def _first(problem: Problem, most: Most) -> Kind:
+    return _choices_of("first", problem, most)
+
+
+def _second(problem: Problem, most: Most) -> Kind:
+    return _choices_of("second", problem, most)
+
+
+RESERVE_LEVELS = (1 / 4, 1 / 3, 1 / 2, 2 / 3)
+"""(13) Proportional: what part of its served share a row may lose. More levels waste less reserve and cost columns."""
+
+
+def _level(problem: Problem, most: Most) -> Kind:
+    """(13) Proportional: the level of a row's loss in a domain; none of them is on where it may lose nothing."""
+    domain, pair = losses(problem, most)
+    reserve = problem.rules.reserve
+    count = 0 if reserve is None or reserve.policy != "proportional" else len(RESERVE_LEVELS)
+    place = np.unique(domain * problem.demands + problem.pair_demand[pair])
+    key = np.repeat(place, count)
+    demands = max(problem.demands, 1)
+    index = (key // demands, key % demands, np.tile(np.arange(count), len(place)))
+    return _free("level", index, np.ones(len(key)), whole=True)
+
+
+def losses(problem: Problem, most: Most) -> tuple[Int, Int]:
+    """(13) Pairs that could serve at a site of a domain, of rows that are not exempt there: (domain, pair) of each."""
+    reserve = problem.rules.reserve
+    if reserve is None:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    exempt = reserve.exempt(problem.demands, problem.block_site[reserve.pair_block])
+    fails = reserve.domain_site[:, problem.pair_site] & (most.share > 0)
+    domain, pair = np.nonzero(fails & ~exempt[:, problem.pair_demand])
+    return domain.astype(np.int64), pair.astype(np.int64)
+
+
+def primary_of(problem: Problem, reserve: Reserve) -> Int:
+    """The pair of the same row and block for every backup pair, Z; -1 where there is none."""
+    blocks = max(problem.blocks, 1)
+    key = problem.pair_demand * blocks + problem.pair_block
+    wanted = reserve.pair_demand * blocks + reserve.pair_block
+    if not len(key):
+        return np.full(len(wanted), -1)
+    at = np.minimum(np.searchsorted(key, wanted), len(key) - 1)
+    return np.where(key[at] == wanted, at, -1)
+
+
 KINDS: tuple[Callable[[Problem, Most], Kind], ...] = (
     _open,
     _servers,
@@ -209,5 +284,9 @@ KINDS: tuple[Callable[[Problem, Most], Kind], ...] = (
     _peak,
     _left_out,
     _uses,
+    _backup,
+    _first,
+    _second,
+    _level,
 )
 """Every kind of column, in order. Those of the daily rules come first: their models read as they always did."""

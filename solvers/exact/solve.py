@@ -107,7 +107,7 @@ def clean(problem: Problem, model: Model, values: Float) -> Placement | None:
     if (problem.open_usd >= 0).all():
         held = np.bincount(problem.offer_site, values[at.of("servers")], problem.sites) > 0
         values[at.of("open")] *= held
-    if not problem.single_source:
+    if not problem.single_source or problem.rules.reserve is not None:
         return route(problem, model, values)
     values[at.of("unserved")] = 1.0 - np.bincount(problem.pair_demand, values[at.of("share")], problem.demands)
     return placement_of(problem, model, values)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from solvers.exact.model import Model
+from solvers.exact.reserve import published_backup, set_reserve
 from solvers.problem import Bool, Float, Int, Problem
 from solvers.solution import Placement, added
 
@@ -36,6 +37,7 @@ def vector(model: Model, problem: Problem, placement: Placement) -> Float:
     values[at.of("uses")] = used(model, problem, placement.share)
     peak, left_out = counted_peak(model, problem, placement.share)
     values[at.of("peak")], values[at.of("left_out")] = peak, left_out
+    set_reserve(problem, at, values, placement.share, placement.backup)
     return np.minimum(values, model.upper)
 
 
@@ -91,6 +93,7 @@ def placement_of(problem: Problem, model: Model, values: Float) -> Placement:
         share=share,
         unserved=unserved,
         jobs=chosen_options(problem, values[at.of("job")]),
+        backup=published_backup(problem, at, values, share),
     )
 
 

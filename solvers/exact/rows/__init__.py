@@ -8,6 +8,7 @@ from solvers.exact.rows.base import Family, Rows
 from solvers.exact.rows.gpus import gpus, one_operating_point, operating_point
 from solvers.exact.rows.money import limits, monthly_budget, total_vector, totals
 from solvers.exact.rows.places import downlink, left_out, offers, open_sites, peak, site_resources, uplink
+from solvers.exact.rows.reserve import RESERVE_FAMILIES
 from solvers.exact.rows.serving import (
     demand,
     least_share,
@@ -48,4 +49,5 @@ FAMILIES: tuple[Family, ...] = (
     one_option,
     job_site,
     totals,
+    *RESERVE_FAMILIES,
 )
