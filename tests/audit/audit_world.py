@@ -289,13 +289,14 @@ def certificate(demand: Any = None, **leaf: Any) -> dict[str, np.ndarray]:
     }
     names = ("demand_region", "demand_model", "demand_service", "demand_slice")
     return {
-        "schema": np.array("nearserve-certificate-1"),
-        "leaves": np.array(1),
-        **dict(zip(names, columns, strict=True)),
+        "schema": np.array("nearserve-certificate-2"),
+        "period": np.array([""]),
         "site": np.array(["alba", "brest"]),
         "slice": np.array(["day", "night"]),
-        "limit": np.array(LIMITS),
-        **{f"leaf0_{name}": value for name, value in prices.items()},
+        "p0_leaves": np.array(1),
+        **{f"p0_{name}": column for name, column in zip(names, columns, strict=True)},
+        "p0_limit": np.array(LIMITS),
+        **{f"p0_leaf0_{name}": value for name, value in prices.items()},
     }
 
 

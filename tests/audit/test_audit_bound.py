@@ -19,22 +19,23 @@ def arrays(told: World, prices: Prices, rng: np.random.Generator | None = None) 
     shape = (len(listed["sites"]), len(listed["slices"]))
     wires = [(site, t) for site in listed["sites"] for t in listed["slices"]]
     return {
-        "schema": np.array("nearserve-certificate-1"),
-        "leaves": np.array(1),
-        "demand_region": columns[0],
-        "demand_model": columns[1],
-        "demand_service": columns[2],
-        "demand_slice": columns[3],
+        "schema": np.array("nearserve-certificate-2"),
+        "period": np.array([""]),
+        "p0_leaves": np.array(1),
+        "p0_demand_region": columns[0],
+        "p0_demand_model": columns[1],
+        "p0_demand_service": columns[2],
+        "p0_demand_slice": columns[3],
         "site": np.array(listed["sites"]),
         "slice": np.array(listed["slices"], np.str_),
-        "limit": np.array(listed["limits"], np.str_),
-        "leaf0_demand_usd": np.array([prices.demand[tuple(key)] for key in listed["keys"]]),
-        "leaf0_uplink_usd": np.array([prices.up[wire] for wire in wires]).reshape(shape),
-        "leaf0_downlink_usd": np.array([prices.down[wire] for wire in wires]).reshape(shape),
-        "leaf0_limit_usd": np.array([prices.limit[name] for name in listed["limits"]], np.float64),
-        "leaf0_budget": np.array(prices.budget),
-        "leaf0_closed_sites": np.array([], np.str_),
-        "leaf0_open_sites": np.array([], np.str_),
+        "p0_limit": np.array(listed["limits"], np.str_),
+        "p0_leaf0_demand_usd": np.array([prices.demand[tuple(key)] for key in listed["keys"]]),
+        "p0_leaf0_uplink_usd": np.array([prices.up[wire] for wire in wires]).reshape(shape),
+        "p0_leaf0_downlink_usd": np.array([prices.down[wire] for wire in wires]).reshape(shape),
+        "p0_leaf0_limit_usd": np.array([prices.limit[name] for name in listed["limits"]], np.float64),
+        "p0_leaf0_budget": np.array(prices.budget),
+        "p0_leaf0_closed_sites": np.array([], np.str_),
+        "p0_leaf0_open_sites": np.array([], np.str_),
     }
 
 

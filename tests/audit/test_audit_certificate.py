@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from audit_oracle import optimum, random_prices, world
-from audit_world import NAN, TABLES, certificate, edited, pairs, scenario
+from audit_world import LIMITS, NAN, TABLES, certificate, edited, pairs, scenario
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_audit_bound import arrays
@@ -27,33 +27,33 @@ def with_array(name: str, values: Any) -> dict[str, Any]:
 
 
 REJECTED = [
-    ("another schema", with_array("schema", "nearserve-certificate-2"), "schema"),
-    ("a list of schemas", with_array("schema", ["nearserve-certificate-1"]), "schema"),
+    ("another schema", with_array("schema", "nearserve-certificate-1"), "schema"),
+    ("a list of schemas", with_array("schema", ["nearserve-certificate-2"]), "schema"),
     ("no schema", without("schema"), "schema"),
-    ("two leaves", with_array("leaves", 2), "one leaf"),
-    ("no leaf", with_array("leaves", 0), "one leaf"),
-    ("leaves that are no count", with_array("leaves", 1.0), "one leaf"),
-    ("leaves that are a list", with_array("leaves", [1]), "one leaf"),
-    ("an unknown array", with_array("leaf0_cuts", [1.0]), "leaf0_cuts"),
-    ("a missing array", without("leaf0_budget"), "leaf0_budget"),
+    ("two leaves", with_array("p0_leaves", 2), "one leaf"),
+    ("no leaf", with_array("p0_leaves", 0), "one leaf"),
+    ("leaves that are no count", with_array("p0_leaves", 1.0), "one leaf"),
+    ("leaves that are a list", with_array("p0_leaves", [1]), "one leaf"),
+    ("an unknown array", with_array("p0_leaf0_cuts", [1.0]), "leaf0_cuts"),
+    ("a missing array", without("p0_leaf0_budget"), "leaf0_budget"),
     ("a closed site", certificate(closed_sites=np.array(["alba"])), "fixings"),
     ("an open site", certificate(open_sites=np.array(["alba"])), "fixings"),
     ("a missing demand row", certificate()
-     | {f"demand_{n}": certificate()[f"demand_{n}"][:4] for n in ("region", "model", "service", "slice")}
-     | {"leaf0_demand_usd": np.zeros(4)}, "missing"),
-    ("a demand row that is not there", with_array("demand_region", [*["north"] * 3, "south", "west"]), "unknown"),
-    ("a demand row twice", with_array("demand_service", ["chat", "chat", "code", "chat", "chat"]), "twice"),
-    ("names of unequal length", with_array("demand_region", ["north"]), "length"),
+     | {f"p0_demand_{n}": certificate()[f"p0_demand_{n}"][:4] for n in ("region", "model", "service", "slice")}
+     | {"p0_leaf0_demand_usd": np.zeros(4)}, "missing"),
+    ("a demand row that is not there", with_array("p0_demand_region", [*["north"] * 3, "south", "west"]), "unknown"),
+    ("a demand row twice", with_array("p0_demand_service", ["chat", "chat", "code", "chat", "chat"]), "twice"),
+    ("names of unequal length", with_array("p0_demand_region", ["north"]), "length"),
     ("a site that is not there", with_array("site", ["alba", "basel"]), "sites or slices"),
     ("a slice that is not there", with_array("slice", ["day", "noon"]), "sites or slices"),
     ("a site twice", with_array("site", ["alba", "alba"]), "twice"),
     ("a slice twice", with_array("slice", ["day", "day"]), "twice"),
-    ("a limit that no table states", with_array("limit", [*certificate()["limit"][:-1], "stock|s9|"]), "do not state"),
+    ("a limit that no table states", with_array("p0_limit", [*LIMITS[:-1], "stock|s9|"]), "do not state"),
     ("names that are numbers", with_array("site", [1, 2]), "names"),
     ("names in a matrix", with_array("site", [["alba", "brest"]]), "names"),
-    ("prices that are text", with_array("leaf0_demand_usd", ["1"] * 5), "float"),
-    ("prices that are complex", with_array("leaf0_demand_usd", [1j] * 5), "float"),
-    ("too few prices", with_array("leaf0_demand_usd", [1.0] * 4), "shape"),
+    ("prices that are text", with_array("p0_leaf0_demand_usd", ["1"] * 5), "float"),
+    ("prices that are complex", with_array("p0_leaf0_demand_usd", [1j] * 5), "float"),
+    ("too few prices", with_array("p0_leaf0_demand_usd", [1.0] * 4), "shape"),
     ("prices turned round", certificate(uplink_usd=np.zeros((2, 3))), "shape"),
     ("a list of budgets", certificate(budget=np.array([0.0])), "shape"),
     ("NaN for a demand row", certificate([NAN, 0, 0, 0, 0]), "NaN"),
@@ -106,7 +106,7 @@ def test_a_price_above_the_penalty_proves_no_more_than_the_penalty():
 
 def test_prices_of_limits_that_are_off_do_not_count():
     free = scenario({"budgets": None, "deliveries": None, "export": None})
-    bare = {"limit": np.array([], np.str_), "leaf0_limit_usd": np.zeros(0)}
+    bare = {"p0_limit": np.array([], np.str_), "p0_leaf0_limit_usd": np.zeros(0)}
     zero = verify_bound(certificate() | bare, free, pairs())
     priced = verify_bound(
         certificate(budget=np.array(3.0), downlink_usd=np.array([[0, 0], [9.0, 9.0]])) | bare, free, pairs()
@@ -121,7 +121,7 @@ def test_a_price_beyond_floats_of_what_is_banned_anyway_proves_nothing():
     """
     text = TABLES["export"].replace(",s4,FR,4,", ",s4,DE,0,,x\n,s4,FR,0,")
     banned = scenario({"export": text, "deliveries": None, "budgets": None})
-    limits = {"limit": np.array(["export|server|s4|DE", "export|server|s4|FR"])}
+    limits = {"p0_limit": np.array(["export|server|s4|DE", "export|server|s4|FR"])}
     dear = verify_bound(certificate(PENALTIES, limit_usd=np.full(2, 1e9)) | limits, banned, pairs())
     beyond = verify_bound(certificate(PENALTIES, limit_usd=np.full(2, 1e308)) | limits, banned, pairs())
     assert dear.bound_usd_month < 17229.63
@@ -129,14 +129,14 @@ def test_a_price_beyond_floats_of_what_is_banned_anyway_proves_nothing():
 
 
 def test_a_limit_that_the_certificate_leaves_out_has_the_price_zero():
-    short = {"limit": np.array(["capex|"]), "leaf0_limit_usd": np.array([0.001])}
+    short = {"p0_limit": np.array(["capex|"]), "p0_leaf0_limit_usd": np.array([0.001])}
     full = certificate(limit_usd=np.array([0.001, 0, 0, 0, 0, 0]))
     assert verify_bound(certificate() | short, scenario(), pairs()) == verify_bound(full, scenario(), pairs())
 
 
 def test_a_limit_named_twice_adds_its_prices():
-    twice = {"limit": np.array(["capex|", "capex|"]), "leaf0_limit_usd": np.array([0.001, 0.002])}
-    once = {"limit": np.array(["capex|"]), "leaf0_limit_usd": np.array([0.003])}
+    twice = {"p0_limit": np.array(["capex|", "capex|"]), "p0_leaf0_limit_usd": np.array([0.001, 0.002])}
+    once = {"p0_limit": np.array(["capex|"]), "p0_leaf0_limit_usd": np.array([0.003])}
     assert verify_bound(certificate() | twice, scenario(), pairs()) == verify_bound(
         certificate() | once, scenario(), pairs()
     )
@@ -172,7 +172,7 @@ def test_a_row_that_earns_less_than_a_dollar_counts():
     }
     money = {"money": {"wacc": 0.0, "latency_usd_per_million_request_ms": 0.0}}
     told = verify_bound(
-        certificate([0, 0.5, 0, 0, 0]) | {"limit": np.array([], np.str_), "leaf0_limit_usd": np.zeros(0)},
+        certificate([0, 0.5, 0, 0, 0]) | {"p0_limit": np.array([], np.str_), "p0_leaf0_limit_usd": np.zeros(0)},
         scenario(free, money),
         pairs(),
     )

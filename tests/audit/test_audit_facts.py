@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from audit_world import NAN, TABLES, certificate, edited, pairs, scenario
 
-from placement.audit.bound import Pricing, rounded_down
 from placement.audit.case import open_case
 from placement.audit.certificate import read_certificate
 from placement.audit.exact import cents, exact, known, settled
@@ -19,6 +18,7 @@ from placement.audit.limits import limit_rows, monthly_budget_usd
 from placement.audit.money import check_cents
 from placement.audit.penalties import Penalties
 from placement.audit.prices import recovery_factor
+from placement.audit.pricing import Pricing, rounded_down
 from placement.audit.report import Findings
 from placement.audit.route_table import RouteRow
 
@@ -153,20 +153,22 @@ def rows_of(deliveries):
 def test_stock_of_a_group_is_for_its_sites_and_others_have_none():
     rows = rows_of("period,delivery_group,server,quantity\n,east,s2,3\n,east,s4,0\n2026,east,s2,2")
     assert rows["stock|s2|east"].most == 5
-    assert rows["stock|s2|east"].weight("alba", "s2", True) == 1
-    assert rows["stock|s2|east"].weight("alba", "s2", False) == 0
-    assert rows["stock|s2|east"].weight("alba", "s4", True) == 0
-    assert rows["stock|s2|east"].weight("brest", "s2", True) == 0
+    assert rows["stock|s2|east"].weight("alba", "s2", "buy") == 1
+    assert (
+        rows["stock|s2|east"].weight("alba", "s2", "rent") == rows["stock|s2|east"].weight("alba", "s2", "fleet") == 0
+    )
+    assert rows["stock|s2|east"].weight("alba", "s4", "buy") == 0
+    assert rows["stock|s2|east"].weight("brest", "s2", "buy") == 0
     assert rows["stock|s2|"].most == 0
-    assert rows["stock|s2|"].weight("brest", "s2", True) == 1
-    assert rows["stock|s2|"].weight("brest", "s2", False) == 0
-    assert rows["stock|s2|"].weight("alba", "s2", True) == 0
+    assert rows["stock|s2|"].weight("brest", "s2", "buy") == 1
+    assert rows["stock|s2|"].weight("brest", "s2", "rent") == 0
+    assert rows["stock|s2|"].weight("alba", "s2", "buy") == 0
 
 
 def test_common_stock_is_for_all_sites_and_a_group_may_draw_on_it():
     rows = rows_of("period,delivery_group,server,quantity\n,,s2,3\n,east,s2,2")
     assert rows["stock|s2|"].most == 5
-    assert rows["stock|s2|"].weight("alba", "s2", True) == rows["stock|s2|"].weight("brest", "s2", True) == 1
+    assert rows["stock|s2|"].weight("alba", "s2", "buy") == rows["stock|s2|"].weight("brest", "s2", "buy") == 1
     assert rows["stock|s2|east"].most == 5
     assert rows["stock|s4|"].most == 0
 
@@ -233,15 +235,14 @@ def test_a_latency_that_is_the_budget_to_the_last_digit_is_admissible(budget, rt
     }
     for rtt_ms, admissible in ((rtt, True), (above, False)):
         grid = Grid(case(tight, network={"rtt_p95_ms": np.array([[rtt_ms, NAN], [NAN, 5.0]])}))
-        row = grid.keys.index(("north", "m", "chat", "day"))
-        found = next(routes for routes in grid.at("alba"))
-        assert found.admissible[list(found.of.rows).index(row), found.of.shapes.index("one")] == admissible
+        found = {(key, shape) for key, shape, *_ in ways(grid, "alba")}
+        assert ((("north", "m", "chat", "day"), "one") in found) == admissible
 
 
 def test_latencies_that_are_not_near_the_budget_are_not_settled_as_fractions(monkeypatch):
     grid = Grid(case(edited("services", "chat,chat,100,", "chat,chat,100.1,")))  # south's one-far is at 100 ms exactly
     monkeypatch.setattr(type(grid.case.network), "network_ms", None)
-    assert sum(int(found.admissible.sum()) for site in grid.sites for found in grid.at(site)) == 8 + 5 + 4
+    assert sum(1 for site in grid.sites for _ in ways(grid, site)) == 8 + 5 + 4
 
 
 @pytest.mark.parametrize(
@@ -288,32 +289,48 @@ def test_a_bound_is_rounded_to_the_largest_float_that_is_not_above_it():
         assert Fraction(found) <= value < Fraction(math.nextafter(found, math.inf))
 
 
+def ways(grid, site):
+    """Every admissible (demand row, shape) of one site with USD a month and the replicas kept busy."""
+    for found in grid.at(site):
+        for d, shape in enumerate(found.pool.shapes):
+            here = found.admissible[:, d]
+            rows = found.pool.rows[:, found.classes[here]]
+            for t, c in zip(*np.nonzero(rows >= 0), strict=True):
+                usd, load = (figure[t, c] for figure in (found.least_usd(d, here), found.load(d, here)))
+                yield grid.keys[rows[t, c]], shape, usd, load
+
+
+def served(grid, site):
+    """The demand rows that some shape may serve there."""
+    return {key for key, *_ in ways(grid, site)}
+
+
 def test_the_arrays_price_every_route_as_the_fractions_do():
     told = case()
     routes = 0
     for site in Grid(told).sites:
-        for found in Grid(told).at(site):
-            for i, d in zip(*np.nonzero(found.admissible), strict=True):
-                key, shape = Grid(told).keys[found.of.rows[i]], found.of.shapes[d]
-                service = told.facts.services[key[2]]
-                latency = (
-                    told.network.network_ms(key[0], service, site) + told.facts.shapes[shape].ttft_ms[service.profile]
-                )
-                assert found.usd[i, d] == pytest.approx(
-                    float(told.prices.route_usd(key, site, shape, latency)), rel=1e-12
-                )
-                load = told.facts.demand[key].requests_per_s / told.facts.shapes[shape].requests_per_s[service.profile]
-                assert found.of.load[i, d] == pytest.approx(float(load), rel=1e-12)
-                routes += 1
+        for key, shape, usd, load in ways(Grid(told), site):
+            service = told.facts.services[key[2]]
+            latency = told.network.network_ms(key[0], service, site)
+            latency += told.facts.shapes[shape].ttft_ms[service.profile]
+            route = told.prices.route_usd(key, site, shape, latency)
+            # of brest's peak of 2 USD a Mbit/s at least the mean over 18 and 6 hours
+            share = Fraction(18 if key[3] == "day" else 6, 24)
+            peak = share * told.prices.peak_usd(key, site)
+            assert usd == pytest.approx(float(route + peak), rel=1e-12)
+            expected = told.facts.demand[key].requests_per_s / told.facts.shapes[shape].requests_per_s[service.profile]
+            assert load == pytest.approx(float(expected), rel=1e-12)
+            routes += 1
     # north at alba: chat on quarter, one, two by day and by night, code on quarter, one; at brest chat on one, two by
     # day and by night, code on one; south's chat at brest on quarter, one, one-far (100 ms exactly), two
     assert routes == 8 + 5 + 4
 
 
 def test_the_arrays_price_wires_as_the_rule_does():
-    grid = Grid(case())
-    assert dict(zip(grid.keys, grid.column("out_mbps"), strict=True))[NORTH_CODE] == pytest.approx(0.4)
-    assert dict(zip(grid.keys, grid.column("in_mbps"), strict=True))[NORTH_CODE] == pytest.approx(0.8)
+    (pool,) = Grid(case()).pools
+    row = list(pool.members).index(("north", "code", "eu"))
+    assert pool.out_mbps[:, row] == pytest.approx([0.4, 0])
+    assert pool.in_mbps[:, row] == pytest.approx([0.8, 0])
 
 
 @pytest.mark.parametrize(
@@ -358,12 +375,18 @@ def test_percentiles_are_the_smallest_latency_that_so_many_requests_stay_within(
     assert percentile_ms(case(), uneven, Fraction(1, 2)) == 7
 
 
-def test_a_server_without_installation_or_capex_is_charged_none():
+def test_a_server_is_bought_or_rented_as_the_tables_offer_and_charged_no_installation_that_they_lack():
     told = case(edited("servers", "1,100,4800,48,", "1,100,,48,"))
-    assert told.prices.bought_usd(told.facts.servers["s2"]) == 1000
-    assert told.facts.servers["s4"].capex_usd == 0
-    assert told.prices.bought_usd(told.facts.servers["s4"]) == 5000
-    assert told.prices.capex_usd(told.facts.servers["s4"]) == 0
+    assert told.facts.servers["s2"].new_ways == ("buy",)
+    assert told.prices.capital_usd(told.facts.servers["s2"], "buy") == 1000
+    assert told.facts.servers["s4"].new_ways == ("rent",)
+    assert told.prices.capital_usd(told.facts.servers["s4"], "rent") == 5000
+    with pytest.raises(ValueError, match="do not offer to buy"):
+        told.prices.capital_usd(told.facts.servers["s4"], "buy")
+    both = case(edited("servers", "1,100,4800,48,", "1,100,4800,48,900")).facts.servers["s2"]
+    assert both.new_ways == ("buy", "rent")
+    assert [told.prices.capital_usd(both, way) for way in ("fleet", "buy", "rent")] == [0, 1100, 900]
+    assert [told.prices.support_usd(both, way) for way in ("fleet", "buy", "rent")] == [0, 100, 100]
 
 
 def test_the_edge_of_a_tie_still_passes():
@@ -384,9 +407,7 @@ def test_a_class_whose_design_rate_is_zero_may_still_be_served_and_is_no_constan
 def test_a_request_of_just_the_free_size_needs_no_known_bandwidth():
     for kbyte, admissible in (("14", True), ("14.001", False)):
         grid = Grid(case(edited("services", "chat,chat,100,10,", f"chat,chat,100,{kbyte},")))
-        row = grid.keys.index(("south", "m", "chat", "day"))
-        found = next(iter(grid.at("brest")))
-        assert found.admissible[list(found.of.rows).index(row)].any() == admissible
+        assert (("south", "m", "chat", "day") in served(grid, "brest")) == admissible
         service = grid.case.facts.services["chat"]
         assert (grid.case.network.network_ms("south", service, "brest") is not None) == admissible
 
@@ -407,8 +428,8 @@ def test_a_bandwidth_of_nothing_is_unknown_and_a_small_request_needs_none(mbps):
     """South's chat, 10 kB, still finds brest; north's code, 100 kB, finds no way to alba, and brest alone is left."""
     network = {"mbps": np.array([[mbps, 50.0], [80.0, mbps]]), "mbps_state": np.array([[2, 1], [0, 2]], np.int8)}
     grid = Grid(case(network=network))
-    admissible = {site: next(iter(grid.at(site))).admissible.any(axis=1).tolist() for site in grid.sites}
-    assert admissible == {"alba": [True, True, False, False, False], "brest": [True, True, True, True, False]}
+    reached = {site: [key in served(grid, site) for key in grid.keys] for site in grid.sites}
+    assert reached == {"alba": [True, True, False, False, False], "brest": [True, True, True, True, False]}
     services = grid.case.facts.services
     assert grid.case.network.network_ms("south", services["chat"], "brest") == 10
     assert grid.case.network.network_ms("north", services["code"], "alba") is None
@@ -418,8 +439,7 @@ def test_a_bandwidth_below_a_megabit_is_known():
     network = {"mbps": np.array([[0.5, 50.0], [80.0, 90.0]])}
     grid = Grid(case(edited("services", "code,code,200,", "code,code,1720,"), network=network))
     # 2·20 + 800/.5 + 80 = 1720 ms for code on quarter
-    found = next(iter(grid.at("alba")))
-    assert found.admissible[grid.keys.index(NORTH_CODE), found.of.shapes.index("quarter")]
+    assert (NORTH_CODE, "quarter") in {(key, shape) for key, shape, *_ in ways(grid, "alba")}
 
 
 def test_a_shape_that_does_not_fit_its_gpu_is_held_nowhere_however_many_servers_stand():
@@ -435,4 +455,4 @@ def test_a_site_holds_gpus_by_the_server_that_is_leanest_in_each_limit():
     """
     for power_kw, units in ((16, 8), (10, 80)):
         told = penalties(edited("sites", "alba,DE,50,8,8,8,", f"alba,DE,50,8,{power_kw},{units},"))
-        assert Pricing(told, read_certificate(certificate())).room("alba", "g") == 20
+        assert Pricing(told, read_certificate(certificate())[""]).room("alba", "g") == 20

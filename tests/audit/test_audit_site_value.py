@@ -6,15 +6,25 @@ import numpy as np
 import pytest
 
 from placement.audit import site_value
-from placement.audit.site_value import Group, Offer, best_servers, block_value, larger, packed, useful_quarters
-
-ONE = np.zeros(3, np.int64)
+from placement.audit.site_value import (
+    Group,
+    Offer,
+    around_the_clock,
+    best_servers,
+    larger,
+    packed,
+    slice_values,
+    useful_quarters,
+)
 
 
 def value(profit, load, slices=None, most=10):
-    rows = len(profit)
-    slices = np.zeros(rows, np.int64) if slices is None else np.asarray(slices)
-    return block_value(np.asarray(profit, float), np.asarray(load, float), slices, most)
+    """V of rows, each a class of its own, in the given slices; 0 in all others."""
+    slices = np.zeros(len(profit), np.int64) if slices is None else np.asarray(slices)
+    gain, need = np.zeros((slices.max() + 1, len(profit))), np.zeros((slices.max() + 1, len(profit)))
+    gain[slices, np.arange(len(profit))] = profit
+    need[slices, np.arange(len(profit))] = load
+    return around_the_clock(slice_values(gain, need, most))
 
 
 def test_a_block_serves_the_rows_that_pay_most_per_replica_first():
@@ -37,14 +47,14 @@ def test_no_more_replicas_are_valued_than_fit():
 def test_the_value_is_never_below_the_exact_one_by_rounding():
     rng = np.random.default_rng(1)
     profit, load = rng.uniform(0, 1, 200), rng.uniform(0, 1e-3, 200)
-    found = block_value(profit, load, np.zeros(200, np.int64), 5)
+    found = value(profit, load, most=5)
     assert found[1] >= profit.sum()
     assert found[1] == pytest.approx(profit.sum(), rel=1e-9)
     assert found[0] == 0
 
 
 def test_of_blocks_that_exclude_each_other_the_larger_counts_and_a_short_one_stays_at_its_end():
-    assert larger([np.array([0.0, 5.0]), np.array([0.0, 3.0, 4.0, 9.0])]).tolist() == [0, 5, 5, 9]
+    assert larger([np.array([[0.0, 5.0]]), np.array([[0.0, 3.0, 4.0, 9.0]])]).tolist() == [[0, 5, 5, 9]]
 
 
 GROUPS = [

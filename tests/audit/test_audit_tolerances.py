@@ -12,7 +12,7 @@ from placement.audit.figures import check_bound, check_figures, gap
 from placement.audit.plan_files import PlanFiles
 from placement.audit.report import Findings
 from placement.audit.route_table import RouteRow
-from placement.audit.site_value import EPS, Group, Offer, best_servers, block_value, packed, profit_usd, site_usd
+from placement.audit.site_value import EPS, Group, Offer, best_servers, packed, profit_usd, site_usd, slice_values
 
 HAIR = Fraction(1, 10**15)
 BOUND, COST, CONSTANT = Fraction(600), Fraction(1000), Fraction(200)
@@ -78,9 +78,9 @@ def test_a_percentile_may_be_a_millionth_of_a_ms_off(sign):
 
 def test_a_block_is_rounded_up_by_what_its_sums_may_lose():
     """(4n + 64) units in the last place of the profits together: here 4 + 4."""
-    found = block_value(np.array([4.0, 4.0]), np.array([1.0, 1.0]), np.zeros(2, np.int64), 9)
+    found = slice_values(np.array([[4.0, 4.0]]), np.array([[1.0, 1.0]]), 9)
     slack = (4 * 2 + 64) * EPS * 8
-    assert found.tolist() == [0, 4 + slack, 8 + slack]
+    assert found.tolist() == [[0, 4 + slack, 8 + slack]]
 
 
 def test_a_row_earns_its_income_less_its_cost_and_what_both_may_have_lost():
