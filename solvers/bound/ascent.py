@@ -145,6 +145,21 @@ def _gpu_usd(problem: Problem) -> Float:
     return np.asarray(np.where(count > 0, total / np.maximum(count, 1), 0.0), float)
 
 
+def _server_worth(problem: Problem, worth: float) -> Float:
+    """What a server may be worth, O: its GPUs at the mean price of new ones, else at what a GPU of demand is worth.
+
+    Rows over servers that cost nothing (those that stand already) have no price of their own to start from.
+    """
+    gpu = problem.server_gpu[problem.offer_server]
+    each = np.where(gpu >= 0, _gpu_usd(problem)[np.maximum(gpu, 0)], 0.0)
+    quarters = problem.shape_quarters[problem.block_shape[problem.pair_block]]
+    least = np.full(problem.demands, np.inf)
+    np.minimum.at(least, problem.pair_demand, problem.pair_load * quarters / 4)
+    busy = float(least[np.isfinite(least)].sum())
+    each = np.where(each > 0, each, worth / busy if busy > 0 else worth)
+    return np.asarray(each * problem.server_gpus[problem.offer_server], float)
+
+
 class _Adam:
     """Bias-corrected direction of Adam for one vector."""
 
@@ -181,6 +196,7 @@ class _Steps:
         per_unit = problem.limit_matrix.multiply(problem.limit_matrix > 0)
         usd = np.asarray(abs(per_unit) @ problem.offer_usd).ravel()
         weight = np.asarray(per_unit.multiply(per_unit).sum(axis=1)).ravel()
+        usd = np.where(usd > 0, usd, np.asarray(abs(per_unit) @ _server_worth(problem, worth)).ravel())
         self.limit_unit = np.where(weight > 0, usd / np.maximum(weight, 1e-300), 0.0)
 
     def step(self, evaluator: Evaluator, now: Multipliers, swept: Sweep, done: float) -> Multipliers:

@@ -166,8 +166,10 @@ def _room(problem: Problem, s: Structure) -> Room:
     ).reshape(problem.blocks, slices)  # fmt: skip
     filled = np.minimum(problem.block_max, np.ceil(load.max(axis=1, initial=0) / problem.capacity_factor) + 1)
     group_most = np.maximum.reduceat(filled[s.members], s.member_first[:-1]) if len(s.members) else np.zeros(0)
-    group_unit = np.repeat(np.arange(units), np.diff(s.group_first))
-    need = np.bincount(group_unit, group_most * s.group_quarters, minlength=units)
+    group_part = np.repeat(np.arange(int(s.part_first[-1])), np.diff(s.group_first))
+    part_need = np.bincount(group_part, group_most * s.group_quarters, minlength=int(s.part_first[-1]))
+    need = np.maximum.reduceat(part_need, s.part_first[:-1]) if units else np.zeros(0)
+    group_unit = np.repeat(np.arange(units), np.diff(s.part_first))[group_part]
     gpus = np.minimum(s.unit_gpus, np.ceil(need / 4)).astype(np.int64)
     width = 4 * gpus // s.unit_quantum
     kinds = np.diff(s.kind_first)

@@ -1,7 +1,9 @@
-"""The arrays of a problem in the order in which a site is priced: site → unit → choice group → block → slice → pair.
+"""The arrays of a problem in the order in which a site is priced: site → unit → part → group → block → slice → pair.
 
-A *unit* is a (site, GPU type); a *choice group* holds the blocks of a unit that exclude each other and take the same
+A *unit* is a (site, GPU type). It has one *part*, or one for every slice where its replicas follow the slices: each
+part packs the same GPUs anew. A *choice group* holds the blocks of a part that exclude each other and take the same
 quarter GPUs (blocks of one choice that differ in GPU type or size fall into several groups, which relaxes the choice).
+A block that stands in all slices beside others that follow them is a member of every part, which relaxes it.
 """
 
 from dataclasses import dataclass
@@ -32,10 +34,12 @@ class Structure(NamedTuple):
     kind_ceiling: Int
     offer_first: Int  # kinds + 1: positions in `offers`
     offers: Int  # offer numbers of the problem, by kind
-    group_first: Int  # U + 1
+    part_first: Int  # U + 1
+    group_first: Int  # parts + 1
     group_quarters: Int
     member_first: Int  # groups + 1: positions in `members`
     members: Int  # block numbers of the problem, by group
+    member_slice: Int  # the one slice a member is priced in here, -1: all
     block_max: Int  # B
     cell_first: Int  # B·T + 1: pairs of (block, slice)
     pair: Int32  # N: pair number of the problem, by (block, slice)
@@ -134,19 +138,30 @@ def _quantum(problem: Problem, block_unit: Int, units: int) -> Int:
 
 
 def _groups(problem: Problem, block_unit: Int, units: int) -> dict[str, Any]:
-    quarters = problem.shape_quarters[problem.block_shape]
+    slices = max(problem.slices, 1)
+    stands = np.full(problem.blocks, -1) if problem.block_slice is None else problem.block_slice
+    follows = np.bincount(block_unit, stands >= 0, minlength=units) > 0
+    part_first = np.concatenate([[0], np.cumsum(np.where(follows, slices, 1))]).astype(np.int64)
+    copies = np.where(follows[block_unit] & (stands < 0), slices, 1)
+    block = np.repeat(np.arange(problem.blocks), copies)
+    turn = np.arange(len(block)) - np.repeat(np.cumsum(copies) - copies, copies)
+    slice_ = np.where(follows[block_unit[block]], np.where(stands[block] < 0, turn, stands[block]), -1)
+    part = part_first[block_unit[block]] + np.maximum(slice_, 0)
+    quarters = problem.shape_quarters[problem.block_shape][block]
     free = problem.block_choice < 0
     choice = np.where(free, problem.block_choice.max(initial=0) + 1 + np.arange(problem.blocks), problem.block_choice)
-    order = np.lexsort((np.arange(problem.blocks), choice, quarters, block_unit))
-    keys = np.stack([block_unit[order], quarters[order], choice[order]])
-    fresh = np.ones(problem.blocks, bool)
+    order = np.lexsort((block, choice[block], quarters, part))
+    keys = np.stack([part[order], quarters[order], choice[block[order]]])
+    fresh = np.ones(len(block), bool)
     fresh[1:] = (keys[:, 1:] != keys[:, :-1]).any(axis=0)
     first = np.flatnonzero(fresh)
     return {
-        "group_first": starts(keys[0, first], units),
+        "part_first": part_first,
+        "group_first": starts(keys[0, first], int(part_first[-1])),
         "group_quarters": keys[1, first].astype(np.int64),
-        "member_first": np.append(first, problem.blocks).astype(np.int64),
-        "members": order.astype(np.int64),
+        "member_first": np.append(first, len(block)).astype(np.int64),
+        "members": block[order].astype(np.int64),
+        "member_slice": slice_[order].astype(np.int64),
     }
 
 

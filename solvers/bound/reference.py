@@ -9,6 +9,7 @@ from solvers.problem import Problem
 from solvers.solution import Multipliers
 
 Float = NDArray[np.float64]
+Int = NDArray[np.int64]
 
 
 def reference_bound(problem: Problem, multipliers: Multipliers) -> float:
@@ -26,10 +27,9 @@ def reference_bound(problem: Problem, multipliers: Multipliers) -> float:
     for site in range(problem.sites):
         profit = -paid * problem.open_usd[site] + _network_rent(problem, multipliers, site)
         for gpu in np.unique(problem.shape_gpu):
-            value = _unit_value(problem, gain, site, int(gpu))
-            profit += max(
-                [0.0, *(_at_most(value, 4 * g) - usd for g, usd in _servers(problem, offer_usd, site, int(gpu)))]
-            )
+            values = _unit_values(problem, gain, site, int(gpu))
+            for_servers = _servers(problem, offer_usd, site, int(gpu))
+            profit += max([0.0, *(sum(_at_most(value, 4 * g) for value in values) - usd for g, usd in for_servers)])
         bound -= max(0.0, profit)
     return bound
 
@@ -60,19 +60,32 @@ def _servers(problem: Problem, offer_usd: Float, site: int, gpu: int) -> list[tu
     return found
 
 
-def _unit_value(problem: Problem, gain: Float, site: int, gpu: int) -> Float:
-    """Best value by quarters used exactly, 0 quarters first."""
+def _unit_values(problem: Problem, gain: Float, site: int, gpu: int) -> list[Float]:
+    """Best value by quarters used exactly, 0 quarters first; one for each slice where replicas follow the slices."""
     blocks = np.flatnonzero((problem.block_site == site) & (problem.shape_gpu[problem.block_shape] == gpu))
-    groups: dict[tuple[int, int], list[int]] = {}
-    for b in blocks:
+    stands = np.full(problem.blocks, -1) if problem.block_slice is None else problem.block_slice
+    slices = np.arange(problem.slices)
+    if not (stands[blocks] >= 0).any():
+        return [_packed(problem, gain, [(int(b), slices) for b in blocks])]
+    return [
+        _packed(problem, gain, [(int(b), slices[t : t + 1]) for b in blocks if stands[b] in (-1, t)]) for t in slices
+    ]
+
+
+def _packed(problem: Problem, gain: Float, blocks: list[tuple[int, Int]]) -> Float:
+    """Best value by quarters used exactly, of blocks that count in the given slices."""
+    groups: dict[tuple[int, int], list[tuple[int, Int]]] = {}
+    for b, slices in blocks:
         quarters = int(problem.shape_quarters[problem.block_shape[b]])
         choice = int(problem.block_choice[b])
-        groups.setdefault((quarters, choice if choice >= 0 else -1 - int(b)), []).append(int(b))
+        groups.setdefault((quarters, choice if choice >= 0 else -1 - b), []).append((b, slices))
     value = np.zeros(1)
     for (quarters, _), members in groups.items():
-        most = max(int(problem.block_max[b]) for b in members)
-        steps = [max([block_value(problem, gain, b, y) for b in members if problem.block_max[b] >= y], default=0.0)
-                 for y in range(most + 1)]  # fmt: skip
+        most = max(int(problem.block_max[b]) for b, _ in members)
+        steps = [
+            max([block_value(problem, gain, b, y, t) for b, t in members if problem.block_max[b] >= y], default=0.0)
+            for y in range(most + 1)
+        ]
         grown = np.full(len(value) + quarters * most, -np.inf)
         for y, usd in enumerate(steps):
             at = slice(y * quarters, y * quarters + len(value))
@@ -81,12 +94,12 @@ def _unit_value(problem: Problem, gain: Float, site: int, gpu: int) -> Float:
     return value
 
 
-def block_value(problem: Problem, gain: Float, block: int, replicas: int) -> float:
-    """V_b(y): the fractional knapsacks of all slices, greedy by gain per replica (Dantzig 1957)."""
+def block_value(problem: Problem, gain: Float, block: int, replicas: int, slices: Int) -> float:
+    """V_b(y): the fractional knapsacks of the slices, greedy by gain per replica (Dantzig 1957)."""
     total = 0.0
     if replicas == 0:
         return total
-    for t in range(problem.slices):
+    for t in slices:
         here = np.flatnonzero(
             (problem.pair_block == block) & (problem.demand_slice[problem.pair_demand] == t) & (gain > 0)
         )

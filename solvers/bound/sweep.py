@@ -3,10 +3,11 @@
 With prices π (demand), μ (network), ρ (limit rows) and ν (budget) the sites fall apart. At one site
 
     profit_p = Σ_units max_G [ F(G) − C(G) ] − (1 + ν)·open_usd_p + μ_p·(uplink, downlink)
-    F(G) = max Σ_groups max_{b of the group} V_b(y)  over Σ quarters·y ≤ 4·G
+    F(G) = Σ_parts max Σ_groups max_{b of the group} V_b(y)  over Σ quarters·y ≤ 4·G
     V_b(y) = Σ_t max Σ_n (π_i − (1 + ν)·pair_usd − μ·mbps)·x_n,  Σ_n pair_load·x_n ≤ capacity_factor·y, 0 ≤ x ≤ 1
 
-and L = Σ_i min(π_i, unserved_i) − Σ_p max(0, profit_p) − ρ·limit_rhs − ν·budget.
+and L = Σ_i min(π_i, unserved_i) − Σ_p max(0, profit_p) − ρ·limit_rhs − ν·budget. A unit has one part, or one a slice
+where replicas follow the slices: the same GPUs are packed anew in each.
 Relaxed besides: the rows of (6) above "all", a demand row served by several blocks of one site,
 and (7, 8) between units.
 """
@@ -71,6 +72,7 @@ class Scratch(NamedTuple):
     value: Float  # V_b
     f: Float  # best value by width, before and after a group
     spare: Float
+    total: Float  # f summed over the parts of a unit
     pick: Int32  # groups × width: replicas
     label: Int32  # groups × width: member
     most: Float  # the best V_b of a group by replicas
@@ -182,13 +184,44 @@ def solve_unit(
     quantum = s.unit_quantum[unit]
     gpus = min(tables.most[unit], room.table_first[unit + 1] - room.table_first[unit] - 1)
     width = 4 * gpus // quantum
-    g0, g1 = s.group_first[unit], s.group_first[unit + 1]
+    g0 = s.group_first[s.part_first[unit]]
     m0 = s.member_first[g0]
+    total = scratch.total
+    total[0] = 0.0
+    pairs = reach = 0
+    for part in range(s.part_first[unit], s.part_first[unit + 1]):
+        pairs, grown, last = pack_part(s, facts, prices, room, part, site, width, g0, m0, quantum, pairs, scratch)
+        f = scratch.f if last == 0 else scratch.spare
+        upto = max(reach, grown)
+        for w in range(upto, -1, -1):
+            total[w] = total[min(w, reach)] + f[min(w, grown)]
+        reach = upto
+    best_profit, best_width = 0.0, -1
+    t0 = room.table_first[unit]
+    for gpu in range(1, gpus + 1):
+        w = min(4 * gpu // quantum, reach)
+        profit = total[w] - tables.cost[t0 + gpu]
+        if profit > best_profit:
+            best_profit, best_width = profit, w
+        if w == reach:
+            break
+    return best_profit, best_width
+
+
+@njit(cache=True, nogil=True)
+def pack_part(
+    s: Structure, facts: Facts, prices: Prices, room: Room, part: int, site: int, width: int, g0: int, m0: int,
+    quantum: int, pairs: int, scratch: Scratch,
+) -> tuple[int, int, int]:  # fmt: skip
+    """Best value of one part by width; the end of its pairs, its widest useful width, and 1 where it lies in `spare`.
+
+    `pairs` is where its pairs begin, g0 and m0 are the first group and member of its unit.
+    """
     stride = room.width + 1
     old, new = scratch.f, scratch.spare
     old[0] = 0.0
-    pairs = reach = 0
-    for g in range(g0, g1):
+    reach = swaps = 0
+    for g in range(s.group_first[part], s.group_first[part + 1]):
         weight = s.group_quarters[g] // quantum
         row = (g - g0) * stride
         pick, label = scratch.pick[row : row + stride], scratch.label[row : row + stride]
@@ -198,9 +231,10 @@ def solve_unit(
             first = pairs
             for t in range(facts.slices):
                 scratch.cell_end[cells + t] = pairs
-                pairs = collect(
-                    s, facts, prices, site, s.members[m] * facts.slices + t, t, scratch.density, scratch.item, pairs
-                )
+                if s.member_slice[m] < 0 or s.member_slice[m] == t:
+                    pairs = collect(
+                        s, facts, prices, site, s.members[m] * facts.slices + t, t, scratch.density, scratch.item, pairs
+                    )
             scratch.cell_end[cells + facts.slices] = pairs
             most = value_block(s, facts, scratch, m, cells, first, width // weight)
             for y in range(1, most + 1):
@@ -217,16 +251,8 @@ def solve_unit(
             label[w] = scratch.winner[pick[w]]
         scratch.reach[g - g0] = reach
         old, new = new, old
-    best_profit, best_width = 0.0, -1
-    t0 = room.table_first[unit]
-    for gpu in range(1, gpus + 1):
-        w = min(4 * gpu // quantum, reach)
-        profit = old[w] - tables.cost[t0 + gpu]
-        if profit > best_profit:
-            best_profit, best_width = profit, w
-        if w == reach:
-            break
-    return best_profit, best_width
+        swaps += 1
+    return pairs, reach, swaps % 2
 
 
 @njit(cache=True, nogil=True)
@@ -237,36 +263,38 @@ def write_unit(
     """Read the best configuration of width `w` back into `answer`."""
     quantum = s.unit_quantum[unit]
     gpus = (w * quantum + 3) // 4
-    g0 = s.group_first[unit]
+    g0 = s.group_first[s.part_first[unit]]
     m0 = s.member_first[g0]
     stride = room.width + 1
     count = answer.item_count[site]
     base = answer.item_first[site]
-    for g in range(s.group_first[unit + 1] - 1, g0 - 1, -1):
-        w = min(w, scratch.reach[g - g0])
-        y = scratch.pick[(g - g0) * stride + w]
-        if y == 0:
-            continue
-        m = scratch.label[(g - g0) * stride + w]
-        w -= y * (s.group_quarters[g] // quantum)
-        answer.replicas[s.members[m]] = y
-        for t in range(facts.slices):
-            cell = (m - m0) * (facts.slices + 1) + t
-            count = fill_shares(
-                s.pair_load, scratch.item, scratch.cell_end[cell], scratch.cell_end[cell + 1], facts.capacity * y,
-                answer.item[base:], answer.share[base:], count,
-            )  # fmt: skip
+    for part in range(s.part_first[unit], s.part_first[unit + 1]):
+        left = w
+        for g in range(s.group_first[part + 1] - 1, s.group_first[part] - 1, -1):
+            left = min(left, scratch.reach[g - g0])
+            y = scratch.pick[(g - g0) * stride + left]
+            if y == 0:
+                continue
+            m = scratch.label[(g - g0) * stride + left]
+            left -= y * (s.group_quarters[g] // quantum)
+            answer.replicas[s.members[m]] = max(y, answer.replicas[s.members[m]])
+            for t in range(facts.slices):
+                cell = (m - m0) * (facts.slices + 1) + t
+                count = fill_shares(
+                    s.pair_load, scratch.item, scratch.cell_end[cell], scratch.cell_end[cell + 1], facts.capacity * y,
+                    answer.item[base:], answer.share[base:], count,
+                )  # fmt: skip
     answer.item_count[site] = count
     k0, k1 = s.kind_first[unit], s.kind_first[unit + 1]
     for k in range(k0, k1):
-        left = tables.servers[room.best_first[unit] + gpus * (k1 - k0) + k - k0]
+        more = tables.servers[room.best_first[unit] + gpus * (k1 - k0) + k - k0]
         a, b = s.offer_first[k], s.offer_first[k + 1]
         order = np.argsort(prices.offer[s.offers[a:b]], kind="mergesort")
         for rank in range(b - a):
             o = s.offers[a + order[rank]]
-            take = min(left, facts.offer_max[o])
+            take = min(more, facts.offer_max[o])
             answer.servers[o] = take
-            left -= take
+            more -= take
 
 
 @njit(cache=True, nogil=True)
@@ -278,14 +306,16 @@ def sweep_sites(
     scratch = Scratch(
         np.empty(room.pairs), np.empty(room.pairs, np.int32),
         np.empty((room.groups + 1) * (facts.slices + 1), np.int64),
-        np.empty(room.width + 2), np.empty(room.width + 2), np.empty(room.width + 2), np.empty(rows, np.int32),
+        np.empty(room.width + 2), np.empty(room.width + 2), np.empty(room.width + 2), np.empty(room.width + 2),
+        np.empty(rows, np.int32),
         np.empty(rows, np.int32), np.empty(room.width + 2), np.zeros(room.width + 2, np.int32),
         np.empty(room.groups + 1, np.int64),
     )  # fmt: skip
     for p in range(first, last):
         answer.item_count[p] = 0
         for unit in range(s.unit_first[p], s.unit_first[p + 1]):
-            for m in range(s.member_first[s.group_first[unit]], s.member_first[s.group_first[unit + 1]]):
+            g0, g1 = s.group_first[s.part_first[unit]], s.group_first[s.part_first[unit + 1]]
+            for m in range(s.member_first[g0], s.member_first[g1]):
                 answer.replicas[s.members[m]] = 0
             for at in range(s.offer_first[s.kind_first[unit]], s.offer_first[s.kind_first[unit + 1]]):
                 answer.servers[s.offers[at]] = 0
