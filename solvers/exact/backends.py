@@ -22,7 +22,7 @@ from ortools.math_opt import (
 )
 from ortools.math_opt.core.python import solver as mathopt
 
-from solvers.exact.model import Model
+from solvers.exact.model import Program
 from solvers.exact.quiet import solver_chatter_to_stderr
 from solvers.problem import Float
 
@@ -47,7 +47,7 @@ class Answer:
 
 
 def solve_highs(
-    model: Model, *, time_limit_s: float | None, gap: float, start: Float | None = None, relaxed: bool = False
+    model: Program, *, time_limit_s: float | None, gap: float, start: Float | None = None, relaxed: bool = False
 ) -> Answer:
     """HiGHS through MathOpt. `relaxed` drops integrality."""
     options = parameters_pb2.SolveParametersProto(random_seed=1)
@@ -59,7 +59,7 @@ def solve_highs(
     return _solve_mathopt(model, parameters_pb2.SOLVER_TYPE_HIGHS, options, time_limit_s, start, relaxed)
 
 
-def solve_glop(model: Model, *, time_limit_s: float | None = None) -> Answer:
+def solve_glop(model: Program, *, time_limit_s: float | None = None) -> Answer:
     """The relaxation by the simplex of GLOP, to 1e-10: for small models whose shares have to be exact."""
     options = parameters_pb2.SolveParametersProto()
     options.glop.primal_feasibility_tolerance = 1e-10
@@ -68,7 +68,7 @@ def solve_glop(model: Model, *, time_limit_s: float | None = None) -> Answer:
 
 
 def solve_cp_sat_message(
-    model: Model, *, time_limit_s: float | None, gap: float, start: Float | None, threads: int
+    model: Program, *, time_limit_s: float | None, gap: float, start: Float | None, threads: int
 ) -> Answer:
     """CP-SAT through MathOpt, for a model that `solvers.exact.whole` made whole."""
     options = parameters_pb2.SolveParametersProto(random_seed=1, threads=threads)
@@ -76,7 +76,7 @@ def solve_cp_sat_message(
     return _solve_mathopt(model, parameters_pb2.SOLVER_TYPE_CP_SAT, options, time_limit_s, start, False)
 
 
-def mathopt_message(model: Model, *, relaxed: bool = False) -> model_pb2.ModelProto:
+def mathopt_message(model: Program, *, relaxed: bool = False) -> model_pb2.ModelProto:
     """The model as MathOpt's message."""
     columns, rows = len(model.cost), len(model.row_upper)
     integer = np.zeros(columns, np.bool_) if relaxed else model.integer
@@ -105,7 +105,7 @@ def _sparse(ids: np.ndarray, values: Float) -> sparse_containers_pb2.SparseDoubl
 
 
 def _solve_mathopt(
-    model: Model,
+    model: Program,
     kind: int,
     options: parameters_pb2.SolveParametersProto,
     time_limit_s: float | None,
@@ -127,7 +127,7 @@ def _solve_mathopt(
     return _read_mathopt(model, result)
 
 
-def _read_mathopt(model: Model, result: result_pb2.SolveResultProto) -> Answer:
+def _read_mathopt(model: Program, result: result_pb2.SolveResultProto) -> Answer:
     termination = result.termination
     values = None
     for found in result.solutions:
@@ -151,7 +151,7 @@ def _read_mathopt(model: Model, result: result_pb2.SolveResultProto) -> Answer:
     return Answer(End.FAILED, values, -np.inf, termination.detail)
 
 
-def model_builder(model: Model) -> Any:
+def model_builder(model: Program) -> Any:
     """The model in the model builder's helper, filled from the sparse matrix."""
     built: Any = helper.ModelBuilderHelper()
     built.fill_model_from_sparse_data(
@@ -162,7 +162,7 @@ def model_builder(model: Model) -> Any:
     return built
 
 
-def solve_scip(model: Model, *, time_limit_s: float | None, gap: float, start: Float | None = None) -> Answer:
+def solve_scip(model: Program, *, time_limit_s: float | None, gap: float, start: Float | None = None) -> Answer:
     """SCIP through the model builder."""
     built = model_builder(model)
     if start is not None:
@@ -176,7 +176,7 @@ def solve_scip(model: Model, *, time_limit_s: float | None, gap: float, start: F
     return _read_builder(model, solver)
 
 
-def _read_builder(model: Model, solver: Any) -> Answer:
+def _read_builder(model: Program, solver: Any) -> Answer:
     status = solver.status()
     if status == helper.SolveStatus.INFEASIBLE:
         return Answer(End.INFEASIBLE, None, np.inf)

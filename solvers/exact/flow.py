@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from solvers.exact.backends import End, solve_glop
-from solvers.exact.model import Model, build_model
+from solvers.exact.model import Model, Program, build_model
 from solvers.exact.values import decided, placement_of
 from solvers.problem import Bool, Float, Int, Problem
 from solvers.solution import Placement
@@ -27,23 +27,33 @@ def best_flow(problem: Problem, opened: Bool, servers: Int, replicas: Int) -> Pl
 
 def route(problem: Problem, model: Model, values: Float) -> Placement | None:
     """The cheapest plan whose whole columns are those of `values` (M); None if there is none."""
+    best = best_free(model, values, free_to_route(problem, model, values))
+    return None if best is None else placement_of(problem, model, best)
+
+
+def free_to_route(problem: Problem, model: Model, values: Float) -> Bool:
+    """The columns that a flow program decides when the whole ones are those of `values`, M."""
     at = model.columns
     free = ~model.integer
-    replicas = values[at.of("replicas")]
-    free[at.of("share")] &= replicas[problem.pair_block] > 0
+    free[at.of("share")] &= np.rint(values[at.of("replicas")])[problem.pair_block] > 0
     free[at.of("unserved")] = np.isfinite(problem.unserved_usd)
+    return free
+
+
+def best_free(model: Program, values: Float, free: Bool) -> Float | None:
+    """The best values of the `free` columns, the whole ones being those of `values` and the others 0; None if none fit."""
     fixed = np.where(model.integer, np.rint(values), 0.0)
-    free_columns = np.flatnonzero(free)
-    if not len(free_columns):
-        return None if problem.demands else placement_of(problem, model, fixed)
-    answer = solve_glop(_reduced(model, fixed, free_columns))
+    columns = np.flatnonzero(free)
+    if not len(columns):
+        return fixed if (model.matrix @ fixed >= model.row_lower - 1e-9).all() else None
+    answer = solve_glop(_reduced(model, fixed, columns))
     if answer.end != End.DONE or answer.values is None:
         return None
-    fixed[free_columns] = answer.values
-    return placement_of(problem, model, fixed)
+    fixed[columns] = answer.values
+    return fixed
 
 
-def _reduced(model: Model, fixed: Float, free: Int) -> Model:
+def _reduced(model: Program, fixed: Float, free: Int) -> Program:
     """The model with only the columns in `free`, the others standing at `fixed`."""
     touched = model.matrix[:, free]
     row = np.flatnonzero(np.diff(touched.indptr))

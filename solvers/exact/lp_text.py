@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from solvers.exact.model import Model
+from solvers.exact.model import Program
 from solvers.problem import Float
 
 _WIDTH = 110
 
 
-def lp_text(model: Model) -> str:
+def lp_text(model: Program) -> str:
     """The model in the LP format; the same model gives the same text. Rows bear the numbers of their equations."""
     names = list(model.column_names())
     return "\n".join(
@@ -18,7 +18,7 @@ def lp_text(model: Model) -> str:
     )
 
 
-def _head(model: Model, names: list[str]) -> Iterator[str]:
+def _head(model: Program, names: list[str]) -> Iterator[str]:
     if model.offset_usd:
         yield f"\\ {_number(model.offset_usd)} is paid in any case, for rows that nobody can serve"
     yield "Minimize"
@@ -26,7 +26,7 @@ def _head(model: Model, names: list[str]) -> Iterator[str]:
     yield from _wrapped(" usd:", _terms(model.cost[priced], priced, names) or ["0 " + names[0] if names else "0"])
 
 
-def _rows(model: Model, names: list[str]) -> Iterator[str]:
+def _rows(model: Program, names: list[str]) -> Iterator[str]:
     yield "Subject To"
     matrix = model.matrix
     for number, name in enumerate(model.row_names()):
@@ -38,13 +38,13 @@ def _rows(model: Model, names: list[str]) -> Iterator[str]:
         yield from _wrapped(f" {name}:", [*terms, f"{sense} {_number(right)}"])
 
 
-def _bounds(model: Model, names: list[str]) -> Iterator[str]:
+def _bounds(model: Program, names: list[str]) -> Iterator[str]:
     yield "Bounds"
     for name, lower, upper in zip(names, model.lower, model.upper, strict=True):
         yield f" {name} = {_number(lower)}" if lower == upper else f" {_number(lower)} <= {name} <= {_number(upper)}"
 
 
-def _integers(model: Model, names: list[str]) -> Iterator[str]:
+def _integers(model: Program, names: list[str]) -> Iterator[str]:
     whole = [names[column] for column in np.flatnonzero(model.integer)]
     if whole:
         yield "Generals"
