@@ -1,6 +1,21 @@
-"""Scenario and pairs to a Problem of arrays, and the names to read its solution by."""
+"""Scenario and pairs to a Problem of arrays for every period, and the names to read a solution by."""
 
-from placement.problem.build import build_problem, demand_rows
-from placement.problem.names import DemandRow, Names, Offer
+from placement.problem.build import build_problem, build_rollout
+from placement.problem.moves import Previous, read_previous
+from placement.problem.names import Built, DemandRow, GoalSpec, JobOption, Names, Offer, ShapeName
+from placement.problem.periods import demand_rows
 
-__all__ = ["DemandRow", "Names", "Offer", "build_problem", "demand_rows"]
+__all__ = [
+    "Built",
+    "DemandRow",
+    "GoalSpec",
+    "JobOption",
+    "Names",
+    "Offer",
+    "Previous",
+    "ShapeName",
+    "build_problem",
+    "build_rollout",
+    "demand_rows",
+    "read_previous",
+]

@@ -1,71 +1,124 @@
 """Blocks: the shapes that a site could hold, and how many replicas of each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from placement.frames import numbered, texts
-from placement.problem.offers import Offers
+from placement.problem.pins import PinTable
 from placement.problem.routes import Routes
 from placement.problem.shapes import groups, quarters
 from solvers.problem import CAPACITY_FACTOR
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Hosting:
+    """What a site could hold of a shape: P sites, D shapes."""
+
+    shapes: int
+    most: Int  # P × D: replicas
+    group: Int  # D: (tenant, model, GPU, size); one of a group runs at a site
+    model: NDArray[np.str_]  # D
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """Shapes at sites, B each, sorted by (site, shape), with the most replicas that could be of use."""
+    """Shapes at sites, B each, sorted by (site, shape, slice), with the most replicas that could be of use."""
 
     site: Int
     shape: Int
+    slice: Int | None  # None: all blocks stand in all slices
     most: Int
     choice: Int  # the same number: at most one of them runs; -1: free
     of_route: Int  # N: block of every route, -1 where the site cannot hold the shape
 
+    def sharing(self, other: "Blocks") -> "Blocks":
+        """The same blocks, with the other's equal numbering of routes instead of a copy."""
+        return replace(self, of_route=other.of_route)
+
+
+def hosting(shapes: pd.DataFrame, gpus: tuple[str, ...], room: tuple[Int, Int]) -> Hosting:
+    """What sites could hold of every shape; `room` is that of `gpu_room`."""
+    number, (total, largest) = numbered(gpus), room
+    gpu = np.array([number[name] for name in texts(shapes, "gpu")], np.int64)
+    size = quarters(shapes)
+    most = np.where(4 * largest[:, gpu] >= size, 4 * total[:, gpu] // size, 0)
+    return Hosting(len(shapes), most.astype(np.int64), groups(shapes), np.array(texts(shapes, "model"), str))
+
 
 def all_blocks(
-    routes: Routes, shapes: pd.DataFrame, gpus: tuple[str, ...], room: tuple[Int, Int], slices: int, row_slice: Int
+    routes: Routes,
+    load: Float,
+    row_slice: Int,
+    host: Hosting,
+    slices: int,
+    *,
+    follows: bool = False,
+    reserve: bool = False,
+    pins: PinTable | None = None,
 ) -> Blocks:
-    """The blocks that demand could fill and a site could hold; `room` is that of `gpu_room`."""
-    count = max(len(shapes), 1)
-    used, block = np.unique(routes.site * count + routes.shape, return_inverse=True)
-    site, shape = used // count, used % count
-    load = np.bincount(block * slices + row_slice[routes.demand], routes.load, len(used) * slices)
-    by_demand = np.ceil(load.reshape(len(used), slices).max(axis=1, initial=0.0) / CAPACITY_FACTOR)
-    gpu_number = numbered(gpus)
-    gpu = np.array([gpu_number[name] for name in texts(shapes, "gpu")], np.int64)[shape]
-    size = quarters(shapes)[shape]
-    total, largest = room
-    by_room = np.where(4 * largest[site, gpu] >= size, 4 * total[site, gpu] // size, 0)
-    most = np.minimum(by_demand, by_room).astype(np.int64)
+    """The blocks that demand could fill and a site could hold, and those that pins ask for.
+
+    A row is on a block with its primary and its backup share together at most once, so the loads of all routes bound
+    what could be of use, in either role. With a `reserve` a block counts as a place to go though its rows ask nothing.
+    """
+    stands = slices if follows else 1
+    key = (routes.site * host.shapes + routes.shape) * stands
+    if follows:
+        key += row_slice[routes.demand]
+    asked = pinned_replicas(pins, host, stands)
+    exists = asked > 0
+    exists[key] = True
+    used = np.flatnonzero(exists)
+    number = np.cumsum(exists) - 1
+    block = number[key]
+    site, shape = used // stands // max(host.shapes, 1), used // stands % max(host.shapes, 1)
+    busiest = _busiest(block, load, row_slice[routes.demand], len(used), slices)
+    useful = np.maximum(np.ceil(busiest / CAPACITY_FACTOR), asked[used])
+    if reserve:
+        useful = np.maximum(useful, 1)
+    most = np.minimum(useful, host.most[site, shape]).astype(np.int64)
     held = most > 0
     renumbered = np.where(held, np.cumsum(held) - 1, -1)
-    site, shape = site[held], shape[held]
-    return Blocks(site, shape, most[held], _choice(site, shape, shapes), renumbered[block])
+    site, shape, own = site[held], shape[held], used[held] % stands
+    choice = _choice((site * stands + own) * (host.group.max(initial=0) + 1) + host.group[shape])
+    return Blocks(site, shape, own if follows else None, most[held], choice, renumbered[block])
 
 
-def useful_servers(offers: Offers, blocks: Blocks, shapes: pd.DataFrame, servers: pd.DataFrame) -> Int:
-    """Servers of a kind that carry every block of a site at its most, O; more of the kind would be to spare."""
-    kinds = {name: j for j, name in enumerate(sorted(set(texts(servers, "gpu"))))}
-    gpu_of_shape = np.array([kinds[name] for name in texts(shapes, "gpu")], np.int64)
-    gpu_of_server = np.array([kinds[name] for name in texts(servers, "gpu")], np.int64)
-    need = np.zeros((int(offers.site.max(initial=0)) + 1, len(kinds)))
-    np.add.at(need, (blocks.site, gpu_of_shape[blocks.shape]), blocks.most * quarters(shapes)[blocks.shape] / 4)
-    size = np.asarray(servers["gpus"], np.float64)[offers.server]
-    return np.ceil(need[offers.site, gpu_of_server[offers.server]] / size).astype(np.int64)
+def pinned_replicas(pins: PinTable | None, host: Hosting, stands: int) -> Int:
+    """The least replicas that a pin asks of its model, on every shape of it that the site could hold; P·D·slices."""
+    least = np.zeros((len(host.most), host.shapes, stands), np.int64)
+    if pins is not None:
+        for site, model, count in zip(pins.site, pins.model, pins.least, strict=True):
+            mine = (host.model == model) & (host.most[site] > 0)
+            least[site, mine] = np.maximum(least[site, mine], count)
+    return least.reshape(-1)
 
 
-def _choice(site: Int, shape: Int, shapes: pd.DataFrame) -> Int:
-    """A number for blocks of one (site, model, GPU, size) where there are several, else -1; B."""
-    group = groups(shapes)
-    _, number, count = np.unique(
-        site * (group.max(initial=0) + 1) + group[shape], return_inverse=True, return_counts=True
-    )
+def useful_gpus(blocks: Blocks, shape_type: Int, shape_quarters: Int, types: int, sites: int, slices: int) -> Float:
+    """GPUs of every type that carry all blocks of a site at their most, P × types."""
+    need = np.zeros((sites, types, 1 if blocks.slice is None else slices))
+    own = np.zeros_like(blocks.site) if blocks.slice is None else blocks.slice
+    np.add.at(need, (blocks.site, shape_type[blocks.shape], own), blocks.most * shape_quarters[blocks.shape] / 4)
+    return np.asarray(need.max(axis=2), np.float64)
+
+
+def _busiest(block: Int, load: Float, row_slice: Int, blocks: int, slices: int) -> Float:
+    """The most load that rows of one slice could put on each block, B."""
+    loads = np.bincount(block * slices + row_slice, load, blocks * slices)
+    return np.asarray(loads.reshape(blocks, slices).max(axis=1, initial=0.0), np.float64)
+
+
+def _choice(group: Int) -> Int:
+    """A number for blocks of one group at a site (in a slice) where there are several, else -1; B."""
+    _, number, count = np.unique(group, return_inverse=True, return_counts=True)
     several = count[number] > 1
-    choice = np.full(len(site), -1, np.int64)
+    choice = np.full(len(group), -1, np.int64)
     choice[several] = np.unique(number[several], return_inverse=True)[1]
     return choice

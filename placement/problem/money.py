@@ -1,8 +1,10 @@
-"""What things cost a month, as arrays for the solver. The plan's own cost is summed exactly in `placement.plan.cost`.
+"""What things cost a month, as arrays for the solver. The plan's own cost is summed exactly in `placement.plan.ledger`.
 
 A month is 730 hours. Sources: capital recovery factor r/(1-(1+r)^-n), e.g. Park, Contemporary Engineering Economics;
 idle and load power as in Barroso, Hölzle, Ranganathan, The Datacenter as a Computer, chapter 5.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,14 @@ from placement.scenario import Scenario
 Float = NDArray[np.float64]
 
 MONTH_HOURS = 730.0
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What energy costs and how long slices last: price P × T in USD/kWh, hours T a month."""
+
+    price: Float
+    hours: Float
 
 
 def recovery_factor(monthly_rate: float, months: Float) -> Float:
@@ -31,27 +41,35 @@ def slice_hours(scenario: Scenario, slices: tuple[str, ...]) -> Float:
 
 
 def energy_usd_per_kwh(scenario: Scenario, slices: tuple[str, ...]) -> Float:
-    """Price of a kWh at every site and slice, P × T: the table `energy` from the finest row on, else the site's own."""
+    """Price of a kWh at every site and slice, P × T."""
+    return by_site_and_slice(scenario, slices, "usd_per_kwh")
+
+
+def by_site_and_slice(scenario: Scenario, slices: tuple[str, ...], column: str) -> Float:
+    """A figure of energy, P × T: the table `energy` from the finest row on, else the site's own; NaN where absent."""
     sites = scenario.table("sites")
-    price = np.repeat(np.asarray(sites["usd_per_kwh"], np.float64)[:, None], len(slices), axis=1)
+    figure = np.repeat(np.asarray(sites[column], np.float64)[:, None], len(slices), axis=1)
     energy = scenario.table("energy")
-    energy = energy[energy["usd_per_kwh"].notna()]
+    energy = energy[energy[column].notna()]
     for by, per_slice in (("country", False), ("country", True), ("site", False), ("site", True)):
         rows = energy[(energy[by] != "") & ((energy["slice"] != "") == per_slice)]
         keys = rows[by] + "\n" + rows["slice"]
-        lookup = dict(zip(keys, rows["usd_per_kwh"], strict=True))
+        lookup = dict(zip(keys, rows[column], strict=True))
         for t, name in enumerate(slices):
             found = (sites[by] + "\n" + (name if per_slice else "")).map(lookup)
-            price[:, t] = np.where(found.notna(), found, price[:, t])
-    return price
+            figure[:, t] = np.where(found.notna(), found, figure[:, t])
+    return figure
 
 
-def server_month_usd(scenario: Scenario, servers: pd.DataFrame) -> Float:
-    """A new server's month without power and place, K: rent, or capex and installation by recovery factor; support."""
+def capital_usd(scenario: Scenario, servers: pd.DataFrame) -> tuple[Float, Float]:
+    """A new server's month without power and place, K each: (bought, rented); NaN where that way is not offered.
+
+    Bought: capex and installation by recovery factor, and support; rented: rent and support.
+    """
     factor = recovery_factor(scenario.document.money.wacc / 12, np.asarray(servers["months"], np.float64))
-    bought = (servers["capex_usd"] + servers["install_usd"].fillna(0.0)) * factor
-    paid = np.where(servers["rent_usd_month"].notna(), servers["rent_usd_month"], bought)
-    return np.asarray(paid + servers["support_usd_month"].fillna(0.0), np.float64)
+    support = servers["support_usd_month"].fillna(0.0)
+    bought = (servers["capex_usd"] + servers["install_usd"].fillna(0.0)) * factor + support
+    return np.asarray(bought, np.float64), np.asarray(servers["rent_usd_month"] + support, np.float64)
 
 
 def standing_usd(sites: pd.DataFrame, servers: pd.DataFrame, price: Float, hours: Float) -> Float:
@@ -68,15 +86,3 @@ def dynamic_kw_per_gpu(servers: pd.DataFrame) -> dict[str, float]:
     """
     dynamic = (servers["power_kw"] - servers["idle_kw"]) / servers["gpus"]
     return {str(gpu): float(kw) for gpu, kw in dynamic.groupby(servers["gpu"]).max().items()}
-
-
-def egress_usd_per_request_s(sites: pd.DataFrame, kbyte_out: float, hours: float) -> tuple[Float, Float]:
-    """Egress cost a month for one request per second, P each: (per mean rate, per design rate).
-
-    By the GB on mean rates, or by the Mbit/s of the peak where the site pays transit.
-    """
-    gigabytes = 3600 * hours * kbyte_out / 1e6
-    transit = np.asarray(sites["transit_usd_per_mbps_month"], np.float64)
-    by_peak = np.where(np.isnan(transit), 0.0, transit * 8 * kbyte_out / 1000)
-    by_mean = np.where(np.isnan(transit), np.asarray(sites["egress_usd_per_gb"], np.float64) * gigabytes, 0.0)
-    return by_mean, by_peak

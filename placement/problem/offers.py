@@ -1,14 +1,15 @@
-"""Ways to hold servers: those of the fleet, and new ones, as far as each site alone allows."""
+"""Ways to hold servers: those of the fleet, bought and rented ones, as far as each site alone allows."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from placement.frames import floats, integers, records, texts
-from placement.problem.money import server_month_usd, standing_usd
-from placement.problem.routes import Rates
+from placement.problem.carbon import Carbon
+from placement.problem.money import Rates, capital_usd, standing_usd
+from placement.problem.names import Way
 from placement.scenario import Scenario
 
 Float = NDArray[np.float64]
@@ -17,21 +18,34 @@ Bool = NDArray[np.bool_]
 
 RACK_UNITS = 42.0  # of a full rack: kW per rack and free rack units give the kW that the racks can cool
 ROUNDING = 1 + 1e-12  # 3 x 0.1 kW fit into 0.3 kW
+WAYS: tuple[Way, ...] = ("fleet", "buy", "rent")
+FLEET, BUY, RENT = range(3)
 
 
 @dataclass(frozen=True)
 class Offers:
-    """Ways to hold servers, O each, sorted by (site, server, new); sites and servers by their place in the tables."""
+    """Ways to hold servers, O each, sorted by (site, owner, server, way); sites and servers by place in the tables."""
 
     site: Int
+    owner: Int
     server: Int
-    new: Bool
+    way: Int  # place in WAYS
     most: Int  # servers
     usd: Float  # a month for each server held
+    tonnes: Float  # tCO2e a month for each server held; NaN where nobody asks
+
+    @property
+    def new(self) -> Bool:
+        return np.asarray(self.way != FLEET, np.bool_)
 
     def where(self, mask: Bool) -> "Offers":
         """The offers of a mask."""
         return Offers(*(getattr(self, field.name)[mask] for field in fields(self)))
+
+    def at_most(self, most: Int) -> "Offers":
+        """The offers with no more servers than `most` of each; those with none left are gone."""
+        most = np.minimum(self.most, most)
+        return replace(self, most=most).where(most > 0)
 
 
 def site_limit(sites: pd.DataFrame) -> Float:
@@ -47,25 +61,58 @@ def server_use(servers: pd.DataFrame) -> Float:
     return np.column_stack([floats(servers, "power_kw"), floats(servers, "rack_units")])
 
 
-def all_offers(scenario: Scenario, gpus: tuple[str, ...], rates: Rates) -> Offers:
-    """Every way to hold a server of one of the `gpus`, at every site that can hold at least one."""
+def may_stand(scenario: Scenario) -> Bool:
+    """Whether a server is of a kind that the site's kind takes (stands_at), P × K."""
+    kind = np.array(texts(scenario.table("sites"), "kind"))
+    stands = np.array(texts(scenario.table("servers"), "stands_at"))
+    return np.asarray((stands[None, :] == "any") | (stands[None, :] == kind[:, None]), np.bool_)
+
+
+def room_for(scenario: Scenario) -> Float:
+    """How many servers of a kind a site alone could hold, P × K; 0 where none may stand."""
     sites, servers = scenario.table("sites"), scenario.table("servers")
     use, limit = server_use(servers), site_limit(sites)
     with np.errstate(divide="ignore", invalid="ignore"):
         room = np.floor(limit[:, None, :] / use[None, :, :] * ROUNDING)
     most = np.where(use[None, :, :] > 0, room, np.inf).min(axis=2)
     per_rack = np.nan_to_num(floats(sites, "max_kw_per_rack"), nan=np.inf)
-    fits = (use[None, :, 0] <= per_rack[:, None]) & np.isin(texts(servers, "gpu"), gpus)[None, :]
-    most = np.where(fits, most, 0.0)
+    return np.where((use[None, :, 0] <= per_rack[:, None]) & may_stand(scenario), most, 0.0)
+
+
+def all_offers(scenario: Scenario, gpus: tuple[str, ...], owners: int, rates: Rates, carbon: Carbon | None) -> Offers:
+    """Every way to hold a server of one of the `gpus`, once for every owner, at every site that can hold at least one.
+
+    The price holds place and idle energy, priced carbon, and for what is new its capital or rent and its support.
+    """
+    sites, servers = scenario.table("sites"), scenario.table("servers")
+    most = np.where(np.isin(texts(servers, "gpu"), gpus)[None, :], room_for(scenario), 0.0)
     standing = standing_usd(sites, servers, rates.price, rates.hours)
-    fleet = np.minimum(most, _fleet(scenario))
-    kept, bought = np.nonzero(fleet > 0), np.nonzero(most > 0)
-    site, server = np.concatenate([kept[0], bought[0]]), np.concatenate([kept[1], bought[1]])
-    new = np.arange(len(site)) >= len(kept[0])
-    usd = standing[site, server] + np.where(new, server_month_usd(scenario, servers)[server], 0.0)
-    count = np.minimum(np.where(new, most[site, server], fleet[site, server]), np.iinfo(np.int32).max)
-    order = np.lexsort((new, server, site))
-    return Offers(site[order], server[order], new[order], count[order].astype(np.int64), usd[order])
+    idle_tonnes = np.full(standing.shape, np.nan)
+    if carbon is not None:
+        idle_tonnes = carbon.standing(floats(sites, "pue"), floats(servers, "idle_kw"), rates.hours)
+    bought, rented = capital_usd(scenario, servers)
+    parts = []
+    for way, (price, count) in enumerate(
+        (
+            (np.zeros(len(servers)), np.minimum(most, fleet_servers(scenario))),
+            (bought, np.where(np.isnan(bought), 0.0, most)),
+            (rented, np.where(np.isnan(rented), 0.0, most)),
+        )
+    ):
+        site, server = np.nonzero(count > 0)
+        embodied = carbon.embodied_tonnes[server] if carbon is not None and way != FLEET else 0.0
+        tonnes = idle_tonnes[site, server] + embodied
+        usd = standing[site, server] + price[server]
+        if carbon is not None and carbon.usd_per_tonne > 0:
+            usd = usd + carbon.usd_per_tonne * tonnes
+        held = np.minimum(count[site, server], np.iinfo(np.int32).max).astype(np.int64)
+        parts.append((site, server, np.full(len(site), way), held, usd, tonnes))
+    site, server, ways, held, usd, tonnes = (np.concatenate(column) for column in zip(*parts, strict=True))
+    owner = np.repeat(np.arange(owners), len(site))
+    each = np.tile(np.arange(len(site)), owners)
+    order = np.lexsort((ways[each], server[each], owner, site[each]))
+    each = each[order]
+    return Offers(site[each], owner[order], server[each], ways[each], held[each], usd[each], tonnes[each])
 
 
 def gpu_room(scenario: Scenario, offers: Offers, gpus: tuple[str, ...]) -> tuple[Int, Int]:
@@ -83,7 +130,7 @@ def gpu_room(scenario: Scenario, offers: Offers, gpus: tuple[str, ...]) -> tuple
     largest = np.zeros((len(sites), len(gpus)), np.int64)
     for j, gpu in enumerate(gpus):
         of_kind = np.array([k == gpu for k in kind])
-        mine = offers.where(of_kind[offers.server])
+        mine = offers.where(of_kind[offers.server] & (offers.owner == 0))
         held = np.bincount(mine.site, mine.most * size[mine.server].astype(np.float64), len(sites))
         cooled = np.floor(leanest[:, of_kind, :].max(axis=1).min(axis=1) * ROUNDING)
         total[:, j] = np.minimum(held, cooled)
@@ -91,7 +138,7 @@ def gpu_room(scenario: Scenario, offers: Offers, gpus: tuple[str, ...]) -> tuple
     return np.minimum(total, np.iinfo(np.int32).max).astype(np.int64), largest
 
 
-def _fleet(scenario: Scenario) -> Float:
+def fleet_servers(scenario: Scenario) -> Float:
     """Servers that stand today, P × K."""
     site = {name: p for p, name in enumerate(texts(scenario.table("sites"), "site"))}
     server = {name: k for k, name in enumerate(texts(scenario.table("servers"), "server"))}

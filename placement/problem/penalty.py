@@ -1,63 +1,93 @@
 """What leaving demand unserved costs."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from placement.frames import floats, integers, keyed, texts
-from placement.problem.money import server_month_usd, standing_usd
-from placement.problem.routes import Rates, Routes
+from placement.problem.carbon import Carbon
+from placement.problem.money import Rates, capital_usd, standing_usd
+from placement.problem.offers import may_stand
+from placement.problem.routes import route_parts
+from placement.problem.shapes import every_shape
+from placement.problem.tariff import tariff
+from placement.problem.transit import billed_peak_usd, transit_rule
 from placement.scenario import Scenario
+from placement.topology.pairs import Pairs
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
 DEAREST_TIMES = 3.0
-LAST_RESORT_USD_PER_1000 = 1.0  # where nothing in the whole scenario could serve anything
+LAST_RESORT_USD_PER_1000 = 1.0  # where nothing in the whole period could serve anything
 
 
 def unserved_usd(
-    scenario: Scenario,
-    demand: pd.DataFrame,
-    row_slice: Int,
-    rates: Rates,
-    all_routes: Callable[[pd.DataFrame], Routes],
+    scenario: Scenario, pairs: Pairs, demand: pd.DataFrame, row_slice: Int, rates: Rates, carbon: Carbon | None
 ) -> Float:
     """USD a month of leaving each demand row whole unserved, I.
 
-    The service's `unserved_usd_per_1000` if given. Else three times the dearest way to serve the row: its route and
-    the GPUs that it keeps busy, at the price per GPU of the dearest new server of that kind there. A row without
-    any admissible route takes the largest such rate of its (model, service), else of the scenario.
-    `all_routes` gives the routes on given shapes; it is asked only where a penalty is not stated, and then for every
-    shape of the scenario, so that the penalty does not depend on which shapes the solver looks at.
+    The service's `unserved_usd_per_1000` if given. Else three times the dearest way to serve the row: its route (with
+    what its own Mbit/s would add to a billed peak) and the GPUs that it keeps busy, at the price per GPU of the dearest
+    server of that kind that may stand there, new in any way that is offered. A row without any admissible primary
+    route takes the largest such rate of its (model, service), else of the period. Every shape of the scenario counts,
+    so that the penalty does not depend on which the solver looks at.
     """
     thousands = floats(demand, "mean_requests_per_s") * 3.6 * rates.hours[row_slice]
     services = keyed(scenario.table("services"), "service")
     rate = np.array([services[name]["unserved_usd_per_1000"] for name in texts(demand, "service")], np.float64)
     missing = np.isnan(rate)
     if missing.any():
-        shapes = scenario.table("shapes").drop_duplicates("shape").sort_values("shape").reset_index(drop=True)
-        replica_usd = _dearest_replica_usd(scenario, rates, shapes)
-        rate[missing] = _default_rate(demand, thousands, all_routes(shapes), replica_usd)[missing]
+        dearest = _dearest_usd(scenario, pairs, demand, row_slice, rates, carbon)
+        rate[missing] = _default_rate(demand, thousands, dearest)[missing]
     return rate * thousands
 
 
-def _dearest_replica_usd(scenario: Scenario, rates: Rates, shapes: pd.DataFrame) -> Float:
-    """A replica's GPUs for a month at the price of the dearest new server of their kind at the site, P × D."""
+def dearest_gpu_usd(scenario: Scenario, rates: Rates, carbon: Carbon | None) -> dict[str, Float]:
+    """A GPU for a month at the price of the dearest new server of its kind that may stand at the site, by GPU: P.
+
+    -inf where none may stand or none is for sale.
+    """
     sites, servers = scenario.table("sites"), scenario.table("servers")
-    server_usd = standing_usd(sites, servers, rates.price, rates.hours) + server_month_usd(scenario, servers)
-    gpu_usd = server_usd / integers(servers, "gpus")
-    kind, wanted = np.array(texts(servers, "gpu")), np.array(texts(shapes, "gpu"))
-    of_kind = np.where(kind[None, :, None] == wanted[None, None, :], gpu_usd[:, :, None], 0.0)
-    return np.asarray(of_kind.max(axis=1, initial=0.0) * floats(shapes, "gpus_per_replica"), np.float64)
+    bought, rented = capital_usd(scenario, servers)
+    held = standing_usd(sites, servers, rates.price, rates.hours) + np.fmax(bought, rented)
+    if carbon is not None:
+        idle = carbon.standing(floats(sites, "pue"), floats(servers, "idle_kw"), rates.hours)
+        held = held + carbon.usd_per_tonne * (idle + carbon.embodied_tonnes)
+    usd = np.where(may_stand(scenario) & ~np.isnan(held), held / integers(servers, "gpus"), -np.inf)
+    kind = np.array(texts(servers, "gpu"))
+    return {gpu: usd[:, kind == gpu].max(axis=1) for gpu in sorted(set(kind.tolist()))}
 
 
-def _default_rate(demand: pd.DataFrame, thousands: Float, routes: Routes, replica_usd: Float) -> Float:
-    """USD per 1000 requests by the default rule, I."""
+def _dearest_usd(
+    scenario: Scenario, pairs: Pairs, demand: pd.DataFrame, row_slice: Int, rates: Rates, carbon: Carbon | None
+) -> Float:
+    """What the dearest way to serve each row costs, I; -inf where there is none."""
+    shapes = every_shape(scenario)
+    prices = tariff(scenario, demand, shapes, row_slice, rates, carbon)
+    gpu_usd = dearest_gpu_usd(scenario, rates, carbon)
+    peak = billed_peak_usd(scenario) if transit_rule(scenario, rates.hours) is not None else None
+    services = keyed(scenario.table("services"), "service")
+    kbyte = np.array([services[name]["kbyte_out"] for name in texts(demand, "service")], np.float64)
+    out_mbps = floats(demand, "requests_per_s") * 8 / 1000 * kbyte
+    size, gpu = floats(shapes, "gpus_per_replica"), texts(shapes, "gpu")
     dearest = np.full(len(demand), -np.inf)
-    np.maximum.at(dearest, routes.demand, routes.usd + routes.load * replica_usd[routes.site, routes.shape])
+    for part in route_parts(scenario, pairs, demand, shapes, None):
+        if gpu[part.shape] not in gpu_usd:
+            continue
+        shape = np.full(len(part.demand), part.shape)
+        replica_usd = gpu_usd[gpu[part.shape]][part.site] * size[part.shape]
+        usd = prices.usd(part.demand, part.site, shape, part.latency_ms)
+        usd = usd + prices.load(part.demand, shape) * replica_usd
+        if peak is not None:
+            usd = usd + out_mbps[part.demand] * peak[part.site]
+        ways = np.isfinite(replica_usd)
+        np.maximum.at(dearest, part.demand[ways], usd[ways])
+    return dearest
+
+
+def _default_rate(demand: pd.DataFrame, thousands: Float, dearest: Float) -> Float:
+    """USD per 1000 requests by the default rule, I."""
     with np.errstate(divide="ignore", invalid="ignore"):
         known = np.isfinite(dearest) & (thousands > 0)
         rate = pd.Series(np.where(known, DEAREST_TIMES * dearest / thousands, np.nan))

@@ -22,12 +22,13 @@ def allowed_sites(scenario: Scenario, rows: pd.DataFrame, service: Row) -> Bool:
     homes = rows["region"].map(scenario.table("regions").set_index("region")["country"])
     keys = pd.MultiIndex.from_arrays([names, homes])
     codes, distinct = pd.factorize(keys)
-    masks = np.array([_mask(scenario, sites, str(name), str(home)) for name, home in distinct])
+    masks = np.array([set_allows(scenario, str(name), str(home)) for name, home in distinct])
     return np.asarray(masks[codes], np.bool_)
 
 
-def _mask(scenario: Scenario, sites: pd.DataFrame, name: str, home: str) -> Bool:
-    """Sites that the set `name` allows for users of the country `home`, P."""
+def set_allows(scenario: Scenario, name: str, home: str) -> Bool:
+    """Sites that the set `name` allows for users (or data) of the country `home`, P."""
+    sites = scenario.table("sites")
     rules = scenario.table("residency")
     rules = rules[rules["residency"] == name]
     mask = np.asarray(_listed(sites["country"], rules[rules["scope"] != "vendor"]["country"], home))

@@ -1,4 +1,4 @@
-"""Rules 2 and 3: which class may be served at which site on which shape, at what load, cost and planned latency."""
+"""Rules 2 and 3: which class may be served at which site on which shape, and at what planned latency."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from placement.frames import Row, floats, keyed, numbered, records, texts
-from placement.problem.money import dynamic_kw_per_gpu, egress_usd_per_request_s
+from placement.frames import Row, keyed, numbered, records, texts
 from placement.problem.residency import allowed_sites
+from placement.problem.tenants import Tenants
 from placement.scenario import Scenario
 from placement.topology.pairs import Pairs
 
@@ -21,22 +21,29 @@ Bool = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Routes:
-    """Every admissible (demand row, site, shape): N each, sorted by (demand, site, shape)."""
+    """Every admissible (demand row, site, shape): N each, sorted by (demand, site, shape).
+
+    With `backup` a route may be admissible as one of the two only; a mask is None where all routes are.
+    """
 
     demand: Int
     site: Int
     shape: Int
-    load: Float  # replicas busy if the whole row is served here
-    usd: Float  # USD a month if the whole row is served here
     latency_ms: Float
+    primary: Bool | None = None
+    backup: Bool | None = None
 
 
 @dataclass(frozen=True)
-class Rates:
-    """What energy costs and how long slices last: price P × T in USD/kWh, hours T a month."""
+class Part:
+    """The routes of one (service, model) on one shape, M each, sorted by (demand, site)."""
 
-    price: Float
-    hours: Float
+    shape: int
+    demand: Int
+    site: Int
+    latency_ms: Float
+    primary: Bool
+    backup: Bool
 
 
 @dataclass(frozen=True)
@@ -50,38 +57,86 @@ class _Group:
     allowed: Bool  # G × P: residency
 
 
+def backup_budget_ms(service: Row) -> float:
+    """(13) what a service's requests may take when a domain has failed, ms."""
+    own = float(service["backup_latency_budget_ms"])
+    return float(service["latency_budget_ms"]) if np.isnan(own) else own
+
+
 def admissible_routes(
-    scenario: Scenario, pairs: Pairs, demand: pd.DataFrame, row_slice: Int, shapes: tuple[str, ...], rates: Rates
+    scenario: Scenario,
+    pairs: Pairs,
+    demand: pd.DataFrame,
+    shapes: pd.DataFrame,
+    tenants: Tenants,
+    *,
+    backup: bool = False,
 ) -> Routes:
-    """All pairs that rules 2 and 3 allow.
+    """All routes that rules 2 and 3 allow; with `backup` also those that only the backup budget allows (13).
 
     Args:
-        demand: the demand rows in the Problem's order, I; `row_slice` their slice.
-        shapes: shape names in the Problem's order.
+        demand: the demand rows in the Problem's order, I.
+        shapes: the shapes in the Problem's order, D; a class takes those of its owner.
     """
-    table = scenario.table("shapes")
-    number = numbered(shapes)
-    dynamic = dynamic_kw_per_gpu(scenario.table("servers"))
-    parts = []
-    for group in _groups(scenario, pairs, demand):
-        serving = table[(table["model"] == group.model) & (table["profile"] == group.service["profile"])]
-        for shape in records(serving):
-            if shape["shape"] not in number:
-                continue
-            latency = group.network_ms + shape["ttft_p95_ms"]
-            member, site = np.nonzero(group.allowed & _within(group.network_ms, shape["ttft_p95_ms"], group.service))
-            row = group.rows[member]
-            ms = latency[member, site]
-            load = floats(demand, "requests_per_s")[row] / shape["requests_per_s"]
-            kw = dynamic.get(shape["gpu"], 0.0) * shape["gpus_per_replica"] / shape["requests_per_s"]
-            usd = _route_usd(scenario, demand, rates, group.service, row, row_slice[row], site, kw, ms)
-            parts.append((row, site, np.full(len(row), number[shape["shape"]]), load, usd, ms))
+    parts = list(route_parts(scenario, pairs, demand, shapes, tenants, backup=backup))
     if not parts:
-        none, nothing = np.empty(0, np.int64), np.empty(0)
-        return Routes(none, none, none, nothing, nothing, nothing)
-    row, site, d, load, usd, latency = (np.concatenate(column) for column in zip(*parts, strict=True))
-    order = np.lexsort((d, site, row))
-    return Routes(row[order], site[order], d[order], load[order], usd[order], latency[order])
+        none = np.empty(0, np.int64)
+        return Routes(none, none, none, np.empty(0))
+    site = np.concatenate([part.site for part in parts])
+    shape = np.concatenate([np.full(len(part.site), part.shape) for part in parts])
+    row = np.concatenate([part.demand for part in parts])
+    order = np.argsort((row * len(pairs.sites) + site) * len(shapes) + shape, kind="stable")
+    latency = np.concatenate([part.latency_ms for part in parts])[order]
+    one_budget = all(part.primary is part.backup for part in parts)
+    masks = (
+        (None, None)
+        if one_budget
+        else (
+            np.concatenate([part.primary for part in parts])[order],
+            np.concatenate([part.backup for part in parts])[order],
+        )
+    )
+    return Routes(row[order], site[order], shape[order], latency, *masks)
+
+
+def route_parts(
+    scenario: Scenario,
+    pairs: Pairs,
+    demand: pd.DataFrame,
+    shapes: pd.DataFrame,
+    tenants: Tenants | None,
+    *,
+    backup: bool = False,
+) -> Iterator[Part]:
+    """The routes bit by bit, so that a sum over them needs no memory; without `tenants` every shape is anybody's.
+
+    A part whose two budgets are one has one mask for both.
+    """
+    table = keyed_by_profile(scenario)
+    owner, model = np.array(texts(shapes, "tenant")), np.array(texts(shapes, "model"))
+    names = texts(shapes, "shape")
+    for group in _groups(scenario, pairs, demand):
+        mine = "" if tenants is None else tenants.of_service[group.service["service"]]
+        for d in np.flatnonzero((owner == mine) & (model == group.model)).tolist():
+            row = table.get((names[d], group.service["profile"]))
+            if row is None:
+                continue
+            ttft_ms = row["ttft_p95_ms"]
+            primary = group.allowed & _within(group.network_ms, ttft_ms, group.service["latency_budget_ms"])
+            second = primary
+            if backup and backup_budget_ms(group.service) != group.service["latency_budget_ms"]:
+                second = group.allowed & _within(group.network_ms, ttft_ms, backup_budget_ms(group.service))
+            member, site = np.nonzero(primary | second)
+            first = primary[member, site]
+            latency = group.network_ms[member, site] + ttft_ms
+            yield Part(
+                d, group.rows[member], site, latency, first, first if second is primary else second[member, site]
+            )
+
+
+def keyed_by_profile(scenario: Scenario) -> dict[tuple[str, str], Row]:
+    """The rows of the table shapes by (shape, profile)."""
+    return {(row["shape"], row["profile"]): row for row in records(scenario.table("shapes"))}
 
 
 def network_ms(scenario: Scenario, pairs: Pairs, service: Row, regions: Int) -> Float:
@@ -116,9 +171,8 @@ def _groups(scenario: Scenario, pairs: Pairs, demand: pd.DataFrame) -> Iterator[
         yield _Group(service, model, rows, network_ms(scenario, pairs, service, region_of_row[rows]), allowed)
 
 
-def _within(network: Float, ttft_ms: float, service: Row) -> Bool:
+def _within(network: Float, ttft_ms: float, budget: float) -> Bool:
     """Where network + TTFT ≤ budget; sums that floats cannot tell from the budget are compared as fractions."""
-    budget = service["latency_budget_ms"]
     total = network + ttft_ms
     with np.errstate(invalid="ignore"):
         inside = np.asarray(total <= budget)
@@ -127,26 +181,3 @@ def _within(network: Float, ttft_ms: float, service: Row) -> Bool:
         exact = Fraction(repr(float(network[place]))) + Fraction(repr(float(ttft_ms)))
         inside[place] = exact <= Fraction(repr(float(budget)))
     return inside
-
-
-def _route_usd(
-    scenario: Scenario,
-    demand: pd.DataFrame,
-    rates: Rates,
-    service: Row,
-    row: Int,
-    row_slice: Int,
-    site: Int,
-    kw_per_request_s: float,
-    latency_ms: Float,
-) -> Float:
-    """USD a month of serving whole rows at sites: load energy, egress, priced milliseconds."""
-    sites = scenario.table("sites")
-    mean = floats(demand, "mean_requests_per_s")[row]
-    design = floats(demand, "requests_per_s")[row]
-    hours = rates.hours[row_slice]
-    energy = mean * kw_per_request_s * floats(sites, "pue")[site] * rates.price[site, row_slice] * hours
-    by_mean, by_peak = egress_usd_per_request_s(sites, service["kbyte_out"], 1.0)
-    millions = mean * 3600 * hours / 1e6
-    waiting = scenario.document.money.latency_usd_per_million_request_ms * millions * latency_ms
-    return np.asarray(energy + mean * hours * by_mean[site] + design * by_peak[site] + waiting, np.float64)

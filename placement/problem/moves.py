@@ -1,0 +1,98 @@
+"""(14) Moves: what stood before the plan, and what adding to it costs."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from placement.problem.names import ShapeName
+from placement.scenario import Scenario
+from solvers.rules import Moves
+
+Int = NDArray[np.int64]
+
+PLAN_FILE = "plan.json"
+SCHEMA = "nearserve-plan-2"
+
+Place = tuple[str, str, str, str]
+"""(site, shape, tenant or "" for anybody, slice or "" for every slice)"""
+
+
+class PreviousPlanError(ValueError):
+    """The plan that moves are counted from is not there or not readable."""
+
+
+@dataclass(frozen=True)
+class Previous:
+    """Replicas of the plan before, as they stand in its first period."""
+
+    replicas: Mapping[Place, int] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def shapes(self) -> frozenset[tuple[str, str]]:
+        """The (shape, tenant) that stand anywhere."""
+        return frozenset((shape, tenant) for (_, shape, tenant, _), count in self.replicas.items() if count)
+
+
+def read_previous(path: Path) -> Previous:
+    """The replicas of a plan: its folder, or its plan.json.
+
+    Raises:
+        PreviousPlanError: there is no plan.json, or it is none of ours.
+    """
+    file = path / PLAN_FILE if path.is_dir() else path
+    try:
+        plan = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise PreviousPlanError(f"the previous plan {path.name!r} cannot be read: {error}") from error
+    if not isinstance(plan, dict) or plan.get("schema") != SCHEMA:
+        raise PreviousPlanError(f"the previous plan {path.name!r} is not of the schema {SCHEMA}")
+    first = plan["periods"][0]["period"] if plan["periods"] else None
+    found: dict[Place, int] = {}
+    for row in plan["replicas"]:
+        if row["period"] == first:
+            place = (row["site"], row["shape"], row["tenant"] or "", row["slice"] or "")
+            found[place] = found.get(place, 0) + int(row["count"])
+    return Previous(MappingProxyType(found))
+
+
+def moves_counted(scenario: Scenario) -> bool:
+    """Whether a limit, a price or a goal asks how many replicas are added."""
+    stability = scenario.document.stability
+    asked = stability.max_moves is not None or stability.usd_per_move is not None
+    return asked or "moves" in scenario.document.objective.goals
+
+
+def moves_rule(
+    scenario: Scenario,
+    previous: Previous | None,
+    months: float,
+    places: list[tuple[str, ShapeName, str]],
+    slices: tuple[str, ...],
+) -> Moves | None:
+    """The rule of the first period over `places` (site, shape, slice or "" for all), B; None where nothing asks.
+
+    Raises:
+        PreviousPlanError: something asks, and there is no plan to count from.
+    """
+    if not moves_counted(scenario):
+        return None
+    if previous is None:
+        raise PreviousPlanError("moves are limited, priced or a goal, and stability.previous_plan names no plan")
+    stability = scenario.document.stability
+    before = [_standing(previous, site, shape, name, slices) for site, shape, name in places]
+    usd = (stability.usd_per_move or 0.0) / months
+    most = np.inf if stability.max_moves is None else float(stability.max_moves)
+    return Moves(np.array(before, np.int64), np.full(len(places), usd), most)
+
+
+def _standing(previous: Previous, site: str, shape: ShapeName, name: str, slices: tuple[str, ...]) -> int:
+    """Replicas that stood in the slice; over all slices those that stood in every one of them."""
+    place = (site, shape.shape, shape.tenant)
+    around_the_clock = previous.replicas.get((*place, ""), 0)
+    own = (name,) if name else slices
+    return around_the_clock + min(previous.replicas.get((*place, t), 0) if t else 0 for t in own)
