@@ -93,7 +93,7 @@ def records_sha256(path: Path) -> str:
             digests = b"".join([hashlib.sha256(line).digest() for line in lines])
             total += np.frombuffer(digests, "<u8").reshape(-1, 4).sum(axis=0, dtype=np.uint64)
             records += len(lines)
-    except (pa.ArrowException, csv.Error, ValueError, StopIteration):
+    except (pa.ArrowException, csv.Error, ValueError):
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     return hashlib.sha256(records.to_bytes(8, "little") + total.astype("<u8").tobytes()).hexdigest()
@@ -107,10 +107,10 @@ def _lines(path: Path) -> Iterator[list[bytes]]:
     batches = _parquet(path) if path.suffix == ".parquet" else _csv(path)
     for columns in batches:
         parts = [
-            pc.if_else(pc.equal(values, ""), "", pc.binary_join_element_wise(name, values, "="))
+            pc.if_else(pc.equal(values, ""), "", pc.binary_join_element_wise(f"{name}=", values, _BETWEEN, ""))
             for name, values in sorted(columns.items())
         ]
-        joined = pc.binary_join_element_wise(*parts, _BETWEEN)
+        joined = pc.binary_join_element_wise(*parts, "")
         yield pc.cast(joined, pa.binary()).to_pylist()
 
 
@@ -122,9 +122,9 @@ def _csv(path: Path) -> Iterator[dict[str, Any]]:
 
     with pa.input_stream(path, compression="detect") as stream:
         header = stream.read(1 << 16).decode("utf-8-sig", "replace").splitlines()[:1]
-    names = [name.strip() for name in next(csv.reader(header))]
-    if len(set(names)) < len(names):
-        raise ValueError("a column is twice")
+    names = [name.strip() for name in next(csv.reader(header), [])]
+    if not names or len(set(names)) < len(names):
+        raise ValueError("no header, or a column that is twice")
     with pa.input_stream(path, compression="detect") as stream:
         reader = arrow_csv.open_csv(
             stream,
