@@ -25,7 +25,8 @@ SIZES = np.array([1, 8, 16, 32])
 class Ground(NamedTuple):
     """Read-only arrays of the kernels. An *entry* is a (demand row, site) with at least one pair.
 
-    A *team* holds the blocks of one model in one unit: a refit gives a model one block of a unit at a time.
+    A *team* holds the blocks of one model in one part of a unit (`solvers.bound.layout`): a refit gives a model one
+    block of a part at a time.
     """
 
     entry_first: Int  # I + 1
@@ -46,7 +47,9 @@ class Ground(NamedTuple):
     block_quarters: Int
     block_cap: Int
     block_choice: Int
-    team_first: Int  # U + 1
+    block_slice: Int  # the one slice it stands in, -1: all
+    part_first: Int  # U + 1
+    team_first: Int  # parts + 1
     member_first: Int
     members: Int
     unit_first: Int
@@ -98,8 +101,13 @@ class Sizes:
 
 
 def ground_of(problem: Problem, multipliers: Multipliers) -> tuple[Ground, Sizes]:
-    """The search's view of `problem`; the prices of the limit rows and the network guide it."""
+    """The search's view of `problem`; the prices of the limit rows and the network guide it.
+
+    Raises ValueError where only some of the blocks of a (site, GPU type) follow the slices.
+    """
     layout = layout_of(problem)
+    if len(layout.structure.members) > problem.blocks:
+        raise ValueError("replicas of one GPU type at a site either all follow the slices or none do")
     with Evaluator(layout, threads=1) as evaluator:
         prices = evaluator.prices(multipliers)._replace(paid=1.0)
         guide = problem.offer_usd + problem.limit_matrix.T @ multipliers.limit_usd
@@ -123,6 +131,8 @@ def ground_of(problem: Problem, multipliers: Multipliers) -> tuple[Ground, Sizes
         block_first=first_block, block_unit=teams["block_unit"],
         block_quarters=problem.shape_quarters[problem.block_shape].astype(np.int64), block_cap=caps,
         block_choice=problem.block_choice.astype(np.int64),
+        block_slice=_block_slice(problem),
+        part_first=s.part_first,
         team_first=teams["team_first"], member_first=teams["member_first"], members=teams["members"],
         unit_first=s.unit_first, unit_site=layout.unit_site.astype(np.int64), unit_quantum=s.unit_quantum,
         kind_first=s.kind_first, kind_gpus=s.kind_gpus, offer_first=s.offer_first,
@@ -144,7 +154,7 @@ def ground_of(problem: Problem, multipliers: Multipliers) -> tuple[Ground, Sizes
     sizes = Sizes(
         int(site_pairs.max(initial=0)) + 1,
         int(np.diff(first_block).max(initial=0)) * facts.slices + 2,
-        int(np.diff(teams["team_first"]).max(initial=0)) + 1,
+        int((np.diff(teams["team_first"][s.part_first]) + np.diff(s.part_first)).max(initial=0)),
         room.width,
         int(np.diff(room.table_first).max(initial=0)) + 1,
         int(np.diff(s.kind_first).max(initial=0)) + 1,
@@ -161,6 +171,12 @@ def finite_penalty(problem: Problem) -> Float:
         most += float(problem.open_usd.max(initial=0.0)) + float(problem.offer_usd.max(initial=0.0)) * 100
         usd[must] = 10 * most + 1.0
     return usd
+
+
+def _block_slice(problem: Problem) -> Int:
+    if problem.block_slice is None:
+        return np.full(problem.blocks, -1, np.int64)
+    return problem.block_slice.astype(np.int64)
 
 
 def _cheapest_first(s: Structure, guide: Float) -> Int:
@@ -191,13 +207,15 @@ def _teams(problem: Problem, layout: Layout) -> dict[str, Int]:
     block_unit = np.searchsorted(key, problem.block_site * types + gpu)
     model = problem.shape_model[problem.block_shape]
     quarters = problem.shape_quarters[problem.block_shape]
-    order = np.lexsort((np.arange(problem.blocks), quarters, model, block_unit))
+    part_first = layout.structure.part_first
+    part = part_first[block_unit] + (0 if problem.block_slice is None else np.maximum(problem.block_slice, 0))
+    order = np.lexsort((np.arange(problem.blocks), quarters, model, part))
     fresh = np.ones(problem.blocks, bool)
-    fresh[1:] = (np.diff(block_unit[order]) != 0) | (np.diff(model[order]) != 0)
+    fresh[1:] = (np.diff(part[order]) != 0) | (np.diff(model[order]) != 0)
     first = np.flatnonzero(fresh)
     return {
         "block_unit": block_unit.astype(np.int64),
-        "team_first": starts(block_unit[order][first], len(layout.unit_site)),
+        "team_first": starts(part[order][first], int(part_first[-1])),
         "member_first": np.append(first, problem.blocks).astype(np.int64),
         "members": order.astype(np.int64),
     }

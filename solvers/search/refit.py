@@ -23,19 +23,40 @@ Int = NDArray[np.int64]
 
 @njit(cache=True, nogil=True)
 def need_of(
-    first: int, last: int, unit: int, block_unit: Int, quarters: Int, replicas: Int, sizes: Int, need: Int,
-    picks: int, pick_block: Int, pick_count: Int,
+    first: int, last: int, unit: int, block_unit: Int, block_slice: Int, quarters: Int, replicas: Int, sizes: Int,
+    need: Int, parts: int, picks: int, pick_block: Int, pick_count: Int,
 ) -> None:  # fmt: skip
-    """Quarters by size that the unit's standing and picked replicas ask for, in `need`."""
+    """Quarters by size that the unit's standing and picked replicas ask for in its fullest part, in `need`."""
     for z in range(len(sizes)):
-        total = 0
-        for b in range(first, last):
-            if block_unit[b] == unit and quarters[b] >= sizes[z]:
-                total += quarters[b] * replicas[b]
-        for k in range(picks):
-            if quarters[pick_block[k]] >= sizes[z]:
-                total += quarters[pick_block[k]] * pick_count[k]
-        need[z] = total
+        need[z] = 0
+    for t in range(parts):
+        for z in range(len(sizes)):
+            total = 0
+            for b in range(first, last):
+                if block_unit[b] == unit and quarters[b] >= sizes[z] and (parts == 1 or block_slice[b] == t):
+                    total += quarters[b] * replicas[b]
+            for k in range(picks):
+                if quarters[pick_block[k]] >= sizes[z] and (parts == 1 or block_slice[pick_block[k]] == t):
+                    total += quarters[pick_block[k]] * pick_count[k]
+            need[z] = max(need[z], total)
+
+
+@njit(cache=True, nogil=True)
+def taken_quarters(g: Ground, state: State, work: Work, p: int, unit: int) -> int:
+    """Quarters that the unit's replicas take in its fullest part; what the others have free goes to `shift`."""
+    parts = g.part_first[unit + 1] - g.part_first[unit]
+    shift, replicas = work.shift, state.replicas
+    most = 0
+    for t in range(parts):
+        base = 0
+        for b in range(g.block_first[p], g.block_first[p + 1]):
+            if g.block_unit[b] == unit and (parts == 1 or g.block_slice[b] == t):
+                base += g.block_quarters[b] * replicas[b]
+        shift[t] = base
+        most = max(most, base)
+    for t in range(parts):
+        shift[t] = (most - shift[t]) // g.unit_quantum[unit]
+    return most
 
 
 @njit(cache=True, nogil=True)
@@ -104,16 +125,17 @@ def fit_servers(g: Ground, state: State, work: Work, p: int, unit: int, reach: i
     """Choose the picks and the servers under them, in `counts`; False when nothing can stand."""
     b0, b1 = g.block_first[p], g.block_first[p + 1]
     quantum = g.unit_quantum[unit]
+    parts = g.part_first[unit + 1] - g.part_first[unit]
     t0, t1 = g.table_first[unit], g.table_first[unit + 1]
     w = best_width(work.profile, quantum, g.table_cost[t0:t1], base, reach)
-    if w <= 0:
+    if w < 0:
         return False
     read_picks(g, work, unit, w)
     real = False
     most = min(t1 - t0, (base + reach * quantum + 3) // 4 + 8)
     while True:
-        need_of(b0, b1, unit, g.block_unit, g.block_quarters, state.replicas, g.sizes, work.need, work.number[1],
-                work.pick_block, work.pick_count)  # fmt: skip
+        need_of(b0, b1, unit, g.block_unit, g.block_slice, g.block_quarters, state.replicas, g.sizes, work.need, parts,
+                work.number[1], work.pick_block, work.pick_count)  # fmt: skip
         site_spare(g, state, work, p, unit)
         if not real and fast_counts(g, work, p, unit):
             return True
@@ -124,7 +146,7 @@ def fit_servers(g: Ground, state: State, work: Work, p: int, unit: int, reach: i
             w = -1
             if np.isfinite(work.table[(base + 3) // 4]):
                 w = best_width(work.profile, quantum, work.table[:most], base, reach)
-            if w <= 0:
+            if w < 0:
                 return False
             read_picks(g, work, unit, w)
         elif not shrink(work.number[1], work.pick_block, work.pick_count, g.block_quarters):
@@ -137,13 +159,10 @@ def fit_unit(g: Ground, state: State, work: Work, p: int, unit: int) -> float:
     if collect(g, state, work, p, unit) == 0:
         return 0.0
     o0, o1 = g.site_offer[p], g.site_offer[p + 1]
-    base = 0
-    for b in range(g.block_first[p], g.block_first[p + 1]):
-        if g.block_unit[b] == unit:
-            base += g.block_quarters[b] * state.replicas[b]
+    base = taken_quarters(g, state, work, p, unit)
     top = min(g.table_most[unit], g.table_first[unit + 1] - g.table_first[unit] - 1)
     width = (4 * top - base) // g.unit_quantum[unit]
-    if width <= 0:
+    if width < 0 or width + work.shift[: g.part_first[unit + 1] - g.part_first[unit]].max() <= 0:
         return 0.0
     reach = unit_dp(g, state, work, p, unit, width)
     if not fit_servers(g, state, work, p, unit, reach, base):

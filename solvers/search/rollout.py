@@ -47,8 +47,6 @@ def _refused(problem: Problem) -> Iterator[str]:
     for name in ("jobs", "pins", "moves"):
         if getattr(rules, name) is not None:
             yield name
-    if problem.follows_slices:
-        yield "replicas_follow_slices"
     yield from (total.name for total in rules.totals if np.isfinite(total.most))
 
 

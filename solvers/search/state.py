@@ -52,9 +52,11 @@ class Work(NamedTuple):
     value: Float
     winner: Int32
     block_value: Float
-    f: Float  # (teams + 1) × width: best value before the first team and after each
+    f: Float  # (teams + parts) × width: best value before the first team of a part and after each
     stride: Int  # [0] length of a row of f
-    profile: Float  # its last row
+    profile: Float  # the last rows of all parts added up
+    shift: Int  # by part: quanta that it has free where the fullest part has none
+    part_reach: Int
     value_first: Int  # by (team, size): stretch of `value`
     size_weight: Int
     team_size: Int  # teams + 1
@@ -125,6 +127,8 @@ def new_work(ground: Ground, sizes: Sizes) -> Work:
         f=np.zeros((sizes.teams + 2) * (sizes.width + 2)),
         stride=np.full(1, sizes.width + 2, np.int64),
         profile=np.zeros(sizes.width + 2),
+        shift=np.zeros(max(ground.slices, 1), np.int64),
+        part_reach=np.zeros(max(ground.slices, 1), np.int64),
         value_first=np.zeros(sizes.cells + 3, np.int64),
         size_weight=np.zeros(sizes.cells + 3, np.int64),
         team_size=np.zeros(sizes.teams + 2, np.int64),

@@ -47,17 +47,54 @@ def size_value(
 
 @njit(cache=True, nogil=True)
 def unit_dp(g: Ground, state: State, work: Work, p: int, unit: int, width: int) -> int:
-    """Best value by width after every team of the unit, in the rows of `f`; returns the widest useful width."""
+    """Best value by width over all parts of the unit, in `profile`; returns the widest useful width.
+
+    A part has `work.shift` more room than the width, where fewer of its quarters are taken than in the fullest part.
+    """
+    stride = work.stride[0]
+    first = g.part_first[unit]
+    sizes = values = reach = 0
+    for part in range(first, g.part_first[unit + 1]):
+        shift = work.shift[part - first]
+        sizes, values, grown = part_dp(g, state, work, p, unit, part, width + shift, sizes, values)
+        work.part_reach[part - first] = grown
+        reach = max(reach, grown - shift)
+    profile = work.profile
+    for w in range(reach + 1):
+        profile[w] = 0.0
+    for part in range(first, g.part_first[unit + 1]):
+        last = row_of(g, unit, part + 1) - 1
+        f, grown, shift = work.f, work.part_reach[part - first], work.shift[part - first]
+        for w in range(reach + 1):
+            profile[w] += f[last * stride + min(w + shift, grown)]
+    return reach
+
+
+@njit(cache=True, nogil=True)
+def row_of(g: Ground, unit: int, part: int) -> int:
+    """The row of `f` before the first team of a part of the unit; every team adds one, and every part one more."""
+    first = g.part_first[unit]
+    return int(g.team_first[part] - g.team_first[first] + part - first)
+
+
+@njit(cache=True, nogil=True)
+def part_dp(
+    g: Ground, state: State, work: Work, p: int, unit: int, part: int, width: int, sizes: int, values: int
+) -> tuple[int, int, int]:
+    """Best value by width after every team of the part, in its rows of `f`; the next free positions in the lists of
+    sizes and values, and the widest useful width.
+    """
     quantum = g.unit_quantum[unit]
     members, member_first, quarters = g.members, g.member_first, g.block_quarters
     f, reaches, value_first = work.f, work.reach, work.value_first
     b0 = g.block_first[p]
     stride = work.stride[0]
-    t0 = g.team_first[unit]
-    f[0] = 0.0
-    reach = sizes = values = 0
-    for team in range(t0, g.team_first[unit + 1]):
-        row = (team - t0) * stride
+    t0 = g.team_first[g.part_first[unit]]
+    row0 = row_of(g, unit, part) - g.team_first[part]
+    f[row_of(g, unit, part) * stride] = 0.0
+    reach = 0
+    for team in range(g.team_first[part], g.team_first[part + 1]):
+        row = (row0 + team) * stride
         old, new = f[row : row + stride], f[row + stride : row + 2 * stride]
         before = reach
         at = member_first[team]
@@ -87,10 +124,7 @@ def unit_dp(g: Ground, state: State, work: Work, p: int, unit: int, width: int) 
         reaches[team - t0] = reach
         work.team_size[team - t0] = first
         work.team_size[team - t0 + 1] = sizes
-    row = (g.team_first[unit + 1] - t0) * stride
-    for w in range(reach + 1):
-        work.profile[w] = f[row + w]
-    return reach
+    return sizes, values, reach
 
 
 @njit(cache=True, nogil=True)
@@ -110,25 +144,30 @@ def best_width(profile: Float, quantum: int, table: Float, base: int, reach: int
 
 
 @njit(cache=True, nogil=True)
-def read_picks(g: Ground, work: Work, unit: int, w: int) -> None:
-    """The blocks and counts behind width `w`: in every team the best last step, found again."""
-    t0 = g.team_first[unit]
+def read_picks(g: Ground, work: Work, unit: int, width: int) -> None:
+    """The blocks and counts behind `width`: in every team the best last step, found again."""
+    first = g.part_first[unit]
+    t0 = g.team_first[first]
     stride = work.stride[0]
     f, value, value_first = work.f, work.value, work.value_first
     picks = 0
-    for row in range(g.team_first[unit + 1] - t0 - 1, -1, -1):
-        w = min(w, work.reach[row])
-        best, size, count = f[row * stride + w], -1, 0
-        for z in range(work.team_size[row], work.team_size[row + 1]):
-            weight = work.size_weight[z]
-            base = value_first[z]
-            for y in range(1, min(value_first[z + 1] - base - 1, w // weight) + 1):
-                v = f[row * stride + w - y * weight] + value[base + y]
-                if v > best:
-                    best, size, count = v, z, y
-        if size >= 0:
-            work.pick_block[picks] = g.members[work.winner[value_first[size] + count]]
-            work.pick_count[picks] = count
-            picks += 1
-            w -= count * work.size_weight[size]
+    for part in range(first, g.part_first[unit + 1]):
+        w = min(width + work.shift[part - first], work.part_reach[part - first])
+        row0 = row_of(g, unit, part) - g.team_first[part]
+        for team in range(g.team_first[part + 1] - 1, g.team_first[part] - 1, -1):
+            w = min(w, work.reach[team - t0])
+            row = (row0 + team) * stride
+            best, size, count = f[row + w], -1, 0
+            for z in range(work.team_size[team - t0], work.team_size[team - t0 + 1]):
+                weight = work.size_weight[z]
+                base = value_first[z]
+                for y in range(1, min(value_first[z + 1] - base - 1, w // weight) + 1):
+                    v = f[row + w - y * weight] + value[base + y]
+                    if v > best:
+                        best, size, count = v, z, y
+            if size >= 0:
+                work.pick_block[picks] = g.members[work.winner[value_first[size] + count]]
+                work.pick_count[picks] = count
+                picks += 1
+                w -= count * work.size_weight[size]
     work.number[1] = picks
