@@ -2,44 +2,66 @@
 
 import numpy as np
 import pytest
-from audit_oracle import Prices, World, expected_bound, names, optimum, random_prices, world
+from audit_oracle import FEATURES, Prices, World, expected_bound, names, optimum, random_prices, world
 
 from placement.audit import verify_bound
 
-SEEDS = range(40)
 
-
-def arrays(told: World, prices: Prices, rng: np.random.Generator | None = None) -> dict[str, np.ndarray]:
+def arrays(told: World, prices: dict[str, Prices], rng: np.random.Generator | None = None) -> dict[str, np.ndarray]:
     """A certificate of the prices; names in a random order when `rng` is given."""
-    listed = names(told)
+    periods = list(prices)
+    listed = {period: names(told, period) for period in periods}
+    common = {name: list(listed[periods[0]][name]) for name in ("sites", "slices")}
     if rng is not None:
-        for values in listed.values():
+        for values in (
+            periods,
+            *common.values(),
+            *(rows[name] for rows in listed.values() for name in ("keys", "limits")),
+        ):
             rng.shuffle(values)
-    columns = np.array(listed["keys"]).T
-    shape = (len(listed["sites"]), len(listed["slices"]))
-    wires = [(site, t) for site in listed["sites"] for t in listed["slices"]]
-    return {
+    shape = (len(common["sites"]), len(common["slices"]))
+    wires = [(site, t) for site in common["sites"] for t in common["slices"]]
+    found = {
         "schema": np.array("nearserve-certificate-2"),
-        "period": np.array([""]),
-        "p0_leaves": np.array(1),
-        "p0_demand_region": columns[0],
-        "p0_demand_model": columns[1],
-        "p0_demand_service": columns[2],
-        "p0_demand_slice": columns[3],
-        "site": np.array(listed["sites"]),
-        "slice": np.array(listed["slices"], np.str_),
-        "p0_limit": np.array(listed["limits"], np.str_),
-        "p0_leaf0_demand_usd": np.array([prices.demand[tuple(key)] for key in listed["keys"]]),
-        "p0_leaf0_uplink_usd": np.array([prices.up[wire] for wire in wires]).reshape(shape),
-        "p0_leaf0_downlink_usd": np.array([prices.down[wire] for wire in wires]).reshape(shape),
-        "p0_leaf0_limit_usd": np.array([prices.limit[name] for name in listed["limits"]], np.float64),
-        "p0_leaf0_budget": np.array(prices.budget),
-        "p0_leaf0_closed_sites": np.array([], np.str_),
-        "p0_leaf0_open_sites": np.array([], np.str_),
+        "period": np.array(periods, np.str_),
+        "site": np.array(common["sites"]),
+        "slice": np.array(common["slices"], np.str_),
     }
+    for h, period in enumerate(periods):
+        keys, limits = [tuple(key) for key in listed[period]["keys"]], listed[period]["limits"]
+        columns, of_period = np.array(keys).T, prices[period]
+        part = {
+            "leaves": np.array(1),
+            "demand_region": columns[0],
+            "demand_model": columns[1],
+            "demand_service": columns[2],
+            "demand_slice": columns[3],
+            "limit": np.array(limits, np.str_),
+            "leaf0_demand_usd": np.array([of_period.demand[key] for key in keys]),
+            "leaf0_uplink_usd": np.array([of_period.up[wire] for wire in wires]).reshape(shape),
+            "leaf0_downlink_usd": np.array([of_period.down[wire] for wire in wires]).reshape(shape),
+            "leaf0_limit_usd": np.array([of_period.limit[name] for name in limits], np.float64),
+            "leaf0_budget": np.array(of_period.budget),
+            "leaf0_closed_sites": np.array([], np.str_),
+            "leaf0_open_sites": np.array([], np.str_),
+        }
+        found |= {f"p{h}_{name}": value for name, value in part.items()}
+    return found
 
 
-@pytest.mark.parametrize("seed", [*SEEDS, *range(200, 210)])
+def seeds(feature: int, *ranges: range) -> list[int]:
+    return [1000 * feature + seed for of in ranges for seed in of]
+
+
+ONE_GPU = [
+    *seeds(0, range(16), range(200, 204)),
+    *(seed for feature in range(1, 6) for seed in seeds(feature, range(5))),
+    *seeds(7, range(8)),
+]
+SHARED = [*seeds(0, range(100, 105)), *seeds(6, range(5)), *seeds(8, range(2), range(100, 103))]
+
+
+@pytest.mark.parametrize("seed", ONE_GPU, ids=lambda seed: "-".join(FEATURES[seed // 1000] or ("base",)) + f"-{seed}")
 def test_the_bound_is_the_least_of_the_priced_problem_and_never_above_the_optimum(seed):
     told, prices = world(seed), random_prices(seed)
     found = verify_bound(arrays(told, prices, np.random.default_rng(seed)), told.scenario, told.pairs)
@@ -48,10 +70,17 @@ def test_the_bound_is_the_least_of_the_priced_problem_and_never_above_the_optimu
     assert found.bound_usd_month <= optimum(seed) + 1e-7 * (1 + abs(optimum(seed)))
 
 
-@pytest.mark.parametrize("seed", range(100, 115))
-def test_with_two_gpu_types_that_share_power_the_bound_is_still_below_the_priced_problem(seed):
+@pytest.mark.parametrize("seed", SHARED)
+def test_with_gpu_types_or_tenants_that_share_power_the_bound_is_still_below_the_priced_problem(seed):
     told, prices = world(seed), random_prices(seed)
     found = verify_bound(arrays(told, prices), told.scenario, told.pairs)
     assert found.bound_usd_month is not None, found.reason
     assert found.bound_usd_month <= expected_bound(seed) + 1e-7 * (1 + abs(expected_bound(seed)))
     assert found.bound_usd_month <= optimum(seed) + 1e-7 * (1 + abs(optimum(seed)))
+
+
+@pytest.mark.parametrize("seed", seeds(6, range(200, 204)))
+def test_tenants_that_share_neither_power_nor_units_are_bought_for_exactly(seed):
+    told, prices = world(seed), random_prices(seed)
+    found = verify_bound(arrays(told, prices), told.scenario, told.pairs)
+    assert found.bound_usd_month == pytest.approx(expected_bound(seed), rel=1e-7, abs=1e-4)
