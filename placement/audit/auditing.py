@@ -3,15 +3,23 @@
 from fractions import Fraction
 from pathlib import Path
 
-from placement.audit.bound import VerifiedBound, bound_of
-from placement.audit.case import Case, open_case
-from placement.audit.figures import check_bound, check_figures
+from placement.audit.bound import VerifiedBound, bound_of, by_months
+from placement.audit.carbon import check_carbon, check_carbon_limit
+from placement.audit.case import Case, open_cases
+from placement.audit.failures import check_failures, check_reliability, check_shares
+from placement.audit.figures import check_bound, check_figures, check_least_served, check_periods
+from placement.audit.goals import check_goals
 from placement.audit.grid import Grid
+from placement.audit.jobs import check_jobs
 from placement.audit.machines import check_machines
-from placement.audit.money import check_money, planned
+from placement.audit.money import check_cost, check_jobs_usd, check_month, check_objective, mean_usd, spent
+from placement.audit.month import Month, months_of
+from placement.audit.moves import Before, added_in_all, check_moves, read_before
 from placement.audit.penalties import Penalties
+from placement.audit.pins import check_pins
 from placement.audit.plan_files import PlanFiles, read_plan
 from placement.audit.report import AuditReport, Findings
+from placement.audit.rollout import check_rollout
 from placement.audit.serving import check_serving
 from placement.scenario import Scenario
 from placement.topology.pairs import Pairs
@@ -24,11 +32,10 @@ def audit(plan: Path, scenario: Scenario, pairs: Pairs) -> AuditReport:
     Money and rules are exact; the bound is recomputed from the certificate in float64 and rounded outward.
     """
     findings = Findings()
-    case = open_case(scenario, pairs)
-    penalties = Penalties(Grid(case))
+    penalties = tuple(Penalties(Grid(case)) for case in open_cases(scenario, pairs))
     files = read_plan(Path(plan), findings)
     verified = bound_of(Path(plan) / "certificate.npz", penalties)
-    share = None if files is None else _check(case, penalties, files, verified, Path(plan), findings)
+    share = None if files is None else _check(penalties, files, verified, Path(plan), findings)
     return AuditReport(
         passed=not findings.violations,
         violations=tuple(findings.violations),
@@ -41,19 +48,67 @@ def audit(plan: Path, scenario: Scenario, pairs: Pairs) -> AuditReport:
 
 
 def _check(
-    case: Case, penalties: Penalties, files: PlanFiles, verified: VerifiedBound, plan: Path, findings: Findings
+    penalties: tuple[Penalties, ...], files: PlanFiles, verified: VerifiedBound, plan: Path, findings: Findings
 ) -> Fraction | None:
     """All rules. Returns the verified gap."""
-    check_provenance(case, files, findings)
-    check_later(case, files, findings)
-    routes = check_serving(case, files, findings)
-    servers = check_machines(case, files, findings)
-    served = planned(case, routes)
-    check_money(case, penalties, files, servers, served, findings)
-    check_figures(case, files, served, findings)
+    cases = tuple(of_period.grid.case for of_period in penalties)
+    check_provenance(cases[0], files, findings)
+    check_later(cases[0], findings)
+    check_reliability(files, cases[0].scenario, findings)
+    months = months_of(cases, files, findings)
+    before = read_before(months[0], findings)
+    for month in months:
+        _check_rules(month, files, findings.within(month.case.period.name))
+    check_moves(months[0], before, files, findings.within(months[0].case.period.name))
+    _check_figures(months, penalties, files, before, findings)
     check_certificate(files, verified, plan, findings)
     bound = None if verified.bound_usd_month is None else Fraction(verified.bound_usd_month)
-    return check_bound(files, bound, penalties.constant_usd, findings)
+    constant = by_months([of_period.constant_usd for of_period in penalties], penalties)
+    return check_bound(files, bound, constant, findings)
+
+
+def _check_rules(month: Month, files: PlanFiles, findings: Findings) -> None:
+    """What one period keeps by itself."""
+    check_serving(month, files, findings)
+    gangs = check_jobs(month.case, month.jobs, findings)
+    check_machines(month, gangs, findings)
+    check_pins(month, findings)
+    failures = check_failures(month, findings)
+    if files.failover is not None and failures:
+        told = {row.domain: row for row in files.domains if row.period == month.case.period.name}
+        check_shares(month, failures, told, findings)
+    check_least_served(month, findings)
+
+
+def _check_figures(
+    months: tuple[Month, ...],
+    penalties: tuple[Penalties, ...],
+    files: PlanFiles,
+    before: Before | None,
+    findings: Findings,
+) -> None:
+    """What ties the periods, and what the plan says of them: money, carbon, goals, shares."""
+    capex_usd = check_rollout(months, findings)
+    added = added_in_all(months[0], before)
+    parts = tuple(
+        spent(month, of_period, 0 if month.case.period.number else added)
+        for month, of_period in zip(months, penalties, strict=True)
+    )
+    for month, of_period, part in zip(months, penalties, parts, strict=True):
+        within = findings.within(month.case.period.name)
+        check_month(month, of_period, part, within)
+        check_jobs_usd(month, within)
+        check_carbon_limit(month, part.emission, within)
+    usd = mean_usd(months, parts)
+    check_cost(files.cost, usd, findings)
+    check_objective(files, sum(usd.values(), Fraction(0)), findings)
+    document = months[0].case.scenario.document
+    asked = document.limits.max_tco2e_month is not None or document.objective.usd_per_tco2e is not None
+    emitted = [(month.case.period.months, part.emission) for month, part in zip(months, parts, strict=True)]
+    check_carbon(files.carbon, emitted, findings, asked=asked or "carbon" in document.objective.goals)
+    check_goals(months, parts, added, files, findings)
+    check_periods(months, parts, capex_usd, files, findings)
+    check_figures(months, files, findings)
 
 
 def check_provenance(case: Case, files: PlanFiles, findings: Findings) -> None:
@@ -67,11 +122,10 @@ def check_provenance(case: Case, files: PlanFiles, findings: Findings) -> None:
         findings.check("provenance", said == is_, file, f"the plan was made from {said}, the scenario has {is_}")
 
 
-def check_later(case: Case, files: PlanFiles, findings: Findings) -> None:
+def check_later(case: Case, findings: Findings) -> None:
     """Rules that this version does not honour are not silently dropped."""
     for rule in case.scenario.later:
         findings.check("not honoured", False, rule.file, str(rule))
-    findings.check("not honoured", not files.jobs, "jobs", "jobs are not planned yet")
 
 
 def check_certificate(files: PlanFiles, verified: VerifiedBound, plan: Path, findings: Findings) -> None:

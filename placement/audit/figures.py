@@ -1,11 +1,14 @@
-"""The plan's own figures, recomputed: served share, planned latency percentiles, bounds and gap."""
+"""The plan's own figures, recomputed: served share, planned latency percentiles, periods, bounds and gap."""
 
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import accumulate
 
-from placement.audit.case import Case
-from placement.audit.money import Served
-from placement.audit.plan_files import BILLION, PlanFiles
+from placement.audit.exact import exact
+from placement.audit.money import Spent, check_cents, check_cost
+from placement.audit.month import Month
+from placement.audit.plan_files import PlanFiles
+from placement.audit.plan_rows import BILLION
 from placement.audit.report import Findings
 
 PERCENTILES = {"p50_ms": Fraction(1, 2), "p95_ms": Fraction(95, 100), "p99_ms": Fraction(99, 100)}
@@ -16,49 +19,104 @@ CENT = Fraction(1, 100)
 CLAIM_TOLERANCE = Fraction(1, 10**6)  # a solver's own word is as good as its tolerances
 
 
-def served_share(case: Case, plan: PlanFiles) -> Fraction:
-    """Share of a month's mean requests that is served; 1 where there are none."""
-    total = sum((case.prices.requests_month(key) for key in case.facts.demand), Fraction(0))
-    left = sum(
-        (
-            Fraction(row.share_ppb, BILLION) * case.prices.requests_month(row.key)
-            for row in plan.unserved
-            if row.key in case.facts.demand
-        ),
-        Fraction(0),
-    )
-    return 1 - left / total if total else Fraction(1)
+def asked_and_left(month: Month) -> tuple[Fraction, Fraction]:
+    """Mean requests a month that are asked for, and that are left unserved."""
+    requests, demand = month.case.prices.requests_month, month.facts.demand
+    asked = sum((requests(key) for key in demand), Fraction(0))
+    left = (row.share_ppb * requests(row.key) for row in month.unserved if row.key in demand)
+    return asked, sum(left, Fraction(0)) / BILLION
 
 
-def percentile_ms(case: Case, served: tuple[Served, ...], share: Fraction) -> Fraction | None:
-    """The smallest planned latency within which at least `share` of the served requests stay; None if none is."""
-    weighted = sorted(
-        (latency_ms, Fraction(route.share_ppb, BILLION) * case.prices.requests_month(route.key))
-        for route, latency_ms in served
-    )
-    running = list(accumulate(weight for _, weight in weighted))
+def served_share(months: Sequence[Month]) -> Fraction:
+    """Share of the mean requests of all periods, by their months, that is served; 1 where there are none."""
+    parts = [(month.case.period.months, asked_and_left(month)) for month in months]
+    asked = sum((lasting * both[0] for lasting, both in parts), Fraction(0))
+    left = sum((lasting * both[1] for lasting, both in parts), Fraction(0))
+    return 1 - left / asked if asked else Fraction(1)
+
+
+def waits(months: Sequence[Month]) -> list[tuple[Fraction, Fraction]]:
+    """(planned ms, mean requests) of every route, over all periods by their months, quickest first.
+
+    Routes without a known latency are violations of rule 2 and left out.
+    """
+    found = []
+    for month in months:
+        facts, lasting = month.facts, month.case.period.months / BILLION
+        requests = {key: lasting * month.case.prices.requests_month(key) for key in facts.demand}
+        for route in month.routes:
+            network = month.case.network.of_class(route.key, route.site)[0]
+            if network is not None:
+                ttft = facts.shapes[route.shape].ttft_ms[facts.services[route.key[2]].profile]
+                found.append((network + ttft, route.share_ppb * requests[route.key]))
+    return sorted(found, key=lambda wait: float(wait[0]))  # what floats do not tell apart is far within the tolerance
+
+
+def percentiles_ms(found: Sequence[tuple[Fraction, Fraction]]) -> dict[str, Fraction | None]:
+    """The least planned latency within which a share of the served requests stays; None if none is served."""
+    running = list(accumulate(weight for _, weight in found))
     if not running or not running[-1]:
-        return None
-    within = (
-        latency_ms for (latency_ms, _), so_far in zip(weighted, running, strict=True) if so_far >= share * running[-1]
-    )
-    return next(within)
+        return dict.fromkeys(PERCENTILES)
+    return {
+        name: next(ms for (ms, _), so_far in zip(found, running, strict=True) if so_far >= share * running[-1])
+        for name, share in PERCENTILES.items()
+    }
 
 
-def check_figures(case: Case, plan: PlanFiles, served: tuple[Served, ...], findings: Findings) -> None:
+def check_figures(months: Sequence[Month], plan: PlanFiles, findings: Findings) -> None:
     """Served share and percentiles as the plan states them."""
     if plan.served_share is not None:
-        share = served_share(case, plan)
-        off = abs(plan.served_share - share)
-        detail = f"the plan says {float(plan.served_share):.9f}, recomputed {float(share):.9f}"
-        findings.check("served share", off <= SHARE_TOLERANCE, "served_share", detail, off)
-    for name, share in PERCENTILES.items():
+        _check_share("served share", plan.served_share, served_share(months), findings)
+    recomputed = percentiles_ms(waits(months))
+    for name, value in recomputed.items():
         if name not in plan.latency_ms:
             continue
-        said, value = plan.latency_ms[name], percentile_ms(case, served, share)
+        said = plan.latency_ms[name]
         same = said is value if said is None or value is None else abs(said - value) <= MS_TOLERANCE
         detail = f"the plan says {_told(said)}, recomputed {_told(value)}"
         findings.check("latency percentiles", same, name, detail)
+
+
+def _check_share(rule: str, said: Fraction, share: Fraction, findings: Findings) -> None:
+    off = abs(said - share)
+    detail = f"the plan says {float(said):.9f}, recomputed {float(share):.9f}"
+    findings.check(rule, off <= SHARE_TOLERANCE, "served_share", detail, off)
+
+
+def check_least_served(month: Month, findings: Findings) -> None:
+    """(1) the least share of a month's mean requests that must be served in every period."""
+    least = month.case.scenario.document.limits.min_served_share
+    if least is not None:
+        share = served_share([month])
+        detail = f"{float(share):.9f} is served where {least:.9g} must be"
+        short = exact(least) - share
+        findings.check("1 served", short <= SHARE_TOLERANCE, "share served", detail, short)
+
+
+def check_periods(
+    months: Sequence[Month], parts: Sequence[Spent], capex_usd: Sequence[Fraction], plan: PlanFiles, findings: Findings
+) -> None:
+    """What the plan says of every period, in their order; nothing where there are none."""
+    names = [month.case.period.name for month in months if month.case.period.name]
+    said = [row.period for row in plan.periods]
+    findings.check("periods", said == names, "periods", f"the plan tells of {said}, the scenario has {names}")
+    by_name: Mapping[str, int] = {name: h for h, name in enumerate(names)}
+    for row in plan.periods:
+        if row.period not in by_name:
+            continue
+        h, within = by_name[row.period], findings.within(row.period)
+        month, facts = months[h], months[h].facts
+        lasting = month.case.period.months
+        within.check(
+            "periods", row.months == lasting, "months", f"the plan says {_told(row.months)}, it is {_told(lasting)}"
+        )
+        check_cost(row.cost, parts[h].usd, within)
+        _check_share("periods", row.served_share, served_share([month]), within)
+        check_cents("periods", "capex_usd", row.capex_usd, capex_usd[h], within)
+        gpus = sum(int(facts.servers[s.server].gpus) * s.count for s in month.servers)
+        dpus = sum(facts.servers[s.server].dpus * s.count for s in month.servers)
+        within.check("periods", row.gpus == gpus, "gpus", f"the plan says {row.gpus}, {gpus} stand")
+        within.check("periods", row.dpus == dpus, "dpus", f"the plan says {row.dpus}, {dpus} stand")
 
 
 def gap(objective: Fraction, bound: Fraction, constant: Fraction) -> Fraction | None:

@@ -53,8 +53,8 @@ def capex_usd(server: Server, way: Way) -> Fraction:
 
 
 def is_install(case: Case, site: str, way: Way) -> bool:
-    """Whether a new server there counts as set up by the operator's own people: at edge sites."""
-    return way != "fleet" and case.facts.sites[site].kind == "edge"
+    """Whether someone has to set it up: a new server, unless it is rented in a cloud."""
+    return way != "fleet" and not (way == "rent" and case.facts.sites[site].kind == "cloud")
 
 
 def _speaks(case: Case, period: str) -> bool:

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 
 from placement.audit.exact import known
-from placement.audit.facts import Facts, Service
+from placement.audit.facts import Facts, Key, Service
 from placement.topology.pairs import Pairs, State
 
 
@@ -32,6 +32,7 @@ class Network:
     _region: dict[str, int] = field(default_factory=dict)
     _site: dict[str, int] = field(default_factory=dict)
     _links: dict[tuple[str, str], Link] = field(default_factory=dict)
+    _found: dict[tuple[str, str, str], tuple[Fraction | None, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._region.update({name: r for r, name in enumerate(self.pairs.regions)})
@@ -63,6 +64,13 @@ class Network:
     def network_ms(self, region: str, service: Service, site: str) -> Fraction | None:
         """Round trips and the request's way up, ms; None where a figure that counts is unknown or too high."""
         return self.why_not(region, service, site)[0]
+
+    def of_class(self, key: Key, site: str) -> tuple[Fraction | None, str]:
+        """As `why_not` for a class of the scenario, remembered."""
+        kind = (key[0], key[2], site)
+        if kind not in self._found:
+            self._found[kind] = self.why_not(key[0], self.facts.services[key[2]], site)
+        return self._found[kind]
 
     def why_not(self, region: str, service: Service, site: str) -> tuple[Fraction | None, str]:
         """As `network_ms`, with the reason in words where it is None."""

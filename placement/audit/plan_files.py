@@ -1,19 +1,31 @@
 """Reads a plan folder without trusting it: whatever is wrong becomes a violation named `format`, never a traceback."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeGuard, cast
+from typing import Any, TypeVar
 
-from placement.audit.exact import exact
-from placement.audit.facts import Key
 from placement.audit.json_text import JsonError, read_json
+from placement.audit.plan_reader import Reader
+from placement.audit.plan_rows import (
+    BILLION,
+    DomainRow,
+    GoalRow,
+    JobRow,
+    Move,
+    PeriodRow,
+    Replicas,
+    RouteRow,
+    Standing,
+    Unserved,
+)
 from placement.audit.report import Findings
-from placement.audit.route_table import RouteRow, read_routes
+from placement.audit.route_table import read_routes
 
-BILLION = 10**9
-MOST = 10**15  # no count and no sum of money in a plan comes near; beyond it floats stop telling cents apart
+R = TypeVar("R")
+
+SCHEMA = "nearserve-plan-2"
 COST_KINDS = (
     "servers",
     "support",
@@ -23,8 +35,21 @@ COST_KINDS = (
     "open_sites",
     "egress",
     "latency",
+    "jobs",
+    "moves",
+    "carbon",
     "unserved",
 )
+COST_KEYS = {*COST_KINDS, "total"}
+SERVERS = {"site", "server", "tenant", "period", "count", "new", "rented"}
+REPLICAS = {"site", "shape", "tenant", "slice", "period", "count"}
+UNSERVED = {"region", "model", "service", "slice", "period", "share_ppb", "usd_month", "reason"}
+JOBS = {"job", "site", "period", "slices", "transfer_hours", "usd_month"}
+MOVES = {"step", "action", "site", "shape", "tenant", "slice", "count", "seconds"}
+DOMAINS = {"domain", "period", "rerouted_share", "lost_share"}
+PERIODS = {"period", "months", "cost", "served_share", "capex_usd", "gpus", "dpus"}
+CARBON = {"energy_tco2e", "embodied_tco2e", "total_tco2e"}
+ECONOMICS = {"horizon_months", "monthly_rate", "revenue_usd_month", "npv_usd", "payback_months", "sites"}
 KEYS = {
     "schema",
     "scenario",
@@ -39,35 +64,16 @@ KEYS = {
     "servers",
     "replicas",
     "jobs",
+    "moves",
+    "reliability",
+    "carbon",
+    "goals",
+    "periods",
+    "economics",
     "unserved",
     "shadow_prices",
     "provenance",
 }
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Servers of a kind at a site: `count` stand, `new` of them are bought."""
-
-    site: str
-    server: str
-    count: int
-    new: int
-
-
-@dataclass(frozen=True)
-class Replicas:
-    site: str
-    shape: str
-    slice: str  # "" is every slice
-    count: int
-
-
-@dataclass(frozen=True)
-class Unserved:
-    key: Key
-    share_ppb: int
-    usd_month: Fraction | None
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,14 @@ class PlanFiles:
     served_share: Fraction | None = None
     servers: tuple[Standing, ...] = ()
     replicas: tuple[Replicas, ...] = ()
-    jobs: tuple[object, ...] = ()
+    jobs: tuple[JobRow, ...] = ()
+    moves: tuple[Move, ...] = ()
+    failover: str | None = None  # None: the plan knows of no failures
+    domains: tuple[DomainRow, ...] = ()
+    carbon: Mapping[str, Fraction | None] | None = None
+    goals: tuple[GoalRow, ...] = ()
+    periods: tuple[PeriodRow, ...] = ()
+    economics: Mapping[str, Any] | None = None
     unserved: tuple[Unserved, ...] = ()
     inputs_sha256: Mapping[str, str] = field(default_factory=dict)
     routes: tuple[RouteRow, ...] = ()
@@ -102,141 +115,165 @@ def read_plan(folder: Path, findings: Findings) -> PlanFiles | None:
     if not isinstance(document, dict):
         findings.check("format", False, "plan.json", "is not an object")
         return None
-    return None if routes is None else _Reader(document, findings).plan(routes)
+    return None if routes is None else _plan(Reader(document, findings), routes)
 
 
-@dataclass(frozen=True)
-class _Reader:
-    document: dict[str, Any]
-    findings: Findings
+def _plan(read: Reader, routes: tuple[RouteRow, ...]) -> PlanFiles:
+    at = read.document.get
+    read.keys("plan.json", read.document, KEYS)
+    read.ok(at("schema") == SCHEMA, "schema", f"is {at('schema')!r:.40}, not {SCHEMA!r}")
+    read.ok(at("status") in ("OPTIMAL", "FEASIBLE"), "status", f"{at('status')!r:.40} is no status of a plan")
+    latency = read.part("latency", {"p50_ms", "p95_ms", "p99_ms"})
+    provenance = read.part("provenance", None)
+    for where, row in read.rows("shadow_prices", {"limit", "usd_month"}):
+        read.text(row["limit"], where)
+        read.number(row["usd_month"], where)
+    carbon = read.maybe_part("carbon", CARBON)
+    failover, domains = _reliability(read)
+    return PlanFiles(
+        scenario=read.text(at("scenario"), "scenario"),
+        status=str(at("status")),
+        objective_usd_month=read.number(at("objective_usd_month"), "objective_usd_month"),
+        bound_claimed_usd_month=read.maybe_number(at("bound_claimed_usd_month"), "bound_claimed_usd_month"),
+        bound_verified_usd_month=read.maybe_number(at("bound_verified_usd_month"), "bound_verified_usd_month"),
+        gap=read.maybe_number(at("gap"), "gap"),
+        cost=read.figures(read.part("cost", COST_KEYS), "cost"),
+        latency_ms={name: read.maybe_number(latency[name], f"latency.{name}") for name in latency},
+        served_share=read.number(at("served_share"), "served_share"),
+        servers=_once(read, _servers(read), lambda r: (r.period, r.site, r.server, r.tenant)),
+        replicas=_once(read, _replicas(read), lambda r: (r.period, r.site, r.shape, r.tenant, r.slice)),
+        jobs=tuple(row for _, row in _jobs(read)),
+        moves=tuple(_moves(read)),
+        failover=failover,
+        domains=domains,
+        carbon=None
+        if carbon is None
+        else {name: read.maybe_number(carbon[name], f"carbon.{name}") for name in sorted(carbon)},
+        goals=tuple(_goals(read)),
+        periods=tuple(_periods(read)),
+        economics=read.maybe_part("economics", ECONOMICS),
+        unserved=_once(read, _unserved(read), lambda r: (r.period, *r.key)),
+        inputs_sha256=_hashes(read, provenance.get("inputs_sha256")),
+        routes=routes,
+    )
 
-    def plan(self, routes: tuple[RouteRow, ...]) -> PlanFiles:
-        at = self.document.get
-        self._keys("plan.json", self.document, KEYS)
-        self._ok(at("schema") == "nearserve-plan-1", "schema", f"is {at('schema')!r}, not 'nearserve-plan-1'")
-        self._ok(at("status") in ("OPTIMAL", "FEASIBLE"), "status", f"{at('status')!r} is no status of a plan")
-        cost = self._object("cost", {*COST_KINDS, "total"})
-        latency = self._object("latency", {"p50_ms", "p95_ms", "p99_ms"})
-        provenance = self._object("provenance", None)
-        servers, replicas = self._servers(), self._replicas()
-        for where, row in self._rows("shadow_prices", {"limit", "usd_month"}):
-            self._text(row["limit"], where)
-            self._number(row["usd_month"], where)
-        return PlanFiles(
-            scenario=self._text(at("scenario"), "scenario"),
-            status=str(at("status")),
-            objective_usd_month=self._number(at("objective_usd_month"), "objective_usd_month"),
-            bound_claimed_usd_month=self._maybe(at("bound_claimed_usd_month"), "bound_claimed_usd_month"),
-            bound_verified_usd_month=self._maybe(at("bound_verified_usd_month"), "bound_verified_usd_month"),
-            gap=self._maybe(at("gap"), "gap"),
-            cost={name: usd for name in cost if (usd := self._number(cost[name], f"cost.{name}")) is not None},
-            latency_ms={name: self._maybe(latency[name], f"latency.{name}") for name in latency},
-            served_share=self._number(at("served_share"), "served_share"),
-            servers=servers,
-            replicas=replicas,
-            jobs=tuple(self._list("jobs")),
-            unserved=self._unserved(),
-            inputs_sha256=self._hashes(provenance.get("inputs_sha256")),
-            routes=routes,
-        )
 
-    def _servers(self) -> tuple[Standing, ...]:
-        found: dict[tuple[str, str], Standing] = {}
-        for where, row in self._rows("servers", {"site", "server", "period", "count", "new"}):
-            if row["period"] is not None:
-                self.findings.check("not honoured", False, where, f"period {row['period']!r}: one period is planned")
-            count, new = self._count(row["count"], f"{where}.count"), self._count(row["new"], f"{where}.new")
-            site, server = self._text(row["site"], where), self._text(row["server"], where)
-            if count is None or new is None or not site or not server:
-                continue
-            self._ok(new <= count, where, f"{new} new of only {count}")
-            if self._ok((site, server) not in found, where, f"{server} at {site} is listed twice"):
-                found[(site, server)] = Standing(site, server, count, new)
-        return tuple(found.values())
+def _servers(read: Reader) -> Iterator[tuple[str, Standing]]:
+    for where, row in read.rows("servers", SERVERS):
+        count, new, rented = (read.count(row[name], f"{where}.{name}") for name in ("count", "new", "rented"))
+        site, server = read.text(row["site"], where), read.text(row["server"], where)
+        tenant, period = read.maybe_text(row["tenant"], where), read.maybe_text(row["period"], where)
+        if count is None or new is None or rented is None or not site or not server or tenant is None or period is None:
+            continue
+        new_fit = read.ok(new <= count, where, f"{new} new of only {count}")
+        if read.ok(rented <= new, where, f"{rented} rented of only {new} new") and new_fit:
+            yield where, Standing(site, server, count, new, rented, tenant, period)
 
-    def _replicas(self) -> tuple[Replicas, ...]:
-        found: dict[tuple[str, str], Replicas] = {}
-        for where, row in self._rows("replicas", {"site", "shape", "slice", "count"}):
-            if row["slice"] is not None:
-                self.findings.check("not honoured", False, where, "replicas that follow slices are not planned yet")
-            count = self._count(row["count"], f"{where}.count")
-            site, shape = self._text(row["site"], where), self._text(row["shape"], where)
-            if count is None or not site or not shape:
-                continue
-            if self._ok((site, shape) not in found, where, f"{shape} at {site} is listed twice"):
-                found[(site, shape)] = Replicas(site, shape, "", count)
-        return tuple(found.values())
 
-    def _unserved(self) -> tuple[Unserved, ...]:
-        found: dict[Key, Unserved] = {}
-        names = {"region", "model", "service", "slice", "share_ppb", "usd_month", "reason"}
-        for where, row in self._rows("unserved", names):
-            share = self._count(row["share_ppb"], f"{where}.share_ppb", BILLION)
-            usd = self._number(row["usd_month"], f"{where}.usd_month")
-            texts = [self._text(row[name], f"{where}.{name}") for name in ("region", "model", "service", "reason")]
-            name = "" if row["slice"] is None else self._text(row["slice"], f"{where}.slice")
-            if share is None or not all(texts):
-                continue
-            key = (texts[0], texts[1], texts[2], name)
-            if self._ok(key not in found, where, f"{'/'.join(key)} is listed twice"):
-                found[key] = Unserved(key, share, usd)
-        return tuple(found.values())
+def _replicas(read: Reader) -> Iterator[tuple[str, Replicas]]:
+    for where, row in read.rows("replicas", REPLICAS):
+        count = read.count(row["count"], f"{where}.count")
+        site, shape = read.text(row["site"], where), read.text(row["shape"], where)
+        others = [read.maybe_text(row[name], f"{where}.{name}") for name in ("slice", "tenant", "period")]
+        known = [name for name in others if name is not None]
+        if count is not None and site and shape and len(known) == len(others):
+            yield where, Replicas(site, shape, count, *known)
 
-    def _hashes(self, value: object) -> dict[str, str]:
-        if isinstance(value, dict) and all(isinstance(v, str) for v in value.values()):
-            return value
-        self._ok(False, "provenance.inputs_sha256", "is not an object of hashes")
-        return {}
 
-    def _ok(self, holds: bool, subject: str, detail: str) -> bool:
-        return self.findings.check("format", holds, subject, detail)
+def _unserved(read: Reader) -> Iterator[tuple[str, Unserved]]:
+    for where, row in read.rows("unserved", UNSERVED):
+        share = read.count(row["share_ppb"], f"{where}.share_ppb", BILLION)
+        usd = read.number(row["usd_month"], f"{where}.usd_month")
+        texts = [read.text(row[name], f"{where}.{name}") for name in ("region", "model", "service", "reason")]
+        name, period = read.maybe_text(row["slice"], f"{where}.slice"), read.maybe_text(row["period"], where)
+        if share is not None and all(texts) and name is not None and period is not None:
+            yield where, Unserved((texts[0], texts[1], texts[2], name), share, usd, period)
 
-    def _keys(self, where: str, value: Mapping[str, object], names: set[str]) -> bool:
-        missing, strange = sorted(names - set(value)), sorted(set(value) - names)
-        return self._ok(not missing and not strange, where, f"missing {missing}, unknown {strange}")
 
-    def _object(self, name: str, names: set[str] | None) -> dict[str, Any]:
-        value = self.document.get(name)
-        if not self._ok(isinstance(value, dict), name, "is not an object"):
-            return {}
-        found = cast("dict[str, Any]", value)
-        return found if names is None or self._keys(name, found, names) else {}
+def _jobs(read: Reader) -> Iterator[tuple[str, JobRow]]:
+    for where, row in read.rows("jobs", JOBS):
+        job, site = read.text(row["job"], where), read.text(row["site"], where)
+        period = read.maybe_text(row["period"], where)
+        slices = [read.text(name, f"{where}.slices") for name in read.listed(row["slices"], f"{where}.slices")]
+        hours, usd = (read.number(row[name], f"{where}.{name}") for name in ("transfer_hours", "usd_month"))
+        if job and site and period is not None and all(slices) and hours is not None and usd is not None:
+            yield where, JobRow(job, site, tuple(slices), hours, usd, period)
 
-    def _list(self, name: str) -> list[Any]:
-        value = self.document.get(name)
-        return cast("list[Any]", value) if self._ok(isinstance(value, list), name, "is not a list") else []
 
-    def _rows(self, name: str, names: set[str]) -> list[tuple[str, dict[str, Any]]]:
-        good = []
-        for j, row in enumerate(self._list(name)):
-            where = f"{name}[{j}]"
-            if self._ok(isinstance(row, dict), where, "is not an object") and self._keys(where, row, names):
-                good.append((where, row))
-        return good
+def _moves(read: Reader) -> Iterator[Move]:
+    for where, row in read.rows("moves", MOVES):
+        step, count = read.count(row["step"], f"{where}.step"), read.count(row["count"], f"{where}.count")
+        site, shape = read.text(row["site"], where), read.text(row["shape"], where)
+        action, seconds = read.text(row["action"], where), read.number(row["seconds"], f"{where}.seconds")
+        name, tenant = read.maybe_text(row["slice"], where), read.maybe_text(row["tenant"], where)
+        acts = read.ok(action in ("add", "drain"), where, f"{action!r:.40} is neither add nor drain")
+        if step is None or count is None or seconds is None or name is None or tenant is None:
+            continue
+        if acts and site and shape:
+            yield Move(step, action, site, shape, count, seconds, name, tenant)
 
-    def _text(self, value: object, where: str) -> str:
-        good = self._ok(isinstance(value, str) and value != "", where, f"{value!r} is no name")
-        return cast("str", value) if good else ""
 
-    def _count(self, value: object, where: str, most: int = BILLION) -> int | None:
-        good = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
-        self._ok(good, where, f"{_short(value)} is no whole number from 0 to {most}")
-        return cast("int", value) if good else None
+def _reliability(read: Reader) -> tuple[str | None, tuple[DomainRow, ...]]:
+    said = read.maybe_part("reliability", {"failover", "domains", "price_usd_month"})
+    if said is None:
+        return None, ()
+    if not said:
+        return "", ()
+    read.maybe_number(said["price_usd_month"], "reliability.price_usd_month")
+    found = []
+    for where, row in read.rows_of(said["domains"], "reliability.domains", DOMAINS):
+        domain, period = read.text(row["domain"], where), read.maybe_text(row["period"], where)
+        rerouted, lost = (read.number(row[name], f"{where}.{name}") for name in ("rerouted_share", "lost_share"))
+        if domain and period is not None and rerouted is not None and lost is not None:
+            found.append((where, DomainRow(domain, rerouted, lost, period)))
+    return read.text(said["failover"], "reliability.failover"), _once(read, found, lambda r: (r.domain, r.period))
 
-    def _maybe(self, value: object, where: str) -> Fraction | None:
-        return None if value is None else self._number(value, where)
 
-    def _number(self, value: object, where: str) -> Fraction | None:
-        # not math.isfinite, which raises for a whole number beyond floats; the comparison is false for NaN
-        if self._ok(_is_number(value) and abs(value) <= MOST, where, f"{_short(value)} is no number"):
-            return Fraction(value) if isinstance(value, int) else exact(cast("float", value))
+def _goals(read: Reader) -> Iterator[GoalRow]:
+    for where, row in read.rows("goals", {"goal", "unit", "value", "bound_claimed", "gap_claimed"}):
+        goal, value = read.text(row["goal"], where), read.number(row["value"], f"{where}.value")
+        read.text(row["unit"], f"{where}.unit")
+        for name in ("bound_claimed", "gap_claimed"):
+            read.maybe_number(row[name], f"{where}.{name}")
+        if goal and value is not None:
+            yield GoalRow(goal, value)
+
+
+def _periods(read: Reader) -> Iterator[PeriodRow]:
+    for where, row in read.rows("periods", PERIODS):
+        name = read.text(row["period"], where)
+        cost = read.figures(read.within(row["cost"], f"{where}.cost", COST_KEYS), f"{where}.cost")
+        figures = [read.number(row[key], f"{where}.{key}") for key in ("months", "served_share", "capex_usd")]
+        counts = [read.count(row[key], f"{where}.{key}") for key in ("gpus", "dpus")]
+        (months, share, capex), (gpus, dpus) = figures, counts
+        if not name or months is None or share is None or capex is None or gpus is None or dpus is None:
+            continue
+        yield PeriodRow(name, months, cost, share, capex, gpus, dpus)
+
+
+def _hashes(read: Reader, value: object) -> dict[str, str]:
+    if isinstance(value, dict) and all(isinstance(v, str) for v in value.values()):
+        return value
+    read.ok(False, "provenance.inputs_sha256", "is not an object of hashes")
+    return {}
+
+
+def _once(read: Reader, found: Iterable[tuple[str, R]], key: Callable[[R], object]) -> tuple[R, ...]:
+    """The rows, each key once; one that is there already is a violation and left out."""
+    first: dict[object, R] = {}
+    for where, row in found:
+        name = key(row)
+        if read.ok(name not in first, where, f"{row!r:.200} is listed twice"):
+            first[name] = row
+    return tuple(first.values())
+
+
+def read_standing(document: object) -> tuple[tuple[Standing, ...], tuple[Replicas, ...]] | None:
+    """Servers and replicas of another plan's document; None where any of them cannot be read."""
+    if not isinstance(document, dict):
         return None
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _short(value: object) -> str:
-    """`value` as a message shows it, of whatever length it is."""
-    return f"{value!r:.40}"
+    read = Reader(document, Findings())
+    read.ok(document.get("schema") == SCHEMA, "schema", "is another")
+    servers = tuple(row for _, row in _servers(read))
+    replicas = tuple(row for _, row in _replicas(read))
+    return None if read.findings.violations else (servers, replicas)

@@ -1,14 +1,17 @@
 """What an audit found: the violations, and how many facts stand behind every rule that was checked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 RULES: tuple[str, ...] = (
     "format",
     "provenance",
     "not honoured",
+    "rule off",
     "1 demand",
+    "1 spread",
+    "1 served",
     "2 latency",
     "3 residency",
     "4 replica capacity",
@@ -17,6 +20,7 @@ RULES: tuple[str, ...] = (
     "6 one operating point",
     "6 MIG",
     "6 memory",
+    "6 tenants",
     "7 power",
     "7 kW per rack",
     "8 rack units",
@@ -24,11 +28,34 @@ RULES: tuple[str, ...] = (
     "9 downlink",
     "10 inventory",
     "10 fleet",
+    "10 ways",
+    "10 site kind",
+    "10 rollout",
+    "10 installs",
     "11 export",
     "12 capex",
     "12 budget",
+    "13 domain",
+    "13 reserve",
+    "13 exempt",
+    "13 replica capacity",
+    "13 uplink",
+    "13 downlink",
+    "13 policy",
+    "13 shares",
+    "14 moves",
+    "14 steps",
+    "14 pins",
+    "15 jobs",
+    "15 window",
+    "15 hours",
+    "15 gang",
+    "16 carbon",
     "cost",
     "objective",
+    "goals",
+    "periods",
+    "economics",
     "served share",
     "latency percentiles",
     "certificate",
@@ -71,11 +98,21 @@ class Findings:
     violations: list[Violation] = field(default_factory=list)
     checked: dict[str, int] = field(default_factory=lambda: dict.fromkeys(RULES, 0))
     notes: list[str] = field(default_factory=list)
+    place: str = ""  # what a message says first: the period, the domain that failed
+
+    def within(self, place: str) -> "Findings":
+        """The same findings; what is told through it names the place."""
+        return replace(self, place=", ".join(part for part in (self.place, place) if part))
+
+    def counted(self, rule: str, facts: int) -> None:
+        """Count facts of `rule` that hold."""
+        self.checked[rule] += facts
 
     def check(self, rule: str, holds: bool, subject: str, detail: str, excess: Fraction | None = None) -> bool:
         """Count one fact of `rule`; when it does not hold, record the violation. Returns `holds`."""
         self.checked[rule] += 1
         if not holds:
+            subject = f"{self.place}: {subject}" if self.place else subject
             self.violations.append(Violation(rule, subject, detail, None if excess is None else float(excess)))
         return holds
 
@@ -83,5 +120,8 @@ class Findings:
         """Count the fact used ≤ limit; None is a limit that is off and counts nothing."""
         if limit is None:
             return
+        if used <= limit:
+            self.checked[rule] += 1
+            return
         detail = f"{float(used):.9g} {unit} where {float(limit):.9g} are allowed"
-        self.check(rule, used <= limit, subject, detail, Fraction(used) - limit)
+        self.check(rule, False, subject, detail, Fraction(used) - limit)

@@ -1,26 +1,15 @@
 """Reads routes.parquet without trusting it."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from placement.audit.facts import Key
+from placement.audit.plan_rows import BILLION, RouteRow
 from placement.audit.report import Findings
 
-NAMES = ("region", "model", "service", "slice", "site", "shape")
-COLUMNS = (*NAMES, "failure", "share_ppb")
-
-
-@dataclass(frozen=True)
-class RouteRow:
-    """A share of a demand class in a slice, on a shape at a site."""
-
-    key: Key
-    site: str
-    shape: str
-    share_ppb: int
+COLUMNS = ("region", "model", "service", "slice", "period", "site", "shape", "failure", "share_ppb")
+MAY_BE_NULL = ("slice", "period", "failure")
 
 
 def read_routes(path: Path, findings: Findings) -> tuple[RouteRow, ...] | None:
@@ -33,23 +22,24 @@ def read_routes(path: Path, findings: Findings) -> tuple[RouteRow, ...] | None:
     except Exception as error:  # a damaged file may fail anywhere in the decoder, text that is not UTF-8 even later
         findings.check("format", False, "routes.parquet", f"cannot be read: {type(error).__name__}")
         return None
-    found: dict[tuple[Key, str, str], RouteRow] = {}
-    for j, (region, model, service, slice_, site, shape, failure, share) in enumerate(zip(*columns, strict=True)):
-        where = f"routes.parquet row {j}"
-        if failure is not None:
-            findings.check("not honoured", False, where, f"a route for the failure of {failure!r} is not planned yet")
-            continue
-        whole = isinstance(share, int) and 0 <= share <= 10**9
-        findings.check("format", whole, where, f"share_ppb {share!r} is no whole number from 0 to 10^9")
-        named = all((region, model, service, site, shape))
-        findings.check("format", named, where, "a name is missing")
-        if not whole or not named:
-            continue
-        key = (region, model, service, slice_ or "")
-        unique = (key, site, shape) not in found
-        if findings.check("format", unique, where, f"{'/'.join(key)} to {shape} at {site} is listed twice"):
-            found[(key, site, shape)] = RouteRow(key, site, shape, share)
+    found: dict[tuple[str, ...], RouteRow] = {}
+    for j, row in enumerate(zip(*columns, strict=True)):
+        region, model, service, slice_, period, site, shape, failure, share = row
+        if not isinstance(share, int) or not 0 <= share <= BILLION:
+            findings.check("format", False, _at(j), f"share_ppb {share!r} is no whole number from 0 to 10^9")
+        elif not (region and model and service and site and shape) or failure == "":
+            findings.check("format", False, _at(j), "a name is missing")
+        elif (name := tuple(part or "" for part in row[:-1])) in found:
+            findings.check("format", False, _at(j), f"{'/'.join(part for part in name if part)} is listed twice")
+        else:
+            key = (region, model, service, slice_ or "")
+            found[name] = RouteRow(key, site, shape, share, failure or "", period or "")
+    findings.counted("format", len(found))
     return tuple(found.values())
+
+
+def _at(row: int) -> str:
+    return f"routes.parquet row {row}"
 
 
 def _columns_fit(schema: pa.Schema, findings: Findings) -> bool:
@@ -71,4 +61,4 @@ def _fits(name: str, kind: pa.DataType) -> bool:
     if name == "share_ppb":
         return bool(pa.types.is_integer(kind))
     texts = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    return bool(texts) or (bool(pa.types.is_null(kind)) and name in ("failure", "slice"))
+    return bool(texts) or (bool(pa.types.is_null(kind)) and name in MAY_BE_NULL)

@@ -1,42 +1,40 @@
 """Rules 1 to 5 and 9: who is served where, on what, and over which wire."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from fractions import Fraction
 
 from placement.audit.case import Case
-from placement.audit.facts import Facts, Key
-from placement.audit.plan_files import BILLION, PlanFiles
+from placement.audit.facts import Key
+from placement.audit.month import Month, spell, spell_block, spell_route
+from placement.audit.plan_files import PlanFiles
+from placement.audit.plan_rows import BILLION, RouteRow
 from placement.audit.report import Findings
-from placement.audit.route_table import RouteRow
 
 
-def check_serving(case: Case, plan: PlanFiles, findings: Findings) -> tuple[RouteRow, ...]:
-    """All rules on the routes. Returns those whose names the scenario knows; the others are violations by now."""
-    routes = _known_routes(case.facts, plan, findings)
-    check_demand(case.facts, plan, findings)
-    check_latency(case, routes, findings)
-    check_residency(case, routes, findings)
-    check_capacity(case.facts, plan, routes, findings)
-    check_linking(plan, routes, findings)
-    check_wires(case.facts, routes, findings)
-    return routes
+def check_serving(month: Month, plan: PlanFiles, findings: Findings) -> None:
+    """All rules on the routes of a normal day."""
+    check_demand(month, plan, findings)
+    check_latency(month.case, month.routes, findings)
+    check_residency(month.case, month.routes, findings)
+    check_capacity(month, findings)
+    check_linking(month, month.routes, findings)
+    check_wires(month, findings)
+    check_spread(month, findings)
 
 
-def spell(key: Key) -> str:
-    """A class in a slice, as the messages name it."""
-    return "/".join(part for part in key if part)
-
-
-def check_demand(facts: Facts, plan: PlanFiles, findings: Findings) -> None:
-    """(1) Σ_pd x + u = 1 for every class and slice, in parts per billion, exactly."""
+def check_demand(month: Month, plan: PlanFiles, findings: Findings) -> None:
+    """(1) Σ_pd x + u = 1 for every class and slice, in parts per billion, exactly; of all rows that name the period."""
+    demand, period = month.facts.demand, month.case.period.name
     total: dict[Key, int] = defaultdict(int)
     for route in plan.routes:
-        total[route.key] += route.share_ppb
-    for left in plan.unserved:
+        if route.period == period and not route.failure:
+            total[route.key] += route.share_ppb
+    for left in month.unserved:
         total[left.key] += left.share_ppb
-    for key in sorted(facts.demand.keys() | total.keys()):
-        if key not in facts.demand:
+    for key in sorted(demand.keys() | total.keys()):
+        if key not in demand:
             findings.check("1 demand", False, spell(key), "the scenario has no such demand")
             continue
         shares = total[key]
@@ -50,92 +48,82 @@ def check_demand(facts: Facts, plan: PlanFiles, findings: Findings) -> None:
 
 
 def check_latency(case: Case, routes: Iterable[RouteRow], findings: Findings) -> None:
-    """(2) round_trips·RTT_p95 + 8·kbyte_in/mbps + TTFT_p95 ≤ budget; loss and jitter within the service's limits."""
+    """(2) round_trips·RTT_p95 + 8·kbyte_in/mbps + TTFT_p95 ≤ budget; loss and jitter within the service's limits.
+
+    For a route of a failure the budget is that for backups.
+    """
     for route in routes:
-        where = f"{spell(route.key)} to {route.shape} at {route.site}"
         service = case.facts.services[route.key[2]]
-        network, reason = case.network.why_not(route.key[0], service, route.site)
-        findings.check("2 latency", network is not None, where, reason)
+        network, reason = case.network.of_class(route.key, route.site)
         if network is None:
+            findings.check("2 latency", False, spell_route(route), reason)
             continue
+        findings.counted("2 latency", 1)
         planned = network + case.facts.shapes[route.shape].ttft_ms[service.profile]
-        findings.at_most("2 latency", planned, service.latency_budget_ms, where, "ms")
+        budget = service.backup_latency_budget_ms if route.failure else service.latency_budget_ms
+        findings.at_most("2 latency", planned, budget, spell_route(route), "ms")
 
 
 def check_residency(case: Case, routes: Iterable[RouteRow], findings: Findings) -> None:
     """(3) country, and vendor jurisdiction if the set says so, allowed; counts nothing where the rule is off."""
     if case.residency.sets is None:
         return
+    known: dict[tuple[str, str, str], bool] = {}
     for route in routes:
+        name = case.residency.set_of(case.facts, route.key)
+        kind = (name, case.facts.countries[route.key[0]], route.site)
+        if kind not in known:
+            known[kind] = case.residency.allows(case.facts, route.key, route.site)
+        if known[kind]:
+            findings.counted("3 residency", 1)
+            continue
         site = case.facts.sites[route.site]
-        findings.check(
-            "3 residency",
-            case.residency.allows(case.facts, route.key, route.site),
-            f"{spell(route.key)} at {route.site}",
-            f"the set {case.residency.set_of(case.facts, route.key)!r} does not allow "
-            f"country {site.country!r} with vendor {site.vendor!r}",
-        )
+        detail = f"the set {name!r} does not allow country {site.country!r} with vendor {site.vendor!r}"
+        findings.check("3 residency", False, f"{spell(route.key)} at {route.site}", detail)
 
 
-def check_capacity(facts: Facts, plan: PlanFiles, routes: Iterable[RouteRow], findings: Findings) -> None:
-    """(4) Σ_i λ_it·x_ipdt / q_d ≤ y_pd in every slice, with q_d that of the class's profile."""
-    replicas = {(row.site, row.shape): row.count for row in plan.replicas}
-    rate: dict[tuple[str, str, str, str], Fraction] = defaultdict(Fraction)  # site, shape, slice, profile
-    for route in routes:
-        profile = facts.services[route.key[2]].profile
-        share = Fraction(route.share_ppb, BILLION)
-        rate[(route.site, route.shape, route.key[3], profile)] += share * facts.demand[route.key].requests_per_s
-    busy: dict[tuple[str, str, str], Fraction] = defaultdict(Fraction)
-    for (site, shape, name, profile), requests_per_s in rate.items():
-        busy[(site, shape, name)] += requests_per_s / facts.shapes[shape].requests_per_s[profile]
-    for (site, shape, name), load in sorted(busy.items()):
-        where = f"{shape} at {site}" + (f" in {name}" if name else "")
-        findings.at_most("4 replica capacity", load, replicas.get((site, shape), 0), where, "replicas busy")
+def check_capacity(month: Month, findings: Findings) -> None:
+    """(4) Σ_i λ_it·x_ipdt / q_d ≤ y_pdt in every slice, with q_d that of the class's profile."""
+    for (block, name), load in sorted(month.busy.items()):
+        room = month.standing.get((block, name), 0)
+        findings.at_most("4 replica capacity", load, room, spell_block(block, name), "replicas busy")
 
 
-def check_linking(plan: PlanFiles, routes: Iterable[RouteRow], findings: Findings) -> None:
+def check_linking(month: Month, routes: Iterable[RouteRow], findings: Findings) -> None:
     """(5) x ≤ y: a route ends at a replica that stands."""
-    stands = {(row.site, row.shape) for row in plan.replicas if row.count > 0}
     for route in routes:
-        findings.check(
-            "5 linking",
-            (route.site, route.shape) in stands,
-            f"{spell(route.key)} to {route.shape} at {route.site}",
-            "no replica of the shape stands there",
-        )
+        if month.standing.get((month.block(route), route.key[3]), 0) > 0:
+            findings.counted("5 linking", 1)
+        else:
+            findings.check("5 linking", False, spell_route(route), "no replica of the shape stands there")
 
 
-def check_wires(facts: Facts, routes: Iterable[RouteRow], findings: Findings) -> None:
+def check_wires(month: Month, findings: Findings) -> None:
     """(9) Σ 8·λ·kbyte_out/1000 ≤ uplink and the same of kbyte_in ≤ downlink, Mbit/s, in every slice."""
-    up: dict[tuple[str, str], Fraction] = defaultdict(Fraction)
-    down: dict[tuple[str, str], Fraction] = defaultdict(Fraction)
-    for route in routes:
-        service = facts.services[route.key[2]]
-        megabits = facts.demand[route.key].requests_per_s * route.share_ppb / BILLION * 8 / 1000
-        up[(route.site, route.key[3])] += megabits * service.kbyte_out
-        down[(route.site, route.key[3])] += megabits * service.kbyte_in
-    for (site, name), used in sorted(up.items()):
-        where = site + (f" in {name}" if name else "")
-        findings.at_most("9 uplink", used, facts.sites[site].uplink_mbps, where, "Mbit/s")
-        findings.at_most("9 downlink", down[(site, name)], facts.sites[site].downlink_mbps, where, "Mbit/s")
+    up, down = month.wires
+    for site, name in sorted(up):
+        where, limits = site + (f" in {name}" if name else ""), month.facts.sites[site]
+        findings.at_most("9 uplink", up[(site, name)], limits.uplink_mbps, where, "Mbit/s")
+        findings.at_most("9 downlink", down[(site, name)], limits.downlink_mbps, where, "Mbit/s")
 
 
-def _known_routes(facts: Facts, plan: PlanFiles, findings: Findings) -> tuple[RouteRow, ...]:
-    """Routes whose class, site and shape exist and whose shape runs the model for the service's profile."""
-    return tuple(route for route in plan.routes if _is_known(facts, route, findings))
+def check_spread(month: Month, findings: Findings) -> None:
+    """(1) a class in a slice is served from at most `max_sites` sites, from each with `min_share` of it or not at all.
 
-
-def _is_known(facts: Facts, route: RouteRow, findings: Findings) -> bool:
-    where = f"{spell(route.key)} to {route.shape} at {route.site}"
-    if not findings.check("format", route.site in facts.sites, where, f"there is no site {route.site!r}"):
-        return False
-    if not findings.check("format", route.shape in facts.shapes, where, f"there is no shape {route.shape!r}"):
-        return False
-    if route.key not in facts.demand:
-        return False  # rule 1 names it
-    shape, profile = facts.shapes[route.shape], facts.services[route.key[2]].profile
-    runs = shape.model == route.key[1]
-    findings.check("4 replica capacity", runs, where, f"the shape runs {shape.model}")
-    fit = profile in shape.requests_per_s
-    findings.check("4 replica capacity", fit, where, f"the shape has no capacity for the profile {profile}")
-    return runs and fit
+    Shares are whole parts per billion, so a least share that is none of those is rounded down to one.
+    """
+    services = month.facts.services
+    limited = {name for name, s in services.items() if s.min_share is not None or s.max_sites is not None}
+    shares: dict[Key, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for route in month.routes:
+        if route.key[2] in limited and route.share_ppb:
+            shares[route.key][route.site] += route.share_ppb
+    for key, by_site in sorted(shares.items()):
+        service = services[key[2]]
+        findings.at_most("1 spread", len(by_site), service.max_sites, spell(key), "sites")
+        if service.min_share is None:
+            continue
+        least = math.floor(service.min_share * BILLION)
+        for site, share_ppb in sorted(by_site.items()):
+            detail = f"a share of {share_ppb} ppb where a used site takes at least {least}"
+            findings.check("1 spread", share_ppb >= least, f"{spell(key)} at {site}", detail)

@@ -181,7 +181,7 @@ ROUTES = (  # region, model, service, slice, site, shape, share in parts per bil
 )
 
 PLAN: dict[str, Any] = {
-    "schema": "nearserve-plan-1",
+    "schema": "nearserve-plan-2",
     "scenario": "hand",
     "status": "FEASIBLE",
     "objective_usd_month": 17229.63,
@@ -200,6 +200,9 @@ PLAN: dict[str, Any] = {
         "egress": 27.30,
         # 2 USD · (7.39125·50.8 + 1.971·70.8 + .49275·91.6 + 1.314·70.8 + .9855·88 + 5.3217·40) million requests·ms
         "latency": 1905.56,
+        "jobs": 0.0,
+        "moves": 0.0,
+        "carbon": 0.0,
         "unserved": 6891.15,  # 2365.20 + 4525.9494375
         "total": 17229.63,  # 17229.6253: the kinds as rounded sum to 17229.62
     },
@@ -207,16 +210,22 @@ PLAN: dict[str, Any] = {
     "latency": {"p50_ms": 50.8, "p95_ms": 88.0, "p99_ms": 91.6},
     "served_share": 17_476_200 / 20_038_500,
     "servers": [
-        {"site": "alba", "server": "s2", "period": None, "count": 2, "new": 1},
-        {"site": "brest", "server": "s4", "period": None, "count": 1, "new": 1},
+        {"site": "alba", "server": "s2", "tenant": None, "period": None, "count": 2, "new": 1, "rented": 0},
+        {"site": "brest", "server": "s4", "tenant": None, "period": None, "count": 1, "new": 1, "rented": 1},
     ],
     "replicas": [
-        {"site": "alba", "shape": "one", "slice": None, "count": 1},
-        {"site": "alba", "shape": "quarter", "slice": None, "count": 4},
-        {"site": "alba", "shape": "two", "slice": None, "count": 1},
-        {"site": "brest", "shape": "one", "slice": None, "count": 1},
+        {"site": "alba", "shape": "one", "tenant": None, "slice": None, "period": None, "count": 1},
+        {"site": "alba", "shape": "quarter", "tenant": None, "slice": None, "period": None, "count": 4},
+        {"site": "alba", "shape": "two", "tenant": None, "slice": None, "period": None, "count": 1},
+        {"site": "brest", "shape": "one", "tenant": None, "slice": None, "period": None, "count": 1},
     ],
     "jobs": [],
+    "moves": [],
+    "reliability": None,
+    "carbon": None,
+    "goals": [],
+    "periods": [],
+    "economics": None,
     "unserved": [
         # 3·3600·547.5 = 5.913 million requests at 4 USD a thousand, a tenth of them
         {
@@ -224,6 +233,7 @@ PLAN: dict[str, Any] = {
             "model": "m",
             "service": "chat",
             "slice": "day",
+            "period": None,
             "share_ppb": 100_000_000,
             "usd_month": 2365.20,
             "reason": "4 replica capacity",
@@ -236,6 +246,7 @@ PLAN: dict[str, Any] = {
             "model": "m",
             "service": "code",
             "slice": "day",
+            "period": None,
             "share_ppb": 1_000_000_000,
             "usd_month": 4525.95,
             "reason": "3 residency",
@@ -304,7 +315,7 @@ def routes_table(routes: Any = ROUTES) -> pa.Table:
     """routes.parquet as a table."""
     names = ("region", "model", "service", "slice", "site", "shape")
     columns: dict[str, Any] = {name: pa.array([row[j] for row in routes], pa.string()) for j, name in enumerate(names)}
-    columns["failure"] = pa.array([None] * len(routes), pa.string())
+    columns["period"] = columns["failure"] = pa.array([None] * len(routes), pa.string())
     columns["share_ppb"] = pa.array([row[6] for row in routes], pa.int64())
     return pa.table(columns)
 

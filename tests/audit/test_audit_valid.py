@@ -48,10 +48,10 @@ def test_rows_that_count_nothing_change_nothing(tmp_path):
     }
     document = plan()
     document["servers"] += [
-        {"site": "brest", "server": "s9", "period": None, "count": 0, "new": 0},
-        {"site": "calais", "server": "s2", "period": None, "count": 0, "new": 0},
+        {"site": "brest", "server": "s9", "tenant": None, "period": None, "count": 0, "new": 0, "rented": 0},
+        {"site": "calais", "server": "s2", "tenant": None, "period": None, "count": 0, "new": 0, "rented": 0},
     ]
-    document["replicas"].append({"site": "brest", "shape": "one-far", "slice": None, "count": 0})
+    document["replicas"].append({**document["replicas"][0], "site": "brest", "shape": "one-far", "count": 0})
     document["shadow_prices"] = [{"limit": "capex|", "usd_month": 0.5}]
     three = ("alba", "brest", "calais")
     widened = {
@@ -59,6 +59,6 @@ def test_rows_that_count_nothing_change_nothing(tmp_path):
     }
     arrays = certificate(uplink_usd=np.zeros((3, 2)), downlink_usd=np.zeros((3, 2))) | {"site": np.array(three)}
     idle = (*ROUTES, ("south", "m", "chat", "day", "brest", "quarter", 0))
-    document["replicas"].append({"site": "brest", "shape": "quarter", "slice": None, "count": 1})
+    document["replicas"].append({**document["replicas"][0], "site": "brest", "shape": "quarter", "count": 1})
     report = audit(write(tmp_path / "plan", document, idle, arrays), scenario(tables), pairs(**widened, sites=three))
     assert [str(v) for v in report.violations] == []
