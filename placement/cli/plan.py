@@ -52,14 +52,8 @@ def command(
     The plan is audited before it is written; what cannot be honoured is refused by name.
     """
     from placement.plan.folder import PlanExistsError  # noqa: PLC0415
-    from placement.planning import (  # noqa: PLC0415
-        AuditFailedError,
-        InfeasibleError,
-        LaterRulesError,
-        NoPlanError,
-        Request,
-        plan_scenario,
-    )
+    from placement.planning import AuditFailedError, LaterRulesError, plan_scenario  # noqa: PLC0415
+    from placement.solving import InfeasibleError, NoPlanError, Request, TooLargeError  # noqa: PLC0415
 
     loaded = load_scenario(scenario)
     seconds = DEFAULT_SECONDS if time_limit is None and work is None else time_limit
@@ -73,6 +67,9 @@ def command(
         print_findings(error.findings)
         message = "this version cannot honour these rules, so that nothing was planned; remove them or leave them empty"
         raise Failure(Exit.BAD_DATA, message, {"findings": [finding_json(f) for f in error.findings]}) from error
+    except TooLargeError as error:
+        message = f"{error}; plan with --method exact and a long --time-limit, or leave these rules out"
+        raise Failure(Exit.BAD_DATA, message) from error
     except InfeasibleError as error:
         raise Failure(Exit.INFEASIBLE, str(error)) from error
     except NoPlanError as error:
