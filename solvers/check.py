@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from solvers import check_rules
+from solvers.check_reserve import reserve_violations
 from solvers.check_rules import all_slices, exceeded, job_misfits, running, standing
 from solvers.problem import Bool, Float, Int, Problem
 from solvers.solution import Placement
@@ -38,7 +39,8 @@ def violations(problem: Problem, placement: Placement, *, tolerance: float = 1e-
         check_rules.spread,
         check_rules.totals,
     )
-    return [message for rule in rules for message in rule(problem, placement, tolerance)]
+    found = [message for rule in rules for message in rule(problem, placement, tolerance)]
+    return found + reserve_violations(problem, placement, tolerance)
 
 
 def _misfits(problem: Problem, placement: Placement) -> Iterator[str]:

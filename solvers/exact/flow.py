@@ -41,7 +41,7 @@ def free_to_route(problem: Problem, model: Model, values: Float) -> Bool:
 
 
 def best_free(model: Program, values: Float, free: Bool) -> Float | None:
-    """The best values of the `free` columns, the whole ones being those of `values` and the others 0; None if none fit."""
+    """The best values of the `free` columns, whole ones being those of `values` and the others 0; None if none fit."""
     fixed = np.where(model.integer, np.rint(values), 0.0)
     columns = np.flatnonzero(free)
     if not len(columns):

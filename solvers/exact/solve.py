@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -9,10 +11,12 @@ from solvers.check import violations
 from solvers.exact.backends import Answer, End, solve_highs, solve_scip
 from solvers.exact.flow import route
 from solvers.exact.model import Model, build_model
+from solvers.exact.reserve import planned_instead
 from solvers.exact.start import quick
 from solvers.exact.values import placement_of, vector
 from solvers.exact.whole import solve_cp_sat
 from solvers.problem import Float, Problem
+from solvers.rollout import RolloutSolution
 from solvers.solution import Placement, Solution, Status, cost_usd
 
 _BACKENDS: dict[str, Callable[..., Answer]] = {"highs": solve_highs, "scip": solve_scip, "cp-sat": solve_cp_sat}
@@ -41,6 +45,7 @@ def solve_exact(
     OPTIMAL says that the bound came within `gap`; FEASIBLE that a plan is there with its bound; INFEASIBLE that the
     backend proved the hard rows contradict each other; LIMIT that time ended before any plan; ERROR that the
     backend failed or its plan broke a rule, which `message` names. Every placement returned passed `solvers.check`.
+    Where the model of a failover policy is sufficient only, the bound is that of planned failover, solved in turn.
 
     Raises ValueError for a backend that does not exist, for "cp-sat" where shares may be split, and for a `start`
     that breaks a rule.
@@ -49,6 +54,19 @@ def solve_exact(
         raise ValueError(f"backend {backend!r} is none of {', '.join(BACKENDS)}")
     if start is not None and (broken := violations(problem, start)):
         raise ValueError(f"the start breaks a rule: {broken[0]}")
+    begun = time.monotonic()
+    looser = planned_instead(problem)
+    if looser is None:
+        return _solve(problem, backend, time_limit_s, gap, start, threads)
+    found = _solve(problem, backend, None if time_limit_s is None else 0.6 * time_limit_s, gap, start, threads)
+    left = None if time_limit_s is None else max(time_limit_s - (time.monotonic() - begun), 0.01)
+    relaxed = _solve(looser, backend, left, gap, found.placement, threads)
+    return bounded_by(found, relaxed, offset=problem.constant_usd, gap=gap)
+
+
+def _solve(
+    problem: Problem, backend: str, time_limit_s: float | None, gap: float, start: Placement | None, threads: int
+) -> Solution:
     begun = time.monotonic()
     model = build_model(problem)
     if start is None:
@@ -71,15 +89,39 @@ def _solution(problem: Problem, model: Model, answer: Answer, start: Placement |
         status = Status.LIMIT if answer.end == End.STOPPED and answer.values is None else Status.ERROR
         return Solution(status, None, np.nan, bound, message=message)
     objective = cost_usd(problem, placement)
-    size = max(objective - model.offset_usd, 0.0)
+    status, bound, wrong = verdict(objective, bound, offset=model.offset_usd, floor=_floor(problem), gap=gap)
+    return Solution(status, placement, objective, bound, message=wrong or message)
+
+
+def verdict(objective: float, bound: float, *, offset: float, floor: float, gap: float) -> tuple[Status, float, str]:
+    """What a backend's `bound` says of a plan that passed the check: the status, the bound to claim, what is wrong.
+
+    `offset` is paid in any case, `floor` what no plan goes below whatever a backend says.
+    """
+    size = max(objective - offset, 0.0)
     digits = 1e-12 * max(abs(objective), 1.0)  # what adding floats may lose
     if bound > objective + max(gap, _TRUST) * size + 1e3 * digits:
         # A plan that passed the check stands below the bound, so the backend is wrong and proves nothing.
-        wrong = f"the backend's bound {bound:.12g} lies above a plan of {objective:.12g}"
-        return Solution(Status.FEASIBLE, placement, objective, _floor(problem), message=wrong)
+        return Status.FEASIBLE, floor, f"the backend's bound {bound:.12g} lies above a plan of {objective:.12g}"
     bound = min(bound, objective)
     proven = objective - bound <= gap * size + digits
-    return Solution(Status.OPTIMAL if proven else Status.FEASIBLE, placement, objective, bound, message=message)
+    return Status.OPTIMAL if proven else Status.FEASIBLE, bound, ""
+
+
+Found = TypeVar("Found", Solution, RolloutSolution)
+
+
+def bounded_by(found: Found, relaxed: Found, *, offset: float, gap: float) -> Found:
+    """`found` with the bound of a relaxation, where its own model is stricter than the rules and bounds nothing."""
+    if relaxed.status == Status.INFEASIBLE:
+        return replace(found, status=Status.INFEASIBLE, bound_usd=np.inf, message=relaxed.message)
+    if np.isnan(found.objective_usd):
+        strict = found.status == Status.INFEASIBLE
+        said = "no plan keeps the sufficient model of the failover policy; that none exists is not proven"
+        status, message = (Status.LIMIT, said) if strict else (found.status, found.message)
+        return replace(found, status=status, bound_usd=relaxed.bound_usd, message=message)
+    status, bound, wrong = verdict(found.objective_usd, relaxed.bound_usd, offset=offset, floor=-np.inf, gap=gap)
+    return replace(found, status=status, bound_usd=bound, message=wrong or found.message)
 
 
 def _cleaned(problem: Problem, model: Model, answer: Answer) -> tuple[Placement | None, str]:
@@ -103,11 +145,18 @@ def clean(problem: Problem, model: Model, values: Float) -> Placement | None:
     None when no routing fits the rounded integers.
     """
     at = model.columns
-    values = np.where(model.integer, np.rint(values), values)
-    if (problem.open_usd >= 0).all():
-        held = np.bincount(problem.offer_site, values[at.of("servers")], problem.sites) > 0
-        values[at.of("open")] *= held
+    values = closed_where_empty(problem, model, values)
     if not problem.single_source or problem.rules.reserve is not None:
         return route(problem, model, values)
     values[at.of("unserved")] = 1.0 - np.bincount(problem.pair_demand, values[at.of("share")], problem.demands)
     return placement_of(problem, model, values)
+
+
+def closed_where_empty(problem: Problem, model: Model, values: Float) -> Float:
+    """The values with whole columns rounded, and sites without a server closed where being open costs something."""
+    at = model.columns
+    values = np.where(model.integer, np.rint(values), values)
+    if (problem.open_usd >= 0).all():
+        held = np.bincount(problem.offer_site, values[at.of("servers")], problem.sites) > 0
+        values[at.of("open")] *= held
+    return values
