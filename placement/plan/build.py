@@ -14,15 +14,26 @@ import numpy as np
 from placement.plan.backup import Backup, backups
 from placement.plan.carbon import Emitted, carbon_usd, emitted, mean_carbon
 from placement.plan.certificate import certificate_arrays, shadow_prices
-from placement.plan.document import Goal, Period, PlanDocument, Provenance
+from placement.plan.document import Goal, Move, Period, PlanDocument, Provenance
 from placement.plan.exact import cents, exact, exact_or_zero, total
 from placement.plan.folder import PlanFiles
 from placement.plan.latency import Ways, percentiles, waiting_ms
 from placement.plan.ledger import Bill, asked_and_left, bill, mean_cost, served_share
 from placement.plan.month import Month, read_month
 from placement.plan.prices import read_prices
-from placement.plan.rows import job_rows, reliability, replica_rows, routes_table, server_rows, unserved_rows
+from placement.plan.rows import (
+    job_rows,
+    move_rows,
+    reliability,
+    replica_counts,
+    replica_rows,
+    routes_table,
+    server_rows,
+    unserved_rows,
+)
 from placement.plan.shares import name_ranks
+from placement.plan.worth import economics, newly_bought
+from placement.problem.moves import Previous
 from placement.problem.names import Built, Names
 from placement.scenario import Scenario
 from placement.topology.pairs import Pairs
@@ -39,7 +50,7 @@ class Solved:
     pairs: Pairs
     built: Built
     solution: RolloutSolution
-    previous: Any = None
+    previous: Previous | None = None
     reliability_price_usd_month: float | None = None
 
 
@@ -87,6 +98,7 @@ def build_plan(solved: Solved, parameters: dict[str, Any]) -> PlanFiles:
         servers=tuple(row for part in told for row in server_rows(part.month)),
         replicas=tuple(row for part in told for row in replica_rows(part.problem, part.names, part.placement)),
         jobs=tuple(row for part in told for row in job_rows(part.ways.prices, part.month)),
+        moves=_moves(solved, told[0]),
         reliability=reliability(
             [(part.problem, part.month, part.backup) for part in told],
             [part.names for part in told],
@@ -96,6 +108,7 @@ def build_plan(solved: Solved, parameters: dict[str, Any]) -> PlanFiles:
         carbon=mean_carbon([(part.month.months, part.emitted) for part in told]),
         goals=_goals(solved, told),
         periods=_periods(told) if built.names[0].period else (),
+        economics=economics(told[0].ways.prices, [(part.month, part.bill) for part in told]),
         unserved=tuple(row for part in told for row in unserved_rows(solved.scenario, solved.pairs, part.month)),
         shadow_prices=shadow_prices(solution.certificates, built.names),
         provenance=_provenance(solved, parameters),
@@ -115,6 +128,14 @@ def _told(solved: Solved, h: int, placement: Placement) -> Told:
     emission = emitted(prices, month)
     paid = bill(ways, month, carbon_usd(prices, emission))
     return Told(problem, names, placement, month, ways, backups(problem, placement, share_ppb, rank), paid, emission)
+
+
+def _moves(solved: Solved, first: Told) -> tuple[Move, ...]:
+    """Steps from the plan before to the first period; none without one."""
+    if solved.previous is None:
+        return ()
+    new = replica_counts(first.problem, first.names, first.placement)
+    return tuple(move_rows(solved.scenario, first.ways.prices, first.month, solved.previous.replicas, new))
 
 
 def _goals(solved: Solved, told: list[Told]) -> tuple[Goal, ...]:
@@ -148,14 +169,9 @@ def _goal_value(name: str, told: list[Told]) -> Fraction:
 def _periods(told: list[Told]) -> tuple[Period, ...]:
     """What each period costs, serves, buys and holds."""
     found = []
-    before: dict[tuple[str, str, str], int] = {}
-    for part in told:
+    for part, bought in zip(told, newly_bought([part.month for part in told]), strict=True):
         month, servers = part.month, part.ways.prices.servers
-        bought = {(s.site, s.server, s.tenant): s.bought for s in month.standing}
-        capex = total(
-            max(count - before.get(key, 0), 0) * exact_or_zero(servers[key[1]]["capex_usd"])
-            for key, count in bought.items()
-        )
+        capex = total(count * exact_or_zero(servers[server]["capex_usd"]) for (_, server), count in bought.items())
         found.append(
             Period(
                 period=month.period,
@@ -167,7 +183,6 @@ def _periods(told: list[Told]) -> tuple[Period, ...]:
                 dpus=sum(s.count * int(servers[s.server]["dpus"]) for s in month.standing),
             )
         )
-        before = bought
     return tuple(found)
 
 
@@ -178,4 +193,5 @@ def _provenance(solved: Solved, parameters: dict[str, Any]) -> Provenance:
         parameters=parameters,
         work=solved.solution.work,
         seed=solved.scenario.document.seed,
+        previous_plan=None if solved.previous is None else solved.scenario.document.stability.previous_plan,
     )

@@ -1,20 +1,21 @@
 """Parts of a plan as the rows of plan.json and routes.parquet, sorted by their names."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
 import pyarrow as pa
 
 from placement.plan.backup import Backup
-from placement.plan.document import Domain, Job, Reliability, Replicas, Servers, Unserved
-from placement.plan.exact import cents
+from placement.plan.document import Domain, Job, Move, Reliability, Replicas, Servers, Unserved
+from placement.plan.exact import cents, exact
 from placement.plan.folder import ROUTES
 from placement.plan.ledger import job_usd
 from placement.plan.month import Month
 from placement.plan.prices import Prices
 from placement.plan.reasons import blocking_rules
 from placement.plan.shares import BILLION
+from placement.plan.steps import Machines, Place, Size, safe_steps
 from placement.problem.names import Names
 from placement.scenario import Scenario
 from placement.topology.pairs import Pairs
@@ -71,6 +72,38 @@ def job_rows(prices: Prices, month: Month) -> Iterator[Job]:
             transfer_hours=option.transfer_hours,
             usd_month=cents(job_usd(prices, option, month.months)),
         )
+
+
+def move_rows(
+    scenario: Scenario, prices: Prices, month: Month, old: Mapping[Place, int], new: Mapping[Place, int]
+) -> Iterator[Move]:
+    """(14) The steps from `old` replicas to the `new` ones of the first period."""
+    shapes = {
+        name: Size(row["gpu"], round(4 * row["gpus_per_replica"]), row["model"]) for name, row in prices.shapes.items()
+    }
+    servers: dict[tuple[str, str, str], list[tuple[int, int]]] = {}
+    for s in month.standing:
+        row = prices.servers[s.server]
+        servers.setdefault((s.site, row["gpu"], s.tenant), []).append((int(row["gpus"]), s.count))
+    slices = month.slices if scenario.document.limits.replicas_follow_slices else ("",)
+    steps = safe_steps(old, new, shapes, frozenset(prices.sites), Machines(servers, slices))
+    for number, step in enumerate(steps, 1):
+        site, shape, tenant, slice_name = step.place
+        yield Move(
+            step=number,
+            action=step.action,
+            site=site,
+            shape=shape,
+            tenant=tenant or None,
+            slice=slice_name or None,
+            count=step.count,
+            seconds=move_seconds(prices, site, shape) if step.action == "add" else 0.0,
+        )
+
+
+def move_seconds(prices: Prices, site: str, shape: str) -> float:
+    """How long the weights of a shape take over the uplink of a site, s."""
+    return float(8000 * exact(prices.shapes[shape]["weights_gb"]) / exact(prices.sites[site]["uplink_mbps"]))
 
 
 def unserved_rows(scenario: Scenario, pairs: Pairs, month: Month) -> Iterator[Unserved]:
