@@ -1,6 +1,5 @@
 """(15) Jobs: where and when each could run, and what that costs."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -52,9 +51,32 @@ class JobPlan:
         need = np.zeros((sites, types))
         rule = self.rule
         each = np.stack([rule.option_job, rule.option_site, rule.option_gpu, rule.option_quarters], axis=1)
-        for _, site, gpu, quarters in np.unique(each, axis=0).tolist():
-            need[site, gpu] += quarters / 4
+        each = np.unique(each, axis=0)
+        np.add.at(need, (each[:, 1], each[:, 2]), each[:, 3] / 4)
         return need
+
+
+@dataclass(frozen=True)
+class _Options:
+    """Ways to run one job, A each, sorted by (site, slices)."""
+
+    site: Int
+    pattern: list[tuple[int, ...]]
+    transfer_hours: Float
+    usd: Float
+    tonnes: Float
+
+
+@dataclass(frozen=True)
+class _World:
+    """What all jobs of a period share."""
+
+    scenario: Scenario
+    period: Period
+    day: Day
+    rates: Rates
+    carbon: Carbon | None
+    room: JobSite
 
 
 def job_plan(
@@ -65,36 +87,38 @@ def job_plan(
     A job whose every option is barred stays, with none: no plan satisfies it.
 
     Raises:
-        JobError: a gang that fills no whole servers, a deadline that counts from no day, a window of unknown slices or
-            of too many, a residency that is not stated.
+        JobError: a gang that fills no whole servers, a deadline that counts from no day, a window of unknown slices.
+        WindowError: too many slices in the window of a job that may be stopped.
     """
     rows = [row for row in records(scenario.table("jobs")) if period.own(row["period"])]
     if not rows:
         return None
-    day = _day(scenario, slices)
-    found: list[tuple[int, int, int, tuple[int, ...], float, float, float]] = []
-    number = numbered(room.gpus)
-    for j, row in enumerate(rows):
-        for p, pattern, hours, usd, tonnes in _options(scenario, period, row, day, rates, carbon, room):
-            found.append((j, p, number[row["gpu"]], pattern, float(hours), usd, tonnes))
-    sites = texts(scenario.table("sites"), "site")
-    running = np.zeros((len(found), len(slices)), np.bool_)
-    for a, option in enumerate(found):
-        running[a, list(option[3])] = True
+    world = _World(scenario, period, _day(scenario, slices), rates, carbon, room)
+    found = [_options(world, row) for row in rows]
+    count = [len(options.site) for options in found]
+    site = np.concatenate([options.site for options in found])
+    patterns = [pattern for options in found for pattern in options.pattern]
+    number, gpu = numbered(room.gpus), [row["gpu"] for row in rows]
+    running = np.zeros((len(patterns), len(slices)), np.bool_)
+    for a, pattern in enumerate(patterns):
+        running[a, list(pattern)] = True
+    job = np.repeat(np.arange(len(rows)), count)
     rule = Jobs(
         jobs=len(rows),
-        option_job=np.array([option[0] for option in found], np.int64),
-        option_site=np.array([option[1] for option in found], np.int64),
-        option_gpu=np.array([option[2] for option in found], np.int64),
-        option_quarters=np.array([4 * int(rows[option[0]]["gpus"]) for option in found], np.int64),
+        option_job=job,
+        option_site=site,
+        option_gpu=np.array([number.get(name, -1) for name in gpu], np.int64)[job],
+        option_quarters=np.array([4 * int(row["gpus"]) for row in rows], np.int64)[job],
         option_slices=running,
-        option_usd=np.array([option[5] for option in found], np.float64),
+        option_usd=np.concatenate([options.usd for options in found]),
     )
+    spelt = {pattern: _in_day_order(world.day, pattern) for pattern in set(patterns)}
+    sites, hours = texts(scenario.table("sites"), "site"), np.concatenate([options.transfer_hours for options in found])
     names = tuple(
-        JobOption(rows[j]["job"], sites[p], _in_day_order(day, pattern, slices), hours)
-        for j, p, _, pattern, hours, _, _ in found
+        JobOption(rows[j]["job"], sites[p], spelt[pattern], float(transfer))
+        for j, p, pattern, transfer in zip(job, site, patterns, hours, strict=True)
     )
-    return JobPlan(rule, names, np.array([option[6] for option in found], np.float64))
+    return JobPlan(rule, names, np.concatenate([options.tonnes for options in found]))
 
 
 def job_gpus(scenario: Scenario) -> set[str]:
@@ -102,48 +126,71 @@ def job_gpus(scenario: Scenario) -> set[str]:
     return set(texts(scenario.table("jobs"), "gpu"))
 
 
-def _options(
-    scenario: Scenario,
-    period: Period,
-    row: Row,
-    day: Day,
-    rates: Rates,
-    carbon: Carbon | None,
-    room: JobSite,
-) -> Iterator[tuple[int, tuple[int, ...], Fraction, float, float]]:
-    """Every (site, slices, hours of transfer, USD a month, tCO2e a month) of one job, by site and slices."""
-    gang = int(row["gpus"])
+def _options(world: _World, row: Row) -> _Options:
+    """Every site and set of slices that one job could run in."""
+    sites, months = world.scenario.table("sites"), world.period.months
+    days, window = _days(world.period, row), _window(row, world.day)
+    patterns = preemptible_patterns if row["preemptible"] == "yes" else continuous_patterns
+    parts: list[tuple[Int, Int, list[tuple[int, ...]], float, float]] = []
+    for (transfer, moved_usd), members in _transfers(world, row, _hosts(world, row)).items():
+        ways = patterns(world.day, window, days, _exact(row["hours"]) + transfer)
+        member = np.repeat(np.array(members, np.int64), len(ways))
+        parts.append((member, np.tile(np.arange(len(ways)), len(members)), ways, float(transfer), moved_usd))
+    site = np.concatenate([np.empty(0, np.int64), *(part[0] for part in parts)])
+    way = np.concatenate([np.empty(0, np.int64), *(part[1] for part in parts)])
+    order = np.lexsort((way, site))
+    chosen = [part[2][w] for part in parts for w in part[1]]
+    hours = np.repeat([part[3] for part in parts], [len(part[0]) for part in parts])
+    moved = np.repeat([part[4] for part in parts], [len(part[0]) for part in parts])
+    weight = np.zeros((len(chosen), len(world.day.names)))
+    for a, pattern in enumerate(chosen):
+        weight[a, list(pattern)] = world.rates.hours[list(pattern)]
+    weight /= weight.sum(axis=1, keepdims=True)
+    kw = dynamic_kw_per_gpu(world.scenario.table("servers")).get(row["gpu"], 0.0) * float(row["gpus"])
+    kwh = kw * floats(sites, "pue")[site] * float(row["hours"]) / months
+    usd = kwh * (world.rates.price[site] * weight).sum(axis=1) + moved / months
+    tonnes = np.full(len(site), np.nan)
+    if world.carbon is not None:
+        tonnes = kwh * (world.carbon.gco2_per_kwh[site] * weight).sum(axis=1) / GRAMS
+        usd = usd + world.carbon.usd_per_tonne * tonnes
+    return _Options(site[order], [chosen[a] for a in order], hours[order], usd[order], tonnes[order])
+
+
+def _hosts(world: _World, row: Row) -> Int:
+    """Sites where servers that the gang fills could stand and where its data may go.
+
+    A job that names no residency set, where no default is set either, may run anywhere: its data have an owner.
+    """
+    gang, room = int(row["gpus"]), world.room
     if gang not in SMALL_GANGS and gang % EIGHTS:
         raise JobError(f"job {row['job']!r} takes {gang} GPUs: a gang is 1, 2, 4 or a multiple of 8")
-    days, window = _days(period, row), _window(row, day)
     if row["gpu"] not in room.gpus:
-        return
-    sites = scenario.table("sites")
+        return np.empty(0, np.int64)
     g = room.gpus.index(row["gpu"])
-    can = (room.largest[:, g] >= min(gang, EIGHTS)) & (room.total[:, g] >= gang) & _allowed(scenario, row)
-    kw = gang * dynamic_kw_per_gpu(scenario.table("servers"))[row["gpu"]] * float(row["hours"]) / period.months
-    known: dict[Fraction, list[tuple[int, ...]]] = {}
-    for p in np.flatnonzero(can).tolist():
-        transfer, moved_usd = _transfer(scenario, row, p)
-        if transfer is None:
-            continue
-        if transfer not in known:
-            needs = _exact(row["hours"]) + transfer
-            known[transfer] = (
-                preemptible_patterns(day, window, days, needs)
-                if row["preemptible"] == "yes"
-                else continuous_patterns(day, window, days, needs)
-            )
-        for pattern in known[transfer]:
-            at = list(pattern)
-            weight = rates.hours[at] / rates.hours[at].sum()
-            kwh = kw * float(floats(sites, "pue")[p])
-            usd = kwh * float(rates.price[p, at] @ weight) + moved_usd / period.months
-            tonnes = np.nan
-            if carbon is not None:
-                tonnes = kwh * float(carbon.gco2_per_kwh[p, at] @ weight) / GRAMS
-                usd += carbon.usd_per_tonne * tonnes
-            yield p, pattern, transfer, usd, tonnes
+    can = (room.largest[:, g] >= min(gang, EIGHTS)) & (room.total[:, g] >= gang)
+    name = row["residency"] or world.scenario.document.limits.default_residency
+    if world.scenario.has("residency") and name:
+        home = keyed(world.scenario.table("sites"), "site")[row["data_site"]]["country"] if row["data_site"] else ""
+        can &= set_allows(world.scenario, name, home)
+    return np.flatnonzero(can)
+
+
+def _transfers(world: _World, row: Row, hosts: Int) -> dict[tuple[Fraction, float], list[int]]:
+    """Sites by (hours that moving the data there takes, what that costs once in USD); none that it never reaches."""
+    sites = world.scenario.table("sites")
+    names, down = texts(sites, "site"), floats(sites, "downlink_mbps")
+    data_gb = 0.0 if np.isnan(row["data_gb"]) else float(row["data_gb"])
+    source = keyed(sites, "site").get(row["data_site"], {})
+    found: dict[tuple[Fraction, float], list[int]] = {}
+    for p in hosts.tolist():
+        transfer = (Fraction(0), 0.0)
+        if data_gb and row["data_site"] not in ("", names[p]):
+            mbps = source["uplink_mbps"] if np.isnan(down[p]) else min(source["uplink_mbps"], down[p])
+            if not mbps > 0:
+                continue
+            transfer = (_exact(data_gb) * 8000 / _exact(mbps) / 3600, data_gb * float(source["egress_usd_per_gb"]))
+        found.setdefault(transfer, []).append(p)
+    return found
 
 
 def _day(scenario: Scenario, slices: tuple[str, ...]) -> Day:
@@ -160,7 +207,7 @@ def _window(row: Row, day: Day) -> tuple[int, ...]:
     if not row["window"]:
         return tuple(range(len(day.names)))
     number = numbered(day.names)
-    named = [name.strip() for name in row["window"].split("+")]
+    named = row["window"].split("+")
     unknown = [name for name in named if name not in number]
     if unknown:
         raise JobError(f"the window of job {row['job']!r} names {unknown[0]!r}, which is no slice of the demand")
@@ -177,37 +224,11 @@ def _days(period: Period, row: Row) -> Fraction:
     return Fraction(max(left.days + 1, 0))
 
 
-def _allowed(scenario: Scenario, row: Row) -> Bool:
-    """(3) sites that the residency of the job's data allows, P; `@own` is the country where the data lies."""
-    if not scenario.has("residency"):
-        return np.ones(len(scenario.table("sites")), np.bool_)
-    name = row["residency"] or scenario.document.limits.default_residency
-    if not name:
-        raise JobError(f"job {row['job']!r} names no residency set: where its data may go is not said")
-    home = keyed(scenario.table("sites"), "site")[row["data_site"]]["country"] if row["data_site"] else ""
-    return set_allows(scenario, name, home)
-
-
-def _transfer(scenario: Scenario, row: Row, site: int) -> tuple[Fraction | None, float]:
-    """Hours that moving the data takes (None: it never arrives), and what that costs once, USD."""
-    sites = records(scenario.table("sites"))
-    data_gb = row["data_gb"]
-    if not row["data_site"] or row["data_site"] == sites[site]["site"] or np.isnan(data_gb) or data_gb == 0:
-        return Fraction(0), 0.0
-    source = keyed(scenario.table("sites"), "site")[row["data_site"]]
-    mbps = _exact(source["uplink_mbps"])
-    if not np.isnan(sites[site]["downlink_mbps"]):
-        mbps = min(mbps, _exact(sites[site]["downlink_mbps"]))
-    if mbps <= 0:
-        return None, 0.0
-    return _exact(data_gb) * 8000 / mbps / 3600, float(data_gb * source["egress_usd_per_gb"])
-
-
-def _in_day_order(day: Day, pattern: tuple[int, ...], slices: tuple[str, ...]) -> tuple[str, ...]:
+def _in_day_order(day: Day, pattern: tuple[int, ...]) -> tuple[str, ...]:
     """The names of a pattern's slices as the day has them; none where the day is one nameless slice."""
-    if slices == ("",):
+    if day.names == ("",):
         return ()
-    return tuple(slices[t] for t in day.order if t in pattern)
+    return tuple(day.names[t] for t in day.order if t in pattern)
 
 
 def _exact(value: float) -> Fraction:

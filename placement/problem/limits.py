@@ -155,11 +155,12 @@ def _fleet(scenario: Scenario, offers: Offers) -> list[_Row]:
         return []
     sites, servers = texts(scenario.table("sites"), "site"), texts(scenario.table("servers"), "server")
     count = fleet_servers(scenario)
-    rows: list[_Row] = []
-    kept = offers.way == FLEET
-    places = np.unique(np.stack([offers.site[kept], offers.server[kept]], axis=1), axis=0)
-    for p, k in places.tolist():
-        mask = kept & (offers.site == p) & (offers.server == k)
-        if mask.sum() > 1:
-            rows.append(_over(f"fleet|{sites[p]}|{servers[k]}", mask, 1.0, float(count[p, k])))
-    return rows
+    kept = np.flatnonzero(offers.way == FLEET)
+    place = offers.site[kept] * len(servers) + offers.server[kept]
+    kept = kept[np.argsort(place, kind="stable")]
+    places, start = np.unique(np.sort(place), return_index=True)
+    return [
+        _Row(f"fleet|{sites[p]}|{servers[k]}", shared, np.ones(len(shared)), float(count[p, k]))
+        for p, k, shared in zip(places // len(servers), places % len(servers), np.split(kept, start[1:]), strict=True)
+        if len(shared) > 1
+    ]

@@ -91,8 +91,8 @@ def moves_rule(
 
 
 def _standing(previous: Previous, site: str, shape: ShapeName, name: str, slices: tuple[str, ...]) -> int:
-    """Replicas that stood in the slice; over all slices those that stood in every one of them."""
+    """Replicas that stood in the slice; where all slices are one, those that stood in any of them."""
     place = (site, shape.shape, shape.tenant)
-    around_the_clock = previous.replicas.get((*place, ""), 0)
-    own = (name,) if name else slices
-    return around_the_clock + min(previous.replicas.get((*place, t), 0) if t else 0 for t in own)
+    own = [name] if name else [t for t in slices if t]
+    in_slices = max((previous.replicas.get((*place, t), 0) for t in own), default=0)
+    return previous.replicas.get((*place, ""), 0) + in_slices
