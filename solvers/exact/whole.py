@@ -80,7 +80,10 @@ def whole(model: Model, *, strict: bool) -> tuple[Model, float]:
     finite = np.isfinite(model.row_upper)
     scale = _row_scales(row, matrix.data / model.row_scale[row], count) / model.row_scale
     data, upper = _near(matrix.data * scale[row]), _near(np.where(finite, model.row_upper, 0.0) * scale)
-    data, upper = (np.ceil(data), np.floor(upper)) if strict else (np.floor(data), np.ceil(upper))
+    rounded = np.bincount(row, data != np.rint(data), minlength=count) > 0
+    # Whole coefficients of whole columns add up to a whole number: what is beyond the point of their limit says nothing.
+    upper = np.where(rounded & (not strict), np.ceil(upper), np.floor(upper))
+    data = np.ceil(data) if strict else np.floor(data)
     lower = np.where(np.isfinite(model.row_lower), upper, -np.inf)  # the equations, (1) and (15), are whole as they are
     cost_scale = float(_row_scales(np.zeros(len(model.cost), np.int64), model.cost, 1)[0])
     cost = _near(model.cost * cost_scale)
