@@ -23,10 +23,28 @@ wacc = 0.08  # cost of capital a year: 8 percent
 bandwidth_free_kbyte = 14  # a request up to this size needs no measured bandwidth
 # max_age_days = 30  # older measurements are not used
 # default_residency = "anywhere"  # a set of residency.csv, for services that name none
+# replicas_follow_slices = true  # replicas may differ between the slices of slices.csv
+# installs_per_period = 20  # most new servers set up in each period that demand names
+# max_tco2e_month = 50  # wants gco2_per_kwh of sites and embodied_kgco2e of servers
+# min_served_share = 0.99  # of a month's requests
 
 [shapes]  # which shapes of the catalog may be used; an empty list means all
 # gpus = ["rtx-pro-6000-se"]
 # precisions = ["fp8", "fp4"]
+
+# [reliability]  # the plan survives the failure of any one domain of these kinds (domains.csv: domain, site, kind)
+# n_minus_1 = ["metro"]
+# failover = "planned"  # or proportional, or priority
+
+# [stability]  # against the plan before
+# previous_plan = "../plans/yesterday"
+# max_moves = 50  # replicas added
+# usd_per_move = 5
+
+# [objective]  # each goal is reached before the next; a gap is the share of it that later ones may give up
+# goals = ["served", "cost"]  # out of cost, served, latency, carbon, moves
+# goal_gaps = [0.001, 0.0001]
+# usd_per_tco2e = 90
 """
 
 _ROWS: dict[str, tuple[dict[str, str], ...]] = {

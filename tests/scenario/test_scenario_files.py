@@ -1,16 +1,19 @@
 """Files that cannot be read as what they claim to be end in findings."""
 
 import os
+import re
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import BaseModel
 from small_scenario import TABLES, findings, only, put
 
 from placement.scenario import inspect
 from placement.scenario.dictionary import tables
 from placement.scenario.docs import render_markdown
+from placement.scenario.document import Document, parse
 from placement.scenario.template import copy_dataset, write_template
 
 
@@ -143,6 +146,20 @@ def test_the_template_is_five_small_files_and_sound(tmp_path: Path) -> None:
         assert {column.name for column in tables()[name].columns if column.required} <= set(header)
     with pytest.raises(FileExistsError):
         write_template(folder)
+
+
+def test_every_key_of_the_document_stands_in_the_template_and_is_sound_once_it_counts(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    write_template(folder)
+    text = (folder / "scenario.toml").read_text(encoding="utf-8")
+    uncommented = re.sub(r"^# (?=\[\w+\]|\w+ = )", "", text, flags=re.MULTILINE)
+    document, found = parse(uncommented)
+    assert found == []
+    assert document is not None
+    for section, field in Document.model_fields.items():
+        part = getattr(document, section)
+        if isinstance(field.default, BaseModel):
+            assert set(type(part).model_fields) - part.model_fields_set <= {"operating_points"}, section
 
 
 def test_a_bundled_scenario_is_copied_whole_and_only_by_its_name(tmp_path: Path) -> None:
