@@ -23,7 +23,7 @@ _TINY = 1e-9
 
 @dataclass(frozen=True)
 class Goal:
-    """What to make small: a total of every period, or None for the cost; `gap` is what later goals may give up of it."""
+    """What to make small: a total of every period, None for the cost; `gap` is what later goals may give up of it."""
 
     name: str
     totals: tuple[Total, ...] | None

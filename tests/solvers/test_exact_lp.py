@@ -1,4 +1,4 @@
-"""One golden LP file per family of constraints, of the smallest problem that shows it.
+"""One golden LP file per family of constraints, of the smallest problem that shows it, and one for each other form.
 
 Write them anew with `python tests/solvers/test_exact_lp.py`, and read what changed before committing it.
 """
@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from small import one_of_each, two_blocks
+from small_reserve import RESERVE_SMALLEST
+from small_rules import RULES_FORMS, RULES_SMALLEST
 
 from solvers.exact import build_model
 from solvers.exact.lp_text import lp_text
@@ -63,6 +65,8 @@ SMALLEST: dict[str, Problem] = {
         **TWO_SERVERS | {"limit_matrix": sp.csr_matrix(np.array([[1000.0, 1800.0]])), "limit_rhs": np.array([2500.0])},
     ),
     "monthly_budget": one_of_each(monthly_budget_usd=16.0),
+    **RULES_SMALLEST,
+    **RESERVE_SMALLEST,
 }
 
 
@@ -72,14 +76,15 @@ def _names() -> list[str]:
 
 def test_every_family_of_constraints_has_its_golden_file_and_no_file_is_left_over() -> None:
     assert sorted(SMALLEST) == sorted(_names())
-    assert sorted(path.stem for path in GOLDEN.glob("*.lp")) == sorted(_names())
+    assert sorted(path.stem for path in GOLDEN.glob("*.lp")) == sorted([*_names(), *RULES_FORMS])
 
 
-@pytest.mark.parametrize("family", _names())
-def test_the_smallest_model_of_a_family_reads_as_its_golden_file(family: str) -> None:
-    text = lp_text(build_model(SMALLEST[family]))
+@pytest.mark.parametrize("name", [*_names(), *RULES_FORMS])
+def test_the_smallest_model_of_a_family_reads_as_its_golden_file(name: str) -> None:
+    family, problem = RULES_FORMS[name] if name in RULES_FORMS else (name, SMALLEST[name])
+    text = lp_text(build_model(problem))
     assert f"_{family}_" in text, "the smallest problem does not show the family"
-    assert text == (GOLDEN / f"{family}.lp").read_text(encoding="utf-8")
+    assert text == (GOLDEN / f"{name}.lp").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("family", _names())
@@ -93,5 +98,5 @@ def test_a_family_says_its_equation_in_its_docstring(family: str) -> None:
 
 
 if __name__ == "__main__":
-    for name, problem in SMALLEST.items():
+    for name, problem in (SMALLEST | {name: problem for name, (_, problem) in RULES_FORMS.items()}).items():
         (GOLDEN / f"{name}.lp").write_text(lp_text(build_model(problem)), encoding="utf-8")
