@@ -13,7 +13,7 @@ from placement.problem.names import Built, DemandRow, GoalSpec, JobOption, Names
 from placement.scenario import Scenario, load
 from placement.topology import build_pairs
 from solvers.problem import Problem
-from solvers.rollout import Rollout, RolloutSolution
+from solvers.rollout import Reached, Rollout, RolloutSolution
 from solvers.rules import Moves, Policy, Reserve, Rules
 from solvers.solution import Certificate, Placement, Status
 
@@ -64,7 +64,12 @@ def solved(
     months = np.array([sketch.months for sketch in sketches])
     rollout = Rollout(problems, months, none, none, np.zeros(offers), off, off)
     solution = RolloutSolution(
-        Status.FEASIBLE, tuple(placement for _, _, placement in drawn), 0.0, -np.inf, certificates
+        Status.FEASIBLE,
+        tuple(placement for _, _, placement in drawn),
+        0.0,
+        -np.inf,
+        certificates,
+        goals=tuple(Reached(goal.name, 0.0, 0.0, 0.0) for goal in goals),
     )
     built = Built(rollout, tuple(names for _, names, _ in drawn), goals)
     return Solved(scenario, build_pairs(scenario).pairs, built, solution)
