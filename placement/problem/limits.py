@@ -151,7 +151,7 @@ def _installs(scenario: Scenario, offers: Offers, period: Period) -> list[_Row]:
 
 def _fleet(scenario: Scenario, offers: Offers) -> list[_Row]:
     """(6) what stands today is shared among its owners: Σ over owners ≤ the fleet."""
-    if not offers.owner.any():
+    if not (offers.owner.any() and (offers.way == FLEET).any()):
         return []
     sites, servers = texts(scenario.table("sites"), "site"), texts(scenario.table("servers"), "server")
     count = fleet_servers(scenario)
