@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from placement.scenario.checks.periods import DAYS_A_MONTH, months, planned_periods, start_dates
+from placement.scenario.checks.periods import DAYS_A_MONTH, months, start_dates
 from placement.scenario.checks.residency import allows_a_site
 from placement.scenario.draft import Draft, at_rows
 from placement.scenario.findings import Finding, nearest, shortened
@@ -69,9 +69,10 @@ def check_deadlines(draft: Draft) -> Iterator[Finding]:
     if draft.document is None:
         return
     starts = start_dates(draft)
+    first = next(iter(starts))
     mend = "Write planning_date in scenario.toml, or the start_date of the period."
     for line, row in _jobs(draft):
-        period = row["period"] or planned_periods(draft)[0]
+        period = row["period"] or first
         if not row["deadline"] or period not in starts:
             continue
         start = starts[period]
@@ -85,10 +86,10 @@ def check_deadlines(draft: Draft) -> Iterator[Finding]:
 
 def check_the_hours_fit(draft: Draft) -> Iterator[Finding]:
     """The hours of work fit in the window until the deadline, if the data need not be moved at all."""
-    slices = day_slices(draft)
+    slices, starts, lasts = day_slices(draft), start_dates(draft), months(draft)
     for line, row in _jobs(draft):
         parts = row["window"].split("+") if row["window"] else list(slices)
-        days = _days(draft, row)
+        days = _days(row, starts, lasts)
         if days is None or not np.isfinite(row["hours"]) or not set(parts) <= set(slices):
             continue  # reported as such
         stoppable = row["preemptible"] == "yes"
@@ -122,14 +123,14 @@ def most_hours(slices: dict[str, float], window: frozenset[str], days: float, *,
     return longest
 
 
-def _days(draft: Draft, row: dict[str, Any]) -> float | None:
+def _days(row: dict[str, Any], starts: dict[str, dt.date | None], lasts: dict[str, float]) -> float | None:
     """From the first day of the job's period to its deadline, both included; without one the length of the period."""
-    period = row["period"] or planned_periods(draft)[0]
-    if period not in planned_periods(draft):
+    period = row["period"] or next(iter(starts))
+    if period not in starts:
         return None
     if not row["deadline"]:
-        return DAYS_A_MONTH * months(draft)[period]
-    start = start_dates(draft)[period]
+        return DAYS_A_MONTH * lasts[period]
+    start = starts[period]
     if start is None:
         return None
     days = (dt.date.fromisoformat(row["deadline"]) - start).days + 1

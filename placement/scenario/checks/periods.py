@@ -18,7 +18,7 @@ def planned_periods(draft: Draft) -> tuple[str, ...]:
 
 
 def start_dates(draft: Draft) -> dict[str, dt.date | None]:
-    """First day of every planned period: its own, else the planning date."""
+    """First day of every planned period, in their order: its own, else the planning date."""
     day = draft.document.planning_date if draft.document else None
     frame = draft.frame("periods")
     own = {name: start for name, start in zip(frame["period"], frame["start_date"], strict=True) if start}
