@@ -101,7 +101,7 @@ class _Failure:
             there = problem.demand_slice[reserve.pair_demand] == number
             primary = problem.pair_load * self.placement.share * here
             load = np.bincount(problem.pair_block, primary, problem.blocks)
-            load += np.bincount(reserve.pair_block, reserve.pair_load * self.backup * there, problem.blocks)
+            load = load + np.bincount(reserve.pair_block, reserve.pair_load * self.backup * there, problem.blocks)
             room = problem.capacity_factor * self.placement.replicas
             survives = ~self.down[problem.block_site]
             yield from self._exceeded(f"replica capacity (4) in slice {number}", load[survives], room[survives])
@@ -118,7 +118,7 @@ class _Failure:
                 there = problem.demand_slice[reserve.pair_demand] == number
                 primary = mbps[problem.pair_demand] * self.placement.share * here
                 flow = np.bincount(problem.pair_site, primary, problem.sites)
-                flow += np.bincount(self.site, mbps[reserve.pair_demand] * self.backup * there, problem.sites)
+                flow = flow + np.bincount(self.site, mbps[reserve.pair_demand] * self.backup * there, problem.sites)
                 room = np.where(self.placement.open, limit, 0.0)
                 yield from self._exceeded(f"{name} (9) in slice {number}", flow[~self.down], room[~self.down])
 

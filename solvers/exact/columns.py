@@ -234,7 +234,7 @@ def _second(problem: Problem, most: Most) -> Kind:
     return _choices_of("second", problem, most)
 
 
-RESERVE_LEVELS = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 9 / 10)
+RESERVE_LEVELS = (1 / 10, 1 / 3, 1 / 2, 2 / 3, 9 / 10)
 """(13) Proportional: what part of its served share a row may lose. More levels waste less reserve and cost columns."""
 
 

@@ -310,7 +310,7 @@ def _survivor_network(problem: Problem, columns: Columns, family: str, mbps: Flo
     here, primary = _beside(where, problem.pair_site * slices + problem.demand_slice[problem.pair_demand])
     # A row on several blocks of the site counts more than once here: too many rows stay, never too few.
     flow = np.bincount(here, mbps[problem.pair_demand[primary]], len(where[0]))
-    flow += np.bincount(row, mbps[reserve.pair_demand[pair[felt]]], len(where[0]))
+    flow = flow + np.bincount(row, mbps[reserve.pair_demand[pair[felt]]], len(where[0]))
     binding = flow > limit[where[1] // slices]
     renumber = np.cumsum(binding) - 1
     here_kept, row_kept = binding[here], binding[row]
