@@ -81,7 +81,7 @@ def whole(model: Model, *, strict: bool) -> tuple[Model, float]:
     scale = _row_scales(row, matrix.data / model.row_scale[row], count) / model.row_scale
     data, upper = _near(matrix.data * scale[row]), _near(np.where(finite, model.row_upper, 0.0) * scale)
     rounded = np.bincount(row, data != np.rint(data), minlength=count) > 0
-    # Whole coefficients of whole columns add up to a whole number: what is beyond the point of their limit says nothing.
+    # Whole coefficients of whole columns add up to a whole number: the digits of their limit say nothing.
     upper = np.where(rounded & (not strict), np.ceil(upper), np.floor(upper))
     data = np.ceil(data) if strict else np.floor(data)
     lower = np.where(np.isfinite(model.row_lower), upper, -np.inf)  # the equations, (1) and (15), are whole as they are

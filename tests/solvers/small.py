@@ -65,3 +65,54 @@ def two_blocks(**changes: Any) -> Problem:
         "pair_usd": np.array([2.0, 2.0]),
     }
     return one_of_each(**(both | changes))
+
+
+def two_sites(**changes: Any) -> Problem:
+    """The same at two sites alike, the row served from either or both; `changes` replace fields."""
+    both: dict[str, Any] = {
+        "open_usd": np.array([10.0, 10.0]),
+        "uplink_mbps": np.array([np.inf, np.inf]),
+        "downlink_mbps": np.array([np.inf, np.inf]),
+        "site_limit": np.array([[np.inf], [np.inf]]),
+        "offer_site": np.array([0, 1]),
+        "offer_server": np.array([0, 0]),
+        "offer_max": np.array([3, 3]),
+        "offer_usd": np.array([5.0, 5.0]),
+        "block_site": np.array([0, 1]),
+        "block_shape": np.array([0, 0]),
+        "block_max": np.array([3, 3]),
+        "block_choice": np.array([-1, -1]),
+        "pair_demand": np.array([0, 0]),
+        "pair_block": np.array([0, 1]),
+        "pair_load": np.array([0.5, 0.5]),
+        "pair_usd": np.array([2.0, 2.0]),
+        "limit_matrix": sp.csr_matrix((0, 2)),
+    }
+    return one_of_each(**(both | changes))
+
+
+def two_slices(**changes: Any) -> Problem:
+    """One site and a row in each of two slices, 8 and 5 Mbit/s; `changes` replace fields.
+
+    Replicas stand around the clock, or follow the slices where `block_slice` says so.
+    """
+    both: dict[str, Any] = {
+        "demand_model": np.array([0, 0]),
+        "demand_slice": np.array([0, 1]),
+        "unserved_usd": np.array([100.0, 100.0]),
+        "out_mbps": np.array([8.0, 5.0]),
+        "in_mbps": np.array([0.0, 0.0]),
+        "pair_demand": np.array([0, 1]),
+        "pair_block": np.array([0, 0]),
+        "pair_load": np.array([0.5, 0.5]),
+        "pair_usd": np.array([2.0, 2.0]),
+    }
+    if "block_slice" in changes:
+        both |= {
+            "block_site": np.array([0, 0]),
+            "block_shape": np.array([0, 0]),
+            "block_max": np.array([3, 3]),
+            "block_choice": np.array([-1, -1]),
+            "pair_block": np.array([0, 1]),
+        }
+    return one_of_each(**(both | changes))

@@ -29,11 +29,12 @@ def most_added(problem: Problem, columns: Columns, _: Most) -> Rows:
     """(14) Replicas added in the busiest slice: Σ_{b standing in t} added_b ≤ most, every t."""
     moves = problem.rules.moves
     kind = columns.kind("added")
-    if moves is None or kind.upper.sum() <= moves.most:
+    if moves is None:
         return none("14", "most_added", "t")
     when, entry = _by_slice(problem, kind.index[0])
-    keys, row, _stays = kept(when, np.ones(_slices(problem), np.bool_))
-    part = (row, columns.at("added", entry), 1.0)
+    largest = np.bincount(when, kind.upper[entry], minlength=_slices(problem))
+    keys, row, stays = kept(when, largest > moves.most)
+    part = (row, columns.at("added", entry[stays]), 1.0)
     return at_most("14", "most_added", (("t", _named(problem, keys)),), (part,), moves.most)
 
 
