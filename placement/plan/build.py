@@ -21,6 +21,7 @@ from placement.plan.latency import Ways, percentiles, waiting_ms
 from placement.plan.ledger import Bill, asked_and_left, bill, mean_cost, served_share
 from placement.plan.month import Month, read_month
 from placement.plan.prices import read_prices
+from placement.plan.reasons import Holdings
 from placement.plan.rows import (
     job_rows,
     move_rows,
@@ -68,6 +69,11 @@ class Told:
     emitted: Emitted
 
     @property
+    def holdings(self) -> Holdings:
+        """What the period's plan holds, to say why it holds no more."""
+        return Holdings(self.problem, self.names, self.placement)
+
+    @property
     def asked_left(self) -> tuple[Fraction, tuple[Fraction, Fraction]]:
         """Months, and mean requests a month asked for and left unserved."""
         return self.month.months, asked_and_left(self.ways.prices, self.month)
@@ -109,7 +115,9 @@ def build_plan(solved: Solved, parameters: dict[str, Any]) -> PlanFiles:
         goals=_goals(solved, told),
         periods=_periods(told) if built.names[0].period else (),
         economics=economics(told[0].ways.prices, [(part.month, part.bill) for part in told]),
-        unserved=tuple(row for part in told for row in unserved_rows(solved.scenario, solved.pairs, part.month)),
+        unserved=tuple(
+            row for part in told for row in unserved_rows(solved.scenario, solved.pairs, part.month, part.holdings)
+        ),
         shadow_prices=shadow_prices(solution.certificates, built.names),
         provenance=_provenance(solved, parameters),
     )
