@@ -1,0 +1,194 @@
+"""(13) More replicas and servers until every domain may fail, the cheapest first; what has no backup is not served.
+
+A domain's rows that find no survivor are worth the least quarter GPUs they could be carried by. Replicas on idle GPUs
+come first; then the server whose price buys most of that worth. A row that costs more to back up than to leave unserved
+is left unserved, as far as it is lost.
+"""
+
+import numpy as np
+
+from solvers.complete.draft import Draft
+from solvers.complete.outage import cover
+from solvers.complete.survival import Survival
+from solvers.problem import Float, Int
+
+NOTHING = 1e-11
+"""A share that counts as none."""
+PASSES = 8
+UNITS = 24
+"""(Site, GPU type)s looked at closely for a server, those that could take most first."""
+
+
+def hold_reserve(draft: Draft, survival: Survival) -> str:
+    """Let the draft survive every domain; what is in the way in words, else ""."""
+    domains = survival.reserve.domains
+    for _ in range(PASSES):
+        left = np.zeros(domains)
+        for domain in range(domains):
+            left[domain] = survival.fail(domain)
+            survival.keep(domain)
+        short = np.flatnonzero(left > NOTHING)
+        if not len(short):
+            return ""
+        given_up = False
+        for domain in short[np.argsort(-left[short], kind="stable")].tolist():
+            if survival.fail(domain) > NOTHING and extend(draft, survival, domain) > NOTHING:
+                if message := give_up(draft, survival, domain):
+                    return message
+                survival.renew()
+                given_up = True
+                survival.fail(domain)
+            survival.keep(domain)
+        if not given_up:
+            return ""
+    return "(13) no reserve found that all domains share"
+
+
+def extend(draft: Draft, survival: Survival, domain: int) -> float:
+    """Add what the domain at hand lacks; the share that nothing worth its price could take."""
+    ask = _Ask(draft, survival, domain)
+    left = np.inf
+    while left > NOTHING and ask.look():
+        block = ask.add_free()
+        if block < 0 and not ask.buy():
+            break
+        before, left = left, survival.go_on(domain, thorough=False)
+        if block >= 0 and left >= before:
+            ask.useless[block] = True
+    return survival.go_on(domain)
+
+
+class _Ask:
+    """What the rows left over ask of every block, and who can give it."""
+
+    def __init__(self, draft: Draft, survival: Survival, domain: int) -> None:
+        self.draft, self.survival, self.domain = draft, survival, domain
+        shape = survival.primary.shape
+        self.value, self.load = np.zeros(shape), np.zeros(shape)
+        self.touched, self.seen = np.zeros(shape[0], np.int64), np.zeros(shape[0], np.bool_)
+        self.blocks = np.zeros(0, np.int64)
+        self.useless = np.zeros(shape[0], np.bool_)
+        self.usd_per_value = 0.0
+
+    def look(self) -> bool:
+        """Add up what is asked; False when no block could have more replicas for it."""
+        self.value[self.blocks] = 0.0
+        self.load[self.blocks] = 0.0
+        self.seen[self.blocks] = False
+        draft = self.draft
+        self.may = draft.may_add()
+        self.may[self.useless] = 0
+        number, value, usd = cover(
+            self.survival.field, self.survival.room, self.domain, self.survival.route, self.may, draft.quarters,
+            draft.problem.unserved_usd, self.value, self.load, self.touched, self.seen,
+        )  # fmt: skip
+        self.usd_per_value = usd / value if value > 0 else 0.0
+        self.blocks = np.sort(self.touched[:number])
+        return number > 0
+
+    def covered(self, blocks: Int, count: Int) -> Float:
+        """The value that so many more replicas of each block would take."""
+        room = self.draft.problem.capacity_factor * np.asarray(count)[..., None]
+        load = self.load[blocks]
+        part = np.where(load > room, room / np.where(load > 0, load, 1.0), 1.0)
+        return np.asarray((part * self.value[blocks]).sum(axis=-1), np.float64)
+
+    def useful(self, blocks: Int) -> Int:
+        """Replicas that would take all that is asked of each block."""
+        load = self.load[blocks].max(axis=1)
+        need = np.ceil(load / self.draft.problem.capacity_factor - NOTHING).astype(np.int64)
+        return np.asarray(np.minimum(np.maximum(need, 1), self.may[blocks]), np.int64)
+
+    def add_free(self) -> int:
+        """Add replicas of the block that takes most by quarter on GPUs that idle; which it was, -1 without any."""
+        draft, blocks = self.draft, self.blocks
+        room = np.minimum(draft.block_room(blocks), self.may[blocks])
+        able = np.flatnonzero(room > 0)
+        if not len(able):
+            return -1
+        blocks, room = blocks[able], room[able]
+        worth = self.covered(blocks, np.ones(len(blocks), np.int64)) / draft.quarters[blocks]
+        best = int(np.argmax(worth))
+        whole = int(self.load[blocks[best]].max() / draft.problem.capacity_factor)
+        block = int(blocks[best])
+        draft.add(block, int(min(room[best], max(whole, 1))))
+        self.survival.replicas_changed(block)
+        return block
+
+    def buy(self) -> bool:
+        """Buy the server that takes most for its price; False when none is worth it, or none can be had."""
+        draft = self.draft
+        best, offer = 0.0, -1
+        for unit in self._units():
+            blocks = self._menu(unit)
+            for o in draft.site_offers(unit).tolist():
+                if draft.can_buy(o) < 1:
+                    continue
+                gained = self._filled(blocks, int(draft.offer_quarters[o]), int(draft.spare()[unit, 0]))
+                usd = self._price(o)
+                if gained > 0 and gained / max(usd, 1e-9) > best and usd <= gained * self.usd_per_value:
+                    best, offer = gained / max(usd, 1e-9), o
+        if offer < 0:
+            return False
+        draft.buy(offer, 1)
+        return True
+
+    def _price(self, offer: int) -> float:
+        problem = self.draft.problem
+        site = problem.offer_site[offer]
+        return float(problem.offer_usd[offer] + (0.0 if self.draft.count[site] else problem.open_usd[site]))
+
+    def _units(self) -> list[int]:
+        """Units that could take most, by value over the price of the cheapest GPU there."""
+        draft = self.draft
+        units = draft.block_unit[self.blocks]
+        worth = np.zeros(len(draft.held))
+        np.add.at(worth, units, self.covered(self.blocks, self.useful(self.blocks)))
+        found = np.flatnonzero(worth)
+        return [int(u) for u in found[np.lexsort((found, -worth[found]))][:UNITS]]
+
+    def _menu(self, unit: int) -> Int:
+        """Blocks of a unit, the best of each model in each slice, those that take most by quarter first."""
+        draft = self.draft
+        blocks = self.blocks[draft.block_unit[self.blocks] == unit]
+        worth = self.covered(blocks, np.ones(len(blocks), np.int64)) / draft.quarters[blocks]
+        order = np.lexsort((blocks, -worth))
+        model = draft.problem.shape_model[draft.problem.block_shape[blocks[order]]]
+        _, first = np.unique(model * (draft.slices + 1) + draft.stands[blocks[order]] + 1, return_index=True)
+        return np.asarray(blocks[order[np.sort(first)]], np.int64)
+
+    def _filled(self, blocks: Int, quarters: int, spare: int) -> float:
+        """The value that one more server of so many quarters would take."""
+        draft = self.draft
+        room = np.full(draft.slices, quarters + max(spare, 0))
+        total = 0.0
+        for b, useful in zip(blocks.tolist(), self.useful(blocks).tolist(), strict=True):
+            size = int(draft.quarters[b])
+            if size > quarters:
+                continue
+            when = slice(None) if draft.stands[b] < 0 else slice(int(draft.stands[b]), int(draft.stands[b]) + 1)
+            count = min(useful, int(room[when].min()) // size)
+            if count > 0:
+                room[when] -= count * size
+                total += float(self.covered(np.array([b]), np.array([count]))[0])
+        return total
+
+
+def give_up(draft: Draft, survival: Survival, domain: int) -> str:
+    """Leave unserved, of every row, what the domain at hand would lose without a survivor; a message if it may not."""
+    problem = draft.problem
+    fails = survival.reserve.domain_site[domain]
+    for i in survival.rows_left().tolist():
+        if not np.isfinite(problem.unserved_usd[i]):
+            return f"(13) row {i} must be served, and nobody can stand in for it when domain {domain} fails"
+        back = float(survival.route.left[i])
+        pairs = np.arange(*np.searchsorted(problem.pair_demand, [i, i + 1]))
+        pairs = pairs[(draft.share[pairs] > 0) & fails[problem.pair_site[pairs]]]
+        for n in pairs[np.lexsort((pairs, -problem.pair_usd[pairs]))].tolist():
+            part = min(back, float(draft.share[n]))
+            draft.share[n] -= part
+            draft.unserved[i] += part
+            back -= part
+            if back <= 0:
+                break
+    return ""
