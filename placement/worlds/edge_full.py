@@ -35,10 +35,9 @@ def demand_by_slice(demand: pd.DataFrame, utc_offset_hours: "pd.Series[float]") 
 
 
 def domains(sites: pd.DataFrame) -> pd.DataFrame:
-    """Rows of domains.csv: metros of two and more sites, and the grid of every country."""
-    several = sites.groupby("town")["site"].transform("count") > 1
+    """Rows of domains.csv: metros, of one site or several, and the grid of every country."""
     metro_name = sites.groupby("town")["site"].transform("first")
-    metros = pd.DataFrame({"domain": "metro-" + metro_name[several], "kind": "metro", "site": sites["site"][several]})
+    metros = pd.DataFrame({"domain": "metro-" + metro_name, "kind": "metro", "site": sites["site"]})
     grids = pd.DataFrame({"domain": "grid-" + sites["country"].str.lower(), "kind": "grid", "site": sites["site"]})
     return pd.concat([metros, grids]).sort_values(["domain", "site"], ignore_index=True)
 
