@@ -36,10 +36,33 @@ def _misfit(plan: Any) -> str:
     schema = plan.get("schema") if isinstance(plan, dict) else None
     if schema != SCHEMA:
         return f"not a plan of the schema {SCHEMA}: its schema is {shortened(schema) if schema else 'not said'}"
-    return "" if isinstance(plan.get("replicas"), list) else f"{PLAN} has no list of replicas"
+    if not isinstance(plan.get("replicas"), list) or not all(_is_replicas(row) for row in plan["replicas"]):
+        return f"{PLAN} has no sound list of replicas"
+    periods = plan.get("periods")
+    named = isinstance(periods, list) and all(isinstance(one, dict) and _is_text(one.get("period")) for one in periods)
+    return "" if named else f"{PLAN} has no sound list of periods"
+
+
+def _is_replicas(row: Any) -> bool:
+    """A row of replicas has a place and a count."""
+    if not isinstance(row, dict) or not {"site", "shape", "tenant", "slice", "period", "count"} <= set(row):
+        return False
+    count = row["count"]
+    counted = isinstance(count, int) and not isinstance(count, bool) and 0 <= count < 2**53
+    there = _is_text(row["site"]) and _is_text(row["shape"])
+    return counted and there and all(row[key] is None or _is_text(row[key]) for key in ("tenant", "slice", "period"))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def replicas_sha256(plan: dict[str, Any]) -> str:
-    """SHA-256 of what moves are counted from: the replicas of a plan, whatever else it says of itself."""
-    rows = sorted(json.dumps(row, sort_keys=True) for row in plan["replicas"])
-    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+    """SHA-256 of what moves are counted from: the replicas of a plan in its first period, whatever else it says."""
+    first = plan["periods"][0]["period"] if plan["periods"] else None
+    rows = [
+        json.dumps([row["site"], row["shape"], row["tenant"], row["slice"], row["count"]])
+        for row in plan["replicas"]
+        if row["period"] == first
+    ]
+    return hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()

@@ -1,6 +1,7 @@
 """Hashes of inputs: the order of rows and columns and the way of writing change none, a figure changes one."""
 
 import gzip
+import json
 from pathlib import Path
 
 import numpy as np
@@ -132,17 +133,26 @@ def test_shapes_that_the_document_leaves_out_are_hashed_too(rich: Path) -> None:
     assert {key for key in before if before[key] != after[key]} == {"scenario.toml"}
 
 
-def test_only_the_replicas_of_the_previous_plan_are_hashed(rich: Path) -> None:
-    plan = '{"schema": "nearserve-plan-2", "objective_usd_month": 1, "replicas": [{"site": "a"}, {"site": "b"}]}'
-    (rich / "before").mkdir()
-    put(rich, "before/plan.json", plan)
+def test_only_the_replicas_of_the_first_period_of_the_previous_plan_are_hashed(rich: Path) -> None:
     text = (rich / "scenario.toml").read_text(encoding="utf-8")
     put(rich, "scenario.toml", text + '[stability]\nprevious_plan = "before"\n')
-    first = load(rich).sha256["previous_plan"]
-    put(rich, "before/plan.json", '{"replicas": [{"site": "b"}, {"site": "a"}], "schema": "nearserve-plan-2"}')
-    assert load(rich).sha256["previous_plan"] == first
-    put(rich, "before/plan.json", plan.replace('"a"', '"c"'))
-    assert load(rich).sha256["previous_plan"] != first
+    (rich / "before").mkdir()
+
+    def hashed(*rows: tuple[str, str | None, int], periods: tuple[str, ...] = (), cost: int = 1) -> str:
+        replicas = [
+            {"site": site, "shape": "m8-1", "tenant": None, "slice": None, "period": period, "count": count}
+            for site, period, count in rows
+        ]
+        plan = {"schema": "nearserve-plan-2", "replicas": replicas, "periods": [{"period": name} for name in periods]}
+        put(rich, "before/plan.json", json.dumps(plan | {"objective_usd_month": cost}))
+        return load(rich).sha256["previous_plan"]
+
+    first = hashed(("fra", None, 1), ("lis", None, 2))
+    assert hashed(("lis", None, 2), ("fra", None, 1), cost=2) == first
+    assert hashed(("lis", None, 2), ("fra", None, 2)) != first
+    staged = hashed(("fra", "h1", 1), ("lis", "h1", 2), ("lis", "h2", 3), periods=("h1", "h2"))
+    assert staged == first
+    assert hashed(("fra", "h1", 1), ("lis", "h1", 2), ("lis", "h2", 3), periods=("h2",)) != first
 
 
 def test_parquet_records_in_any_order_and_in_any_batches_have_one_hash(rich: Path, tmp_path: Path) -> None:

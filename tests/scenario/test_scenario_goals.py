@@ -17,7 +17,14 @@ def previous(folder: Path, text: str | bytes) -> None:
     (folder / "before" / "plan.json").write_bytes(content)
 
 
-PLAN = json.dumps({"schema": "nearserve-plan-2", "replicas": [{"site": "fra", "shape": "m8-1", "count": 2}]})
+ROW = {"site": "fra", "shape": "m8-1", "tenant": None, "slice": None, "period": None, "count": 2}
+
+
+def plan(row: object = ROW, periods: object = ()) -> str:
+    return json.dumps({"schema": "nearserve-plan-2", "periods": periods, "replicas": [row]})
+
+
+PLAN = plan()
 
 
 def test_goals_each_once_with_a_gap_for_each_are_sound(folder: Path) -> None:
@@ -69,7 +76,15 @@ def test_a_plan_before_lets_moves_be_limited_priced_and_a_goal(folder: Path) -> 
         ("[]", "its schema is not said"),
         ('{"schema": "nearserve-plan-1", "replicas": []}', "its schema is nearserve-plan-1"),
         ('{"schema": ["nearserve-plan-2"]}', "not a plan"),
-        ('{"schema": "nearserve-plan-2"}', "no list of replicas"),
+        ('{"schema": "nearserve-plan-2"}', "no sound list of replicas"),
+        (plan({"site": "fra", "shape": "m8-1", "count": 2}), "no sound list of replicas"),
+        (plan(ROW | {"count": 1.5}), "no sound list of replicas"),
+        (plan(ROW | {"count": -1}), "no sound list of replicas"),
+        (plan(ROW | {"site": None}), "no sound list of replicas"),
+        (plan(ROW | {"slice": 3}), "no sound list of replicas"),
+        (plan("fra"), "no sound list of replicas"),
+        (plan(periods=None), "no sound list of periods"),
+        (plan(periods=["h1"]), "no sound list of periods"),
     ],
 )
 def test_a_plan_before_that_is_none_is_told_apart(folder: Path, content: str | bytes | None, words: str) -> None:
