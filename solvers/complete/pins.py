@@ -4,6 +4,8 @@ import numpy as np
 
 from solvers.complete.draft import SIZES, Draft
 from solvers.complete.servers import cheapest
+from solvers.problem import Float, Problem
+from solvers.solution import Placement
 
 
 def keep_pins(draft: Draft) -> str:
@@ -28,19 +30,19 @@ def keep_pins(draft: Draft) -> str:
 def _drop_excess(draft: Draft, blocks: np.ndarray, most: int) -> None:
     """Take replicas away, of the least used blocks first; their rows go unserved by as much as no longer fits."""
     while len(blocks) and draft.replicas[blocks].sum() > most:
-        load = np.array([block_load(draft, int(b)) for b in blocks])
+        load = busy_replicas(draft.problem, draft.placement())[blocks]
         standing = draft.replicas[blocks] > 0
         idle = np.where(standing, draft.replicas[blocks] - load, -np.inf)
         drop_replica(draft, int(blocks[int(np.argmax(idle))]))
 
 
-def block_load(draft: Draft, block: int) -> float:
-    """Replicas that a block's busiest slice keeps busy."""
-    problem = draft.problem
-    pairs = np.flatnonzero((problem.pair_block == block) & (draft.share > 0))
-    load = np.zeros(max(problem.slices, 1))
-    np.add.at(load, problem.demand_slice[problem.pair_demand[pairs]], problem.pair_load[pairs] * draft.share[pairs])
-    return float(load.max()) / problem.capacity_factor
+def busy_replicas(problem: Problem, plan: Placement) -> Float:
+    """Replicas that the busiest slice of every block keeps busy, B."""
+    used = np.flatnonzero(plan.share > 0)
+    load = np.zeros((problem.blocks, max(problem.slices, 1)))
+    row = problem.pair_demand[used]
+    np.add.at(load, (problem.pair_block[used], problem.demand_slice[row]), problem.pair_load[used] * plan.share[used])
+    return np.asarray(load.max(axis=1) / problem.capacity_factor, np.float64)
 
 
 def drop_replica(draft: Draft, block: int) -> None:

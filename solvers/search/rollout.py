@@ -15,15 +15,14 @@ import numpy as np
 
 from solvers.bound import BoundResult, lagrangian_bound
 from solvers.bound.ascent import cold_start
-from solvers.check import violations
 from solvers.problem import Int, Problem
 from solvers.relax import base_problem
 from solvers.rollout import Rollout, RolloutSolution, rollout_cost_usd, rollout_violations
 from solvers.search.chain import Stage, stage_of
 from solvers.search.early import early_enough
-from solvers.search.flow import reroute
 from solvers.search.scale import USUAL_WORK, Aim, Progress, net_gap, part_of, search, usual_sweeps
-from solvers.solution import Multipliers, Placement, Status
+from solvers.search.stages import broken_rules, plan_stage
+from solvers.solution import Multipliers, Placement, Solution, Status, cost_usd
 
 BOTH_WAYS = 8
 """Rounds of each search from which both ways are tried."""
@@ -42,11 +41,8 @@ def _refused(problem: Problem) -> Iterator[str]:
         yield "single_source"
     if rules.spread is not None:
         yield "min_share, max_sites"
-    if rules.reserve is not None:
-        yield "n_minus_1"
-    for name in ("jobs", "pins", "moves"):
-        if getattr(rules, name) is not None:
-            yield name
+    if rules.reserve is not None and rules.reserve.policy != "planned":
+        yield f"failover = {rules.reserve.policy}"
     yield from (total.name for total in rules.totals if np.isfinite(total.most))
 
 
@@ -101,6 +97,8 @@ class _Run:
         self.best: tuple[Placement, ...] | None = None
         self.best_usd = np.inf
         self.message = ""
+        self.reserve_usd: list[float | None] = [None] * self.periods
+        self.before_usd: float | None = None
         self.rounds = limits.work
         if limits.work is None and limits.time_limit_s is None and limits.gap <= 0:
             self.rounds = USUAL_WORK
@@ -144,7 +142,7 @@ class _Run:
         proved = self.best_usd <= self.bound_usd + 1e-9 * abs(self.best_usd)
         return RolloutSolution(
             Status.OPTIMAL if proved else Status.FEASIBLE, self.best, self.best_usd, self.bound_usd, certificates,
-            self.done_rounds, sweeps,
+            self.done_rounds, sweeps, before_reserve_usd=self.before_usd,
         )  # fmt: skip
 
     def _near_enough(self) -> bool:
@@ -155,7 +153,7 @@ class _Run:
         if plans is None or len(plans) != self.periods:
             return
         broken = [line for problem, plan in zip(self.rollout.periods, plans, strict=True)
-                  for line in violations(problem, plan)]  # fmt: skip
+                  for line in broken_rules(problem, plan)]  # fmt: skip
         broken = broken or rollout_violations(self.rollout, plans)
         if broken:
             self.message = self.message or "; ".join(broken)
@@ -163,6 +161,8 @@ class _Run:
         usd = rollout_cost_usd(self.rollout, plans)
         if usd < self.best_usd:
             self.best, self.best_usd = plans, usd
+            added = [usd for usd in self.reserve_usd if usd is not None]
+            self.before_usd = usd - float(self.weight @ added) if len(added) == self.periods else None
 
     def _forward(self) -> None:
         before = np.zeros(self.rollout.periods[0].offers, np.int64)
@@ -189,20 +189,26 @@ class _Run:
     def _plan(self, h: int, stage: Stage, turn: int) -> Placement | None:
         """Search the stage of period h; None (and a message) when nothing was found."""
         bound = self._stage_bound(h, stage)
-        base = base_problem(stage.problem)
         until = self._until(turn)
-        found = search(
-            base, bound, self.began, gap=self.limits.gap, time_limit_s=until, work=self.rounds,
-            start=self._hint(h, stage, base), progress=self._teller(h), seed=self.limits.seed,
-            aim=Aim(self.bounds[h].bound_usd, stage.sunk_usd),
-        )  # fmt: skip
-        self.done_rounds = max(self.done_rounds, found.work)
-        if self.rounds is None and until is not None and time.monotonic() - self.began >= until:
-            self.rounds = found.work  # the other searches do as much, so that the whole can be repeated
-        if found.placement is None:
+
+        def run(base: Problem, start: Placement | None) -> Solution:
+            found = search(
+                base, bound, self.began, gap=self.limits.gap, time_limit_s=until, work=self.rounds, start=start,
+                progress=self._teller(h), seed=self.limits.seed, aim=Aim(self.bounds[h].bound_usd, stage.sunk_usd),
+            )  # fmt: skip
+            self.done_rounds = max(self.done_rounds, found.work)
+            if self.rounds is None and until is not None and time.monotonic() - self.began >= until:
+                self.rounds = found.work  # the other searches do as much, so that the whole can be repeated
+            return found
+
+        found = plan_stage(stage.problem, run, self._hint(h, stage))
+        if found.plan is None:
             self.message = self.message or found.message
             return None
-        return stage.placement(found.placement)
+        plan = stage.placement(found.plan)
+        price = 0.0 if found.before_reserve_usd is None else cost_usd(stage.problem, found.plan)
+        self.reserve_usd[h] = None if found.before_reserve_usd is None else price - found.before_reserve_usd
+        return plan
 
     def _stage_bound(self, h: int, stage: Stage) -> BoundResult:
         """Prices to guide the search of a stage: the period's own, moved a little where the stage differs."""
@@ -223,15 +229,11 @@ class _Run:
         spent = BOUND_PART * 0.8 * limit if turn == 0 else time.monotonic() - self.began
         return spent + (limit - spent) * 0.8 / (2 * self.periods - turn)
 
-    def _hint(self, h: int, stage: Stage, base: Problem) -> Placement | None:
-        """The given plan of the period, routed anew; None without one or where it no longer fits."""
+    def _hint(self, h: int, stage: Stage) -> Placement | None:
+        """The given plan of the period; None without one or where it is of another problem."""
         if self.start is None or not _fits(self.rollout.periods[h], self.start[h]):
             return None
-        hint = stage.stage_placement(self.start[h])
-        if violations(base, hint):
-            routed = reroute(base, hint)
-            return None if routed is None or violations(base, routed) else routed
-        return hint
+        return stage.stage_placement(self.start[h])
 
     def _teller(self, h: int) -> Callable[[Progress], None] | None:
         """Progress of one period's search as that of the whole run."""

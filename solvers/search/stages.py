@@ -1,0 +1,121 @@
+"""A plan for one stage of a roll-out: search its base problem, make the rules be kept, keep the cheapest of a few tries.
+
+Rules that the search knows nothing of only clip its blocks (pins, moves); what they ask for is added by
+`solvers.complete`. Where replicas that are added have a price or a limit, a plan that adds none is tried, too, and
+where too many were added, one that adds only those that carry most.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from solvers.check import violations
+from solvers.complete import Completed, complete
+from solvers.complete.draft import block_most
+from solvers.complete.pins import busy_replicas
+from solvers.problem import Int, Problem
+from solvers.relax import base_problem
+from solvers.search.flow import reroute
+from solvers.solution import Placement, Solution, added, cost_usd
+
+Search = Callable[[Problem, Placement | None], Solution]
+"""A search of a problem without rules, from a plan of it or from none."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The cheapest plan found of a stage, or what was in the way."""
+
+    plan: Placement | None
+    message: str
+    before_reserve_usd: float | None
+
+
+def plan_stage(problem: Problem, search: Search, hint: Placement | None) -> Planned:
+    """A plan of `problem` that keeps its rules; `hint` is a plan to start from, which need not keep them."""
+    most = block_most(problem)
+    base = _clipped(base_problem(problem), most)
+    start = fitting(base, hint)
+    tries = [] if start is None or not problem.rules.any else [complete(problem, start)]
+    free = search(base, start)
+    if not problem.rules.any:
+        return Planned(free.placement, free.message, None)
+    tries.append(_completed(problem, free))
+    moves = problem.rules.moves
+    if moves is not None:
+        if free.placement is not None and _too_many(problem, free.placement):
+            few = _clipped(base, _allowed(problem, free.placement))
+            tries.append(_completed(problem, search(few, fitting(few, hint))))
+        if (moves.usd > 0).any() or np.isfinite(moves.most):
+            none = _clipped(base, moves.before)
+            tries.append(_completed(problem, search(none, fitting(none, hint))))
+    return _best(problem, tries)
+
+
+def _completed(problem: Problem, found: Solution) -> Completed:
+    return Completed(None, found.message) if found.placement is None else complete(problem, found.placement)
+
+
+def _best(problem: Problem, tries: list[Completed]) -> Planned:
+    """The cheapest of the tries that keep every rule."""
+    best = Planned(None, "", None)
+    usd = np.inf
+    for found in tries:
+        broken = found.message if found.plan is None else "; ".join(broken_rules(problem, found.plan))
+        if found.plan is None or broken:
+            best = best if best.message or best.plan is not None else replace(best, message=broken)
+        elif (price := cost_usd(problem, found.plan)) < usd:
+            best, usd = Planned(found.plan, "", found.before_reserve_usd), price
+    return best
+
+
+def broken_rules(problem: Problem, plan: Placement) -> list[str]:
+    """What a plan breaks, all rules of the period."""
+    return violations(problem, plan)
+
+
+def _clipped(problem: Problem, most: Int) -> Problem:
+    """The problem with fewer replicas to a block, itself where nothing changes."""
+    if (problem.block_max <= most).all():
+        return problem
+    return replace(problem, block_max=np.minimum(problem.block_max, most))
+
+
+def _too_many(problem: Problem, plan: Placement) -> bool:
+    moves = problem.rules.moves
+    assert moves is not None
+    more = added(problem, plan.replicas)
+    stands = np.full(problem.blocks, -1) if problem.block_slice is None else problem.block_slice
+    around = more[stands < 0].sum()
+    return bool(max(around + more[stands == t].sum() for t in range(max(problem.slices, 1))) > moves.most)
+
+
+def _allowed(problem: Problem, plan: Placement) -> Int:
+    """Most replicas of every block so that no plan within adds too many: those of `plan` that carry most come first."""
+    moves = problem.rules.moves
+    assert moves is not None
+    more = added(problem, plan.replicas)
+    stands = np.full(problem.blocks, -1) if problem.block_slice is None else problem.block_slice
+    busy = busy_replicas(problem, plan)
+    left = np.full(max(problem.slices, 1), int(moves.most))
+    allowed = moves.before.copy()
+    found = np.flatnonzero(more)
+    gain = np.minimum(busy[found] / np.maximum(plan.replicas[found], 1), 1.0)
+    for block in found[np.lexsort((found, -gain))].tolist():
+        when = slice(None) if stands[block] < 0 else slice(int(stands[block]), int(stands[block]) + 1)
+        count = min(int(more[block]), int(left[when].min()))
+        left[when] -= count
+        allowed[block] += count
+    return np.asarray(np.minimum(allowed, problem.block_max), np.int64)
+
+
+def fitting(base: Problem, plan: Placement | None) -> Placement | None:
+    """`plan` as one of the base problem: itself if it keeps its rules, else with its shares routed anew, else None."""
+    if plan is None:
+        return None
+    bare = replace(plan, jobs=np.empty(0, np.int64), backup=None, replicas=np.minimum(plan.replicas, base.block_max))
+    if not violations(base, bare):
+        return bare
+    routed = reroute(base, bare)
+    return None if routed is None or violations(base, routed) else routed
