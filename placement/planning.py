@@ -10,14 +10,16 @@ from pathlib import Path
 from time import monotonic
 
 from placement.audit import AuditReport, audit
+from placement.pinning import pinned
 from placement.plan.build import Solved, build_plan
 from placement.plan.document import PlanDocument
 from placement.plan.folder import atomic_folder, write_document, write_files
 from placement.plan.ledger import cents_below
 from placement.problem import Previous, build_rollout, read_previous
 from placement.scenario import Finding, Scenario
-from placement.solving import Request, reliability_price_usd_month, solve
+from placement.solving import Request, Tell, reliability_price_usd_month, solve
 from placement.topology import build_pairs
+from placement.topology.pairs import Pairs
 
 
 class LaterRulesError(ValueError):
@@ -49,11 +51,12 @@ class Progress:
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan that passed its audit and stands in its folder."""
+    """A plan that passed its audit and stands in its folder; with pins in the request, what they add to the cost."""
 
     document: PlanDocument
     report: AuditReport
     seconds: float
+    pins_usd_month: float | None = None
 
 
 def plan_scenario(
@@ -64,9 +67,12 @@ def plan_scenario(
     overwrite: bool = False,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Planned:
-    """Plan `scenario` into the folder `target`.
+    """Plan `scenario`, with the pins of the request, into the folder `target`.
+
+    The price of the pins is the difference to a second run without them, so it is known as well as the gaps of both.
 
     Raises:
+        placement.pinning.PinError: a pin names what the scenario does not know.
         LaterRulesError: the scenario states rules of a later version.
         placement.solving.TooLargeError: it is too large for a rule that only the exact solver honours.
         placement.solving.InfeasibleError, NoPlanError: there is no plan, or none was found within the limit.
@@ -76,6 +82,7 @@ def plan_scenario(
     if scenario.later:
         raise LaterRulesError(scenario.later)
     start = monotonic()
+    free, scenario = scenario, pinned(scenario, request.pins) if request.pins else scenario
 
     def tell(stage: str, objective: float = inf, bound: float = -inf, gap: float = inf) -> None:
         known = (value if isfinite(value) else None for value in (objective, bound, gap))
@@ -105,7 +112,14 @@ def plan_scenario(
         }
         document = files.document.model_copy(update=verified)
         write_document(folder, document)
-    return Planned(document, report, monotonic() - start)
+    price_usd = document.objective_usd_month - _least_usd(free, pairs, request, tell) if request.pins else None
+    return Planned(document, report, monotonic() - start, price_usd)
+
+
+def _least_usd(scenario: Scenario, pairs: Pairs, request: Request, tell: Tell) -> float:
+    """What the scenario costs when it is planned as `request` asks, USD a month."""
+    built = build_rollout(scenario, pairs, previous=previous_of(scenario))
+    return solve(built, request, request.time_limit_s, scenario.document.seed, tell).objective_usd
 
 
 def previous_of(scenario: Scenario) -> Previous | None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from placement.pinning import Pin
 from placement.problem import Built
 from solvers.problem import Problem
 from solvers.rollout import Rollout, RolloutSolution, rollout_cost_usd, rollout_violations
@@ -36,12 +37,12 @@ class NoPlanError(RuntimeError):
 
 
 class TooLargeError(ValueError):
-    """The scenario is too large for the exact solver, and only it honours some of the rules; they are named."""
+    """Only the exact solver honours some of the rules, which are named, and it was not asked or has too much to do."""
 
     def __init__(self, rules: tuple[str, ...], pairs: int) -> None:
         named = ", ".join(rules)
         super().__init__(
-            f"{pairs:,} admissible pairs are too many for the exact solver, and the search cannot honour: {named}"
+            f"the search cannot honour {named}; branch and bound can, and {pairs:,} admissible pairs are much for it"
         )
         self.rules = rules
 
@@ -55,11 +56,12 @@ class Request:
     time_limit_s: float | None = None
     work: int | None = None
     sweeps: int | None = None
+    pins: tuple[Pin, ...] = ()
 
     def parameters(self, solution: RolloutSolution) -> dict[str, Any]:
         """What the plan's provenance records: `work` and `sweeps` as done repeat a run that time cut off."""
         asked = {"method": self.method, "gap": self.gap, "time_limit_s": self.time_limit_s, "work": self.work}
-        return asked | {"sweeps": solution.sweeps}
+        return asked | {"sweeps": solution.sweeps} | ({"pins": [str(pin) for pin in self.pins]} if self.pins else {})
 
 
 def solve(built: Built, request: Request, time_limit_s: float | None, seed: int, tell: Tell) -> RolloutSolution:

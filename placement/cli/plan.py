@@ -34,6 +34,9 @@ DEFAULT_SECONDS = 300.0
 @click.option("--work", type=click.IntRange(min=0), help="Rounds of search: replays a run byte for byte.")
 @click.option("--sweeps", type=click.IntRange(min=1), help="Sweeps of the bound, as a plan's provenance records them.")
 @click.option("--method", type=click.Choice(["auto", "exact", "scale"]), default="auto", show_default=True)
+@click.option(
+    "--pin", "pins", multiple=True, metavar="MODEL@SITE:N[-M]", help="Hold N (to M) replicas there; its price is told."
+)
 @click.option("--force", is_flag=True, help="Replace a plan that stands there.")
 @format_option
 def command(
@@ -44,6 +47,7 @@ def command(
     work: int | None,
     sweeps: int | None,
     method: str,
+    pins: tuple[str, ...],
     force: bool,
     output_format: str,
 ) -> None:
@@ -51,16 +55,20 @@ def command(
 
     The plan is audited before it is written; what cannot be honoured is refused by name.
     """
+    from placement.pinning import PinError, parse_pin  # noqa: PLC0415
     from placement.plan.folder import PlanExistsError  # noqa: PLC0415
     from placement.planning import AuditFailedError, LaterRulesError, plan_scenario  # noqa: PLC0415
     from placement.solving import InfeasibleError, NoPlanError, Request, TooLargeError  # noqa: PLC0415
 
     loaded = load_scenario(scenario)
     seconds = DEFAULT_SECONDS if time_limit is None and work is None else time_limit
-    request = Request(method, gap, seconds, work, sweeps)  # type: ignore[arg-type]
     try:
+        wishes = tuple(parse_pin(text) for text in pins)
+        request = Request(method, gap, seconds, work, sweeps, wishes)  # type: ignore[arg-type]
         with status_line() as say:
             planned = plan_scenario(loaded, output, request, overwrite=force, progress=lambda p: say(_line(p)))
+    except PinError as error:
+        raise Failure(Exit.USAGE, str(error)) from error
     except PlanExistsError as error:
         raise Failure(Exit.USAGE, str(error)) from error
     except LaterRulesError as error:
@@ -81,6 +89,8 @@ def command(
         emit_json(planned.document.model_dump(mode="json", by_alias=True))
     else:
         print_plan(planned.document, loaded)
+        if planned.pins_usd_month is not None:
+            click.echo(f"\nthe pins add {planned.pins_usd_month:,.2f} USD a month, against a plan without them")
         click.echo(f"\nwritten to {output} in {planned.seconds:.0f} s")
 
 
