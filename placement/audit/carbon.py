@@ -71,7 +71,8 @@ def check_carbon(
         "total_tco2e": mean([(lasting, emission.total) for lasting, emission in months]),
     }
     if told is None:
-        findings.check("16 carbon", not asked, "carbon", "the plan says nothing of it")
+        if asked:
+            findings.check("16 carbon", False, "carbon", "the plan says nothing of it")
         return
     for name, value in parts.items():
         if name not in told:

@@ -11,7 +11,7 @@ from audit_world import NAN, TABLES, certificate, edited, pairs, scenario
 from placement.audit.case import open_case
 from placement.audit.certificate import read_certificate
 from placement.audit.exact import cents, exact, known, settled
-from placement.audit.figures import PERCENTILES, gap, percentile_ms
+from placement.audit.figures import gap, percentiles_ms
 from placement.audit.grid import Grid
 from placement.audit.hosting import misfit, stands
 from placement.audit.limits import limit_rows, monthly_budget_usd
@@ -20,7 +20,6 @@ from placement.audit.penalties import Penalties
 from placement.audit.prices import recovery_factor
 from placement.audit.pricing import Pricing, rounded_down
 from placement.audit.report import Findings
-from placement.audit.route_table import RouteRow
 
 NORTH_CODE, SOUTH_CODE = ("north", "m", "code", "day"), ("south", "m", "code", "day")
 
@@ -362,17 +361,10 @@ def test_a_server_stands_where_rack_power_and_rack_units_let_it(rack, power, uni
 
 
 def test_percentiles_are_the_smallest_latency_that_so_many_requests_stay_within():
-    key = ("north", "m", "chat", "day")
-    served = tuple((RouteRow(key, "alba", "one", 10**6), Fraction(ms)) for ms in reversed(range(1, 1001)))
-    found = {name: percentile_ms(case(), served, share) for name, share in PERCENTILES.items()}
+    found = percentiles_ms([(Fraction(ms), Fraction(5)) for ms in range(1, 1001)])
     assert found == {"p50_ms": 500, "p95_ms": 950, "p99_ms": 990}
-    # nine tenths of the requests at 7 ms
-    uneven = (
-        (RouteRow(key, "alba", "one", 9 * 10**8), Fraction(7)),
-        (RouteRow(key, "alba", "two", 10**8), Fraction(3)),
-    )
-    assert percentile_ms(case(), uneven, Fraction(1, 10)) == 3
-    assert percentile_ms(case(), uneven, Fraction(1, 2)) == 7
+    nine_tenths = percentiles_ms([(Fraction(3), Fraction(5)), (Fraction(7), Fraction(90)), (Fraction(9), Fraction(5))])
+    assert nine_tenths == {"p50_ms": 7, "p95_ms": 7, "p99_ms": 9}
 
 
 def test_a_server_is_bought_or_rented_as_the_tables_offer_and_charged_no_installation_that_they_lack():

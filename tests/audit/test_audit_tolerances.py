@@ -9,14 +9,16 @@ from audit_world import certificate, edited, pairs, plan, scenario, write
 from placement.audit import audit, site_value, verify_bound
 from placement.audit.case import open_case
 from placement.audit.figures import check_bound, check_figures, gap
+from placement.audit.month import Month
 from placement.audit.plan_files import PlanFiles
+from placement.audit.plan_rows import RouteRow
 from placement.audit.report import Findings
-from placement.audit.route_table import RouteRow
 from placement.audit.site_value import EPS, Group, Offer, best_servers, packed, profit_usd, site_usd, slice_values
 
 HAIR = Fraction(1, 10**15)
 BOUND, COST, CONSTANT = Fraction(600), Fraction(1000), Fraction(200)
-SERVED = ((RouteRow(("north", "m", "chat", "day"), "alba", "one", 10**9), Fraction(40)),)
+SERVED = (RouteRow(("north", "m", "chat", "day"), "alba", "one", 10**9),)  # 20 + 80/100 + 30 ms
+LATENCY_MS = Fraction("50.8")
 
 
 def rules(plan, bound=BOUND):
@@ -27,7 +29,8 @@ def rules(plan, bound=BOUND):
 
 def figures(plan, served=SERVED, tables=None):
     findings = Findings()
-    check_figures(open_case(scenario(tables), pairs()), plan, served, findings)
+    case = open_case(scenario(tables), pairs())
+    check_figures([Month(case, (), (), served, {}, (), ())], plan, findings)
     return [violation.rule for violation in findings.violations]
 
 
@@ -71,7 +74,7 @@ def test_a_served_share_may_be_a_billionth_off(sign):
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_percentile_may_be_a_millionth_of_a_ms_off(sign):
-    within = 40 + sign * Fraction(1, 10**6)
+    within = LATENCY_MS + sign * Fraction(1, 10**6)
     assert figures(PlanFiles(latency_ms={"p95_ms": within})) == []
     assert figures(PlanFiles(latency_ms={"p95_ms": within + sign * HAIR})) == ["latency percentiles"]
 
@@ -141,13 +144,13 @@ def test_where_nobody_asks_for_anything_everything_is_served():
 
 
 def test_a_latency_that_nobody_is_served_with_is_named():
-    stated, unstated = PlanFiles(latency_ms={"p50_ms": Fraction(40)}), PlanFiles(latency_ms={"p50_ms": None})
+    stated, unstated = PlanFiles(latency_ms={"p50_ms": LATENCY_MS}), PlanFiles(latency_ms={"p50_ms": None})
     assert figures(stated, ()) == ["latency percentiles"]
     assert figures(unstated, ()) == []
     assert figures(unstated) == ["latency percentiles"]
 
 
 def test_routes_that_carry_nothing_have_no_latency_and_change_none():
-    idle = (RouteRow(("north", "m", "chat", "day"), "alba", "quarter", 0), Fraction(7))
+    idle = RouteRow(("north", "m", "chat", "day"), "brest", "one", 0)
     assert figures(PlanFiles(latency_ms={"p50_ms": None}), (idle,)) == []
-    assert figures(PlanFiles(latency_ms={"p50_ms": Fraction(40)}), (idle, *SERVED)) == []
+    assert figures(PlanFiles(latency_ms={"p50_ms": LATENCY_MS}), (idle, *SERVED)) == []
