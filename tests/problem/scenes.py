@@ -1,5 +1,7 @@
 """The tiny scenario with columns and keys added: what the tests of this folder build their problems from."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from placement.scenario import load
 from placement.topology import build_pairs
 from solvers.problem import Problem
 
-Changes = dict[str, str | None]
+Changes = Mapping[str, str | None]
 
 SERVER_USD = 100 + 10 + 100 + 21.9  # capital, support, place, idle energy
 STANDING_USD = 100 + 21.9
@@ -24,11 +26,23 @@ berlin,m8,chat,night,3,3
 """
 
 
+def old_plan(folder: Path, *replicas: Mapping[str, object], periods: tuple[str, ...] = ()) -> Path:
+    """A folder with the plan.json that moves could be counted from."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [{"tenant": None, "slice": None, "period": None, **row} for row in replicas]
+    document = {"schema": "nearserve-plan-2", "periods": [{"period": name} for name in periods], "replicas": rows}
+    (folder / "plan.json").write_text(json.dumps(document), "utf-8")
+    return folder
+
+
 def with_column(name: str, column: str, values: tuple[object, ...], text: str | None = None) -> Changes:
     """A file of tiny (or `text`) with one more column; a value for each row."""
     head, *rows = (text or tiny.FILES[name]).strip().splitlines()
     lines = [f"{head},{column}", *(f"{row},{value}" for row, value in zip(rows, values, strict=True))]
     return {name: "\n".join(lines) + "\n"}
+
+
+RENT_COLUMN = with_column("servers.csv", "rent_usd_month", (180,))
 
 
 def with_keys(*lines: str) -> Changes:
@@ -44,9 +58,9 @@ def in_periods(*names: str, text: str | None = None) -> Changes:
 
 def built(folder: Path, *changes: Changes, previous: Previous | None = None) -> Built:
     """The roll-out of the tiny scenario with the changes."""
-    merged: Changes = {}
+    merged: dict[str, str | None] = {}
     for change in changes:
-        merged |= change
+        merged.update(change)
     scenario = load(tiny.write(folder, merged))
     return build_rollout(scenario, build_pairs(scenario).pairs, previous=previous)
 

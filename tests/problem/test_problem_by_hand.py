@@ -1,5 +1,6 @@
 """The tiny scenario becomes the arrays that were worked out by hand (tests/tiny.py)."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ PARIS_ENERGY, BERLIN_ENERGY = 17.52, 26.28
 PARIS_EGRESS, BERLIN_EGRESS = 5.256, 7.884
 
 
-def built(folder: Path, changed: dict[str, str | None] | None = None) -> tuple[Problem, Names]:
-    scenario = load(tiny.write(folder, changed))
+def built(folder: Path, changed: Mapping[str, str | None] | None = None) -> tuple[Problem, Names]:
+    scenario = load(tiny.write(folder, dict(changed or {})))
     found = build_rollout(scenario, build_pairs(scenario).pairs)
     assert not found.rollout.periods[0].rules.any
     return found.rollout.periods[0], found.names[0]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import tiny
-from scenes import SLICED, SLICES, blocks, built, only, pair, with_column, with_keys
+from scenes import SLICED, SLICES, Changes, blocks, built, only, pair, with_column, with_keys
 
 DAY = {"slices.csv": SLICES, "demand.csv": SLICED}
 FOLLOWING = with_keys("[limits]", "replicas_follow_slices = true")
@@ -23,6 +23,7 @@ def test_replicas_stand_around_the_clock_for_the_busiest_slice(tmp_path: Path) -
 def test_replicas_that_follow_the_slices_stand_in_one_each(tmp_path: Path) -> None:
     found = built(tmp_path, DAY, FOLLOWING)
     problem = only(found)
+    assert problem.block_slice is not None
     assert blocks(found) == [
         ("alpha", "m8-one", "day"),
         ("alpha", "m8-one", "night"),
@@ -37,7 +38,7 @@ def test_replicas_that_follow_the_slices_stand_in_one_each(tmp_path: Path) -> No
 def test_an_operating_point_is_chosen_in_every_slice_by_itself(tmp_path: Path) -> None:
     slow = "m8-slow,m8,g96,1,fp8,chat,throughput,20,90,40,16,by hand\n"
     problem = only(built(tmp_path, DAY, FOLLOWING, {"shapes.csv": tiny.FILES["shapes.csv"] + slow}))
-    assert problem.blocks == 8
+    assert problem.blocks == 8 and problem.block_slice is not None
     assert sorted(problem.block_choice.tolist()) == [0, 0, 1, 1, 2, 2, 3, 3]
     for choice in range(4):
         mine = problem.block_choice == choice
@@ -48,7 +49,7 @@ def test_with_one_slice_there_is_nothing_to_follow(tmp_path: Path) -> None:
     assert only(built(tmp_path, FOLLOWING)).block_slice is None
 
 
-def transit(*billing: str) -> dict[str, str | None]:
+def transit(*billing: str) -> Changes:
     """2 USD a month for a Mbit/s at alpha, 3 at beta."""
     text = with_column("sites.csv", "transit_usd_per_mbps_month", (2, 3))["sites.csv"]
     return with_column("sites.csv", "transit_billing", billing, text)

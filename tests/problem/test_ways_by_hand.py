@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tiny
 from scenes import (
+    RENT_COLUMN,
     SERVER_USD,
     STANDING_USD,
     blocks,
@@ -22,13 +23,12 @@ from scenes import (
 from placement.problem.tenants import TenantError
 from placement.scenario import ScenarioError
 
-RENTED = with_column("servers.csv", "rent_usd_month", (180,))
 RENT_USD = 180 + 10 + STANDING_USD  # and support
 FLEET = {"fleet.csv": "site,server,count\nbeta,s2,1\n"}
 
 
 def test_a_server_with_capex_and_rent_can_be_bought_and_rented(tmp_path: Path) -> None:
-    found = built(tmp_path, RENTED, FLEET)
+    found = built(tmp_path, RENT_COLUMN, FLEET)
     assert offers(found) == [
         ("alpha", "s2", "buy", ""),
         ("alpha", "s2", "rent", ""),
@@ -52,7 +52,7 @@ def test_a_server_without_capex_can_only_be_rented(tmp_path: Path) -> None:
 def test_rent_draws_no_stock_and_no_capex_but_is_export_and_install(tmp_path: Path) -> None:
     found = built(
         tmp_path,
-        RENTED,
+        RENT_COLUMN,
         {
             "deliveries.csv": "period,delivery_group,server,quantity\n,,s2,3\n",
             "budgets.csv": "period,capex_usd,monthly_usd\n,9600,\n",
@@ -68,7 +68,7 @@ def test_rent_draws_no_stock_and_no_capex_but_is_export_and_install(tmp_path: Pa
 
 
 def test_the_offers_are_the_same_in_every_period(tmp_path: Path) -> None:
-    found = built(tmp_path, in_periods("p1", "p2"), RENTED, FLEET)
+    found = built(tmp_path, in_periods("p1", "p2"), RENT_COLUMN, FLEET)
     assert found.names[0].offers == found.names[1].offers
 
 
@@ -88,7 +88,7 @@ def test_a_site_whose_kind_no_server_takes_holds_nothing(tmp_path: Path) -> None
 
 def test_what_is_rented_in_a_cloud_is_no_install(tmp_path: Path) -> None:
     sites = with_column("sites.csv", "kind", ("edge", "cloud"))
-    servers = with_column("servers.csv", "stands_at", ("any",), RENTED["servers.csv"])
+    servers = with_column("servers.csv", "stands_at", ("any",), RENT_COLUMN["servers.csv"])
     found = built(tmp_path, sites, servers, with_keys("[limits]", "installs_per_period = 1"))
     counted = row_of(found, "installs|")[0]
     assert ("beta", "s2", "rent", "") not in counted and ("alpha", "s2", "rent", "") in counted
@@ -98,7 +98,7 @@ def test_what_is_rented_in_a_cloud_is_no_install(tmp_path: Path) -> None:
 def test_the_default_penalty_takes_the_dearest_new_way_that_may_stand_there(tmp_path: Path) -> None:
     services = tiny.FILES["services.csv"].replace(",unserved_usd_per_1000", "").replace("200,5,10,1", "200,5,10")
     sites = with_column("sites.csv", "kind", ("edge", "cloud"))
-    servers = with_column("servers.csv", "stands_at", ("any",), RENTED["servers.csv"])
+    servers = with_column("servers.csv", "stands_at", ("any",), RENT_COLUMN["servers.csv"])
     dear_cloud = servers["servers.csv"] + "c2,g96,2,1,1,2,48000,0.2,10,0,48,,cloud\n" if servers["servers.csv"] else ""
     found = built(tmp_path, {"services.csv": services}, sites, {"servers.csv": dear_cloud})
     berlin = 3 * (26.28 + 7.884 + 0.6 * (1000 + 10 + STANDING_USD) / 2)  # at beta: c2, bought for 1000 a month
@@ -124,7 +124,8 @@ def test_a_dedicated_tenant_has_shapes_and_servers_of_its_own(tmp_path: Path) ->
     assert problem.shape_gpu.tolist() == [0, 1]
     assert problem.server_gpu.tolist() == [0, 1] and problem.server_gpus.tolist() == [2, 2]
     assert offers(found) == [
-        (site, "s2", "buy", tenant) for site, tenant in (("alpha", ""), ("alpha", "bank"), ("beta", ""), ("beta", "bank"))
+        (site, "s2", "buy", tenant)
+        for site, tenant in (("alpha", ""), ("alpha", "bank"), ("beta", ""), ("beta", "bank"))
     ]
     assert problem.server_gpu[problem.offer_server].tolist() == [0, 1, 0, 1]
     owner = {
