@@ -53,9 +53,9 @@ def slice_values(profit: Float, load: Float, most: int) -> Float:
     sold = need > 0
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         order = np.argsort(np.where(sold, -gain / need, 1.0), axis=1, kind="stable")
-    at = np.cumsum(np.take_along_axis(need, order, axis=1), axis=1)
-    total = np.cumsum(np.take_along_axis(np.where(sold, gain, 0.0), order, axis=1), axis=1)
-    at, total = np.pad(at, ((0, 0), (1, 0))), np.pad(total, ((0, 0), (1, 0)))
+    at, total = np.zeros((2, len(gain), gain.shape[1] + 1))
+    np.cumsum(np.take_along_axis(need, order, axis=1), axis=1, out=at[:, 1:])
+    np.cumsum(np.take_along_axis(np.where(sold, gain, 0.0), order, axis=1), axis=1, out=total[:, 1:])
     value = np.array([np.interp(y, *curve) for curve in zip(at, total, strict=True)])
     value += np.where(sold, 0.0, gain).sum(axis=1)[:, None]
     slack = (4 * earns.sum(axis=1) + 64) * EPS * gain.sum(axis=1)
@@ -69,9 +69,12 @@ def around_the_clock(values: Float) -> Float:
 
 def larger(values: Sequence[Float]) -> Float:
     """Elementwise maximum of values, each a row a slice, that stay constant beyond their ends."""
-    length = max(value.shape[1] for value in values)
-    padded = [np.pad(value, ((0, 0), (0, length - value.shape[1])), mode="edge") for value in values]
-    return np.asarray(np.max(padded, axis=0), np.float64)
+    found = np.full((len(values[0]), max(value.shape[1] for value in values)), -np.inf)
+    for value in values:
+        inside = value.shape[1]
+        np.maximum(found[:, :inside], value, out=found[:, :inside])
+        np.maximum(found[:, inside:], value[:, -1:], out=found[:, inside:])
+    return found
 
 
 @dataclass(frozen=True)

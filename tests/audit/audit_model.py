@@ -343,7 +343,8 @@ def limits(world: World, period: str) -> list[tuple[str, Terms, float]]:
     installs = world.scenario.document.limits.installs_per_period
     if installs is not None:
         edge = [s for s in sites if s["kind"] == "edge"]
-        found.append((f"installs|{period}", held(("buy", "rent"), edge, servers), float(installs * len(so_far))))
+        terms = [*held(("buy",), sites, servers), *held(("rent",), edge, servers)]
+        found.append((f"installs|{period}", terms, float(installs * len(so_far))))
     if len(world.owners) > 1:
         for row in world.rows("fleet"):
             terms = [(("fleet", row["site"], row["server"], owner), 1.0) for owner in world.owners]
