@@ -9,7 +9,7 @@ the order of their names; the hash is that of the number of records and of the s
 numbers of 64 bits each modulo 2^64 (a multiset hash: records that stand twice count twice, in any order). In CSV a
 value is its text without surrounding blanks, in Parquet the shortest text that gives the number back.
 
-Of the previous plan only its replicas are hashed: what moves are counted from.
+Of the previous plan only that is hashed which moves are counted from: what stands in its first period.
 """
 
 import csv
@@ -26,7 +26,7 @@ from placement.scenario.dictionary import Table, tables
 from placement.scenario.document import FILE, Document
 from placement.scenario.draft import Draft
 from placement.scenario.findings import Finding, shortened
-from placement.scenario.previous import read_previous, replicas_sha256
+from placement.scenario.previous import read_previous, standing_sha256
 from placement.scenario.tables import finished
 from probes.record import SCHEMA
 
@@ -58,7 +58,7 @@ def fingerprints(draft: Draft, ready: Mapping[str, pd.DataFrame]) -> tuple[dict[
         previous = draft.document.stability.previous_plan
         plan = read_previous(draft.folder, previous)[0] if previous is not None else None
         if plan is not None:
-            hashes[PREVIOUS] = replicas_sha256(plan)
+            hashes[PREVIOUS] = standing_sha256(plan)
     return hashes, found
 
 

@@ -1,4 +1,4 @@
-"""The plan before, as far as a scenario needs it: whether it is one, and which replicas stand in it."""
+"""The plan before, as far as a scenario needs it: whether it is one, and what stands in it."""
 
 import hashlib
 import json
@@ -36,33 +36,46 @@ def _misfit(plan: Any) -> str:
     schema = plan.get("schema") if isinstance(plan, dict) else None
     if schema != SCHEMA:
         return f"not a plan of the schema {SCHEMA}: its schema is {shortened(schema) if schema else 'not said'}"
-    if not isinstance(plan.get("replicas"), list) or not all(_is_replicas(row) for row in plan["replicas"]):
-        return f"{PLAN} has no sound list of replicas"
-    periods = plan.get("periods")
-    named = isinstance(periods, list) and all(isinstance(one, dict) and _is_text(one.get("period")) for one in periods)
-    return "" if named else f"{PLAN} has no sound list of periods"
+    tests = {"replicas": _is_replicas, "servers": _is_servers, "periods": _is_period}
+    for name, sound in tests.items():
+        rows = plan.get(name)
+        if not isinstance(rows, list) or not all(isinstance(row, dict) and sound(row) for row in rows):
+            return f"{PLAN} has no sound list of {name}"
+    return ""
 
 
-def _is_replicas(row: Any) -> bool:
-    """A row of replicas has a place and a count."""
-    if not isinstance(row, dict) or not {"site", "shape", "tenant", "slice", "period", "count"} <= set(row):
-        return False
-    count = row["count"]
-    counted = isinstance(count, int) and not isinstance(count, bool) and 0 <= count < 2**53
-    there = _is_text(row["site"]) and _is_text(row["shape"])
-    return counted and there and all(row[key] is None or _is_text(row[key]) for key in ("tenant", "slice", "period"))
+def _is_replicas(row: dict[str, Any]) -> bool:
+    texts = _are_texts(row, "site", "shape") and _are_texts(row, "tenant", "slice", "period", null=True)
+    return texts and _are_counts(row, "count")
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+def _is_servers(row: dict[str, Any]) -> bool:
+    texts = _are_texts(row, "site", "server") and _are_texts(row, "tenant", "period", null=True)
+    return texts and _are_counts(row, "count", "new", "rented")
 
 
-def replicas_sha256(plan: dict[str, Any]) -> str:
-    """SHA-256 of what moves are counted from: the replicas of a plan in its first period, whatever else it says."""
+def _is_period(row: dict[str, Any]) -> bool:
+    return _are_texts(row, "period")
+
+
+def _are_texts(row: dict[str, Any], *keys: str, null: bool = False) -> bool:
+    return all(key in row and (isinstance(row[key], str) or (null and row[key] is None)) for key in keys)
+
+
+def _are_counts(row: dict[str, Any], *keys: str) -> bool:
+    return all(type(row.get(key)) is int and 0 <= row[key] < 2**53 for key in keys)
+
+
+def standing_sha256(plan: dict[str, Any]) -> str:
+    """SHA-256 of what moves are counted from: what stands in a plan in its first period, whatever else it says."""
     first = plan["periods"][0]["period"] if plan["periods"] else None
     rows = [
-        json.dumps([row["site"], row["shape"], row["tenant"], row["slice"], row["count"]])
-        for row in plan["replicas"]
+        json.dumps([kind, *(row[key] for key in keys)])
+        for kind, keys in (
+            ("replicas", ("site", "shape", "tenant", "slice", "count")),
+            ("servers", ("site", "server", "tenant", "count")),
+        )
+        for row in plan[kind]
         if row["period"] == first
     ]
     return hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()

@@ -133,7 +133,7 @@ def test_shapes_that_the_document_leaves_out_are_hashed_too(rich: Path) -> None:
     assert {key for key in before if before[key] != after[key]} == {"scenario.toml"}
 
 
-def test_only_the_replicas_of_the_first_period_of_the_previous_plan_are_hashed(rich: Path) -> None:
+def test_only_what_stands_in_the_first_period_of_the_previous_plan_is_hashed(rich: Path) -> None:
     text = (rich / "scenario.toml").read_text(encoding="utf-8")
     put(rich, "scenario.toml", text + '[stability]\nprevious_plan = "before"\n')
     (rich / "before").mkdir()
@@ -143,7 +143,12 @@ def test_only_the_replicas_of_the_first_period_of_the_previous_plan_are_hashed(r
             {"site": site, "shape": "m8-1", "tenant": None, "slice": None, "period": period, "count": count}
             for site, period, count in rows
         ]
-        plan = {"schema": "nearserve-plan-2", "replicas": replicas, "periods": [{"period": name} for name in periods]}
+        servers = [
+            {"site": site, "server": "s", "tenant": None, "period": period, "count": count, "new": cost, "rented": 0}
+            for site, period, count in rows
+        ]
+        named = [{"period": name} for name in periods]
+        plan = {"schema": "nearserve-plan-2", "replicas": replicas, "servers": servers, "periods": named}
         put(rich, "before/plan.json", json.dumps(plan | {"objective_usd_month": cost}))
         return load(rich).sha256["previous_plan"]
 

@@ -20,8 +20,11 @@ def previous(folder: Path, text: str | bytes) -> None:
 ROW = {"site": "fra", "shape": "m8-1", "tenant": None, "slice": None, "period": None, "count": 2}
 
 
-def plan(row: object = ROW, periods: object = ()) -> str:
-    return json.dumps({"schema": "nearserve-plan-2", "periods": periods, "replicas": [row]})
+STANDING = {"site": "fra", "server": "pro-2", "tenant": "bank", "period": None, "count": 2, "new": 1, "rented": 0}
+
+
+def plan(row: object = ROW, periods: object = (), server: object = STANDING) -> str:
+    return json.dumps({"schema": "nearserve-plan-2", "periods": periods, "replicas": [row], "servers": [server]})
 
 
 PLAN = plan()
@@ -82,7 +85,10 @@ def test_a_plan_before_lets_moves_be_limited_priced_and_a_goal(folder: Path) -> 
         (plan(ROW | {"count": -1}), "no sound list of replicas"),
         (plan(ROW | {"site": None}), "no sound list of replicas"),
         (plan(ROW | {"slice": 3}), "no sound list of replicas"),
+        (plan(ROW | {"count": True}), "no sound list of replicas"),
         (plan("fra"), "no sound list of replicas"),
+        (plan(server=STANDING | {"count": None}), "no sound list of servers"),
+        (plan(server=STANDING | {"tenant": 1}), "no sound list of servers"),
         (plan(periods=None), "no sound list of periods"),
         (plan(periods=["h1"]), "no sound list of periods"),
     ],

@@ -80,5 +80,5 @@ def write_whole(folder: Path) -> Path:
     ]
     put(folder, "demand.csv", "region,model,service,slice,period,requests_per_s\n" + "".join(rows))
     (folder / "before").mkdir()
-    put(folder, "before/plan.json", '{"schema": "nearserve-plan-2", "periods": [], "replicas": []}')
+    put(folder, "before/plan.json", '{"schema": "nearserve-plan-2", "periods": [], "replicas": [], "servers": []}')
     return folder
