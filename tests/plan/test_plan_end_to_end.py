@@ -8,8 +8,9 @@ import pytest
 import tiny
 
 from placement.plan.document import PlanDocument, json_schema
-from placement.planning import Request, plan_scenario
+from placement.planning import plan_scenario
 from placement.scenario import load
+from placement.solving import Request
 
 
 @pytest.fixture(scope="module")
