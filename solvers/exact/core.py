@@ -49,8 +49,11 @@ def solve_core(
     Costs that are whole numbers are used where every row is served from one block: the next better plan then costs
     a dollar less.
 
-    Raises ValueError for a backend that does not exist or a `start` that breaks a rule.
+    Raises ValueError for a backend that does not exist, a `start` that breaks a rule, and a problem with rules of
+    `solvers.rules` or replicas that follow the slices, whose plans the probing does not bound (`solve_exact` takes it).
     """
+    if problem.rules.any or problem.follows_slices:
+        raise ValueError("solve_core takes neither rules beyond the daily ones nor replicas that follow the slices")
     if backend not in _BACKENDS:
         raise ValueError(f"backend {backend!r} is none of {', '.join(_BACKENDS)}")
     if start is not None and (broken := violations(problem, start)):

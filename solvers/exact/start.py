@@ -1,7 +1,8 @@
 """Two quick plans to start the exact solver from: sites by cost per served value, and the relaxation rounded.
 
 Both fill one site after the other with what is still unserved: replicas for the block that saves most per GPU, the
-cheapest servers that hold them, then shares by saving per replica. The last word has the flow program.
+cheapest servers that hold them, then shares by saving per replica. Pins, jobs and reserve are then added by
+`solvers.complete`. The last word has the flow program.
 """
 
 from collections.abc import Sequence
@@ -10,10 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from solvers.check import violations
+from solvers.complete import complete
 from solvers.exact.backends import solve_highs
+from solvers.exact.bounds import slices_of
 from solvers.exact.flow import route
 from solvers.exact.model import Model, build_model
-from solvers.exact.values import decided
+from solvers.exact.values import decided, vector
 from solvers.problem import Bool, Float, Int, Problem
 from solvers.solution import Placement, cost_usd
 
@@ -55,13 +58,38 @@ def rounded(problem: Problem, *, time_limit_s: float | None = None) -> Placement
 
 
 def _routed(problem: Problem, model: Model, work: "_Work") -> Placement | None:
-    if problem.single_source:
-        served = np.bincount(problem.pair_demand, work.share, problem.demands)
-        unserved = np.asarray(1.0 - served, np.float64)
-        found: Placement | None = Placement(work.opened, work.servers, work.replicas, work.share, unserved)
-    else:
-        found = route(problem, model, decided(model, work.opened, work.servers, work.replicas))
-    return found if found is not None and not violations(problem, found) else None
+    """The plan of `work` made to keep the rules that it knows nothing of, with the best shares; None if it does not."""
+    unserved = np.asarray(1.0 - np.bincount(problem.pair_demand, work.share, problem.demands), np.float64)
+    plan = Placement(work.opened, work.servers, work.replicas, work.share, np.maximum(unserved, 0.0))
+    found: list[Placement | None] = [plan]
+    if problem.rules.any:
+        completed = complete(problem, plan).plan
+        found = [completed]
+        if completed is not None and not problem.single_source:
+            values = vector(model, problem, completed)
+            values[model.columns.of("uses")] = _spread(problem, model, completed.share)
+            found.append(route(problem, model, values))
+    elif not problem.single_source:
+        found = [route(problem, model, decided(model, work.opened, work.servers, work.replicas))]
+    kept = [plan for plan in found if plan is not None and not violations(problem, plan)]
+    return min(kept, key=lambda plan: cost_usd(problem, plan), default=None)
+
+
+def _spread(problem: Problem, model: Model, share: Float) -> Bool:
+    """The sites that a row may use, so that these shares without those elsewhere keep its rule of spread (1)."""
+    demand, site = model.columns.kind("uses").index
+    rule = problem.rules.spread
+    if rule is None:
+        return np.zeros(0, np.bool_)
+    served = np.zeros(problem.demands * problem.sites)
+    np.add.at(served, problem.pair_demand * problem.sites + problem.pair_site, share)
+    here = served[demand * problem.sites + site]
+    kept = (here > 0) & (here >= rule.least_share[demand])
+    order = np.lexsort((-here, ~kept, demand))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order)) - np.searchsorted(demand[order], demand[order])
+    most = np.where(rule.most_sites > 0, rule.most_sites, problem.sites)
+    return np.asarray(kept & (rank < most[demand]), np.bool_)
 
 
 def _by_value(problem: Problem, value_usd: Float) -> Int:
@@ -107,6 +135,10 @@ class _Work:
         self.pairs_of_block = _groups(problem.pair_block, problem.blocks)
         self.blocks_of_site = _groups(problem.block_site, problem.sites)
         self.offers_of_site = _groups(problem.offer_site, problem.sites)
+        follows = problem.block_slice if problem.follows_slices else None
+        stands = np.full(problem.blocks, -1) if follows is None else follows
+        slices = 1 if follows is None else slices_of(problem)
+        self.stands = (stands[:, None] < 0) | (stands[:, None] == np.arange(slices))  # B × T, one T if all the same
 
     def fill(self, order: Int, allowed: Bool) -> None:
         """Try the sites of `order`, using the pairs that are `allowed`, and keep each one that pays."""
@@ -229,7 +261,8 @@ class _Work:
         quarters, held = problem.shape_quarters[shape], 4 * problem.server_gpus[server]
         for gpu in np.unique(problem.shape_gpu[shape][replicas[blocks] > 0]).tolist():
             for size in reversed(_SIZES):
-                taken = (quarters * replicas[blocks])[(problem.shape_gpu[shape] == gpu) & (quarters >= size)].sum()
+                entering = (problem.shape_gpu[shape] == gpu) & (quarters >= size)
+                taken = ((quarters * replicas[blocks])[entering] @ self.stands[blocks[entering]]).max()
                 there = (held * servers[offers])[(problem.server_gpu[server] == gpu) & (held >= size)].sum()
                 if taken > there:
                     return int(gpu), size
