@@ -1,6 +1,5 @@
 """(14) Moves: what stood before the plan, and what adding to it costs."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,13 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from placement.problem.names import ShapeName
-from placement.scenario import Scenario
+from placement.scenario import Scenario, previous
+from placement.scenario.previous import PLAN
 from solvers.rules import Moves
 
 Int = NDArray[np.int64]
-
-PLAN_FILE = "plan.json"
-SCHEMA = "nearserve-plan-2"
 
 Place = tuple[str, str, str, str]
 """(site, shape, tenant or "" for anybody, slice or "" for every slice)"""
@@ -44,13 +41,10 @@ def read_previous(path: Path) -> Previous:
     Raises:
         PreviousPlanError: there is no plan.json, or it is none of ours.
     """
-    file = path / PLAN_FILE if path.is_dir() else path
-    try:
-        plan = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise PreviousPlanError(f"the previous plan {path.name!r} cannot be read: {error}") from error
-    if not isinstance(plan, dict) or plan.get("schema") != SCHEMA:
-        raise PreviousPlanError(f"the previous plan {path.name!r} is not of the schema {SCHEMA}")
+    folder = path if path.name != PLAN else path.parent
+    plan, wrong, mend = previous.read_previous(folder.parent, folder.name)
+    if plan is None:
+        raise PreviousPlanError(f"the previous plan {folder.name!r}: {wrong}. {mend}")
     first = plan["periods"][0]["period"] if plan["periods"] else None
     found: dict[Place, int] = {}
     for row in plan["replicas"]:
@@ -69,7 +63,7 @@ def moves_counted(scenario: Scenario) -> bool:
 
 def moves_rule(
     scenario: Scenario,
-    previous: Previous | None,
+    before: Previous | None,
     months: float,
     places: list[tuple[str, ShapeName, str]],
     slices: tuple[str, ...],
@@ -81,18 +75,18 @@ def moves_rule(
     """
     if not moves_counted(scenario):
         return None
-    if previous is None:
+    if before is None:
         raise PreviousPlanError("moves are limited, priced or a goal, and stability.previous_plan names no plan")
     stability = scenario.document.stability
-    before = [_standing(previous, site, shape, name, slices) for site, shape, name in places]
+    standing = [_standing(before, site, shape, name, slices) for site, shape, name in places]
     usd = (stability.usd_per_move or 0.0) / months
     most = np.inf if stability.max_moves is None else float(stability.max_moves)
-    return Moves(np.array(before, np.int64), np.full(len(places), usd), most)
+    return Moves(np.array(standing, np.int64), np.full(len(places), usd), most)
 
 
-def _standing(previous: Previous, site: str, shape: ShapeName, name: str, slices: tuple[str, ...]) -> int:
+def _standing(before: Previous, site: str, shape: ShapeName, name: str, slices: tuple[str, ...]) -> int:
     """Replicas that stood in the slice; where all slices are one, those that stood in any of them."""
     place = (site, shape.shape, shape.tenant)
     own = [name] if name else [t for t in slices if t]
-    in_slices = max((previous.replicas.get((*place, t), 0) for t in own), default=0)
-    return previous.replicas.get((*place, ""), 0) + in_slices
+    in_slices = max((before.replicas.get((*place, t), 0) for t in own), default=0)
+    return before.replicas.get((*place, ""), 0) + in_slices

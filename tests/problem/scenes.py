@@ -30,7 +30,8 @@ def old_plan(folder: Path, *replicas: Mapping[str, object], periods: tuple[str, 
     """A folder with the plan.json that moves could be counted from."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [{"tenant": None, "slice": None, "period": None, **row} for row in replicas]
-    document = {"schema": "nearserve-plan-2", "periods": [{"period": name} for name in periods], "replicas": rows}
+    named = [{"period": name} for name in periods]
+    document = {"schema": "nearserve-plan-2", "periods": named, "servers": [], "replicas": rows}
     (folder / "plan.json").write_text(json.dumps(document), "utf-8")
     return folder
 
