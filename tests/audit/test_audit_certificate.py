@@ -192,8 +192,64 @@ def test_a_priced_downlink_is_credited_to_the_open_site_that_has_a_limit():
     assert told.bound_usd_month == pytest.approx(4525.9494375 - 168)
 
 
+TWO_PERIODS = 7003  # a random world of two periods
+
+
+def two_periods(**changes: Any) -> dict[str, Any]:
+    """A certificate of both periods with other arrays; None leaves one out."""
+    told = {**arrays(world(TWO_PERIODS), random_prices(TWO_PERIODS)), **changes}
+    return {name: np.asarray(value) for name, value in told.items() if value is not None}
+
+
+def first(name: str) -> Any:
+    return two_periods()[name]
+
+
+SECOND = [name for name in two_periods() if name.startswith("p1_")]
+OF_PERIODS = [
+    ("a missing period", {"period": ["h1"], **dict.fromkeys(SECOND)}, "missing ['h2']"),
+    ("a period by another name", {"period": ["h1", "h3"]}, "unknown ['h3']"),
+    ("a nameless period", {"period": ["h1", ""]}, "unknown ['']"),
+    ("a period twice", {"period": ["h1", "h1"]}, "twice"),
+    ("a period without arrays", {"period": ["h1", "h2", "h3"]}, "missing arrays ['p2_"),
+    ("arrays without a period", {"period": ["h1"]}, "unknown arrays ['p1_"),
+    ("no period", {"period": np.array([], np.str_)}, "no period"),
+    ("no array of periods", {"period": None}, "missing arrays"),
+    ("periods that are numbers", {"period": [1, 2]}, "names"),
+    ("a missing array of the second", {"p1_leaf0_budget": None}, "p1_leaf0_budget"),
+    ("a second period without a leaf", {"p1_leaves": 0}, "p1_leaves"),
+    ("two leaves in the second", {"p1_leaves": 2}, "p1_leaves"),
+    ("a fixing in the second", {"p1_leaf0_open_sites": ["p1"]}, "fixings"),
+    ("NaN in the second", {"p1_leaf0_demand_usd": first("p1_leaf0_demand_usd") * NAN}, "p1_leaf0_demand_usd holds NaN"),
+    ("a negative limit in the second", {"p1_leaf0_limit_usd": -1.0 - first("p1_leaf0_limit_usd")}, "negative"),
+    ("a site's wires missing", {"p1_leaf0_uplink_usd": first("p1_leaf0_uplink_usd")[1:]}, "shape"),
+    ("the other period's limits", {"p1_limit": first("p0_limit"), "p1_leaf0_limit_usd": first("p0_leaf0_limit_usd")},
+     "do not state"),
+    ("prices beyond floats in the second", {"p1_leaf0_uplink_usd": np.full_like(first("p1_leaf0_uplink_usd"), 1.7e308)},
+     "too large"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "why"), [case[1:] for case in OF_PERIODS], ids=[case[0] for case in OF_PERIODS])
+def test_a_fault_in_one_period_leaves_nothing_proved(changes, why):
+    told = world(TWO_PERIODS)
+    assert verify_bound(two_periods(), told.scenario, told.pairs).bound_usd_month is not None
+    found = verify_bound(two_periods(**changes), told.scenario, told.pairs)
+    assert found.bound_usd_month is None
+    assert why in found.reason
+
+
+def test_periods_are_known_by_name_and_not_by_their_order():
+    told, kept = world(TWO_PERIODS), two_periods()
+    other = {"p0": "p1", "p1": "p0"}
+    turned = {other.get(name[:2], name[:2]) + name[2:]: value for name, value in kept.items()}
+    turned |= {"period": kept["period"][::-1]}
+    assert turned["p0_leaf0_demand_usd"].tolist() == kept["p1_leaf0_demand_usd"].tolist()
+    assert verify_bound(turned, told.scenario, told.pairs) == verify_bound(kept, told.scenario, told.pairs)
+
+
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 7), data=st.data())
+@given(seed=st.sampled_from([*range(6), 2001, 3000, 6001, 7003, 8000]), data=st.data())
 def test_a_certificate_tampered_with_never_proves_more_than_the_optimum(seed, data):
     told = arrays(world(seed), random_prices(seed))
     name = data.draw(st.sampled_from(sorted(told)))
