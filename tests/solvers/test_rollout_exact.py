@@ -15,6 +15,7 @@ from solvers.exact.lp_text import lp_text
 from solvers.exact.rollout import rollout_breaks, solve_rollout_exact
 from solvers.exact.stack import build_stack
 from solvers.instances.tiny_rollout import random_rollout
+from solvers.instances.tiny_ruled import random_ruled
 from solvers.rollout import Rollout, RolloutSolution, one_period
 from solvers.solution import Status
 
@@ -98,6 +99,19 @@ def test_rent_is_cheaper_for_a_short_peak_and_buying_for_a_long_one() -> None:
     long = solve_rollout_exact(periods(*buy_or_rent(2.0, 1.0), stays=BOUGHT_OR_RENTED, months=np.array([5.0, 1.0])))
     assert _servers(long) == [[2, 0], [2, 0]]
     assert long.objective_usd == pytest.approx(22)
+
+
+def test_periods_that_nothing_ties_cost_the_mean_of_what_each_costs_alone_with_any_rule() -> None:
+    for seed in range(12):
+        first = random_ruled(seed, ("following", "jobs", "moves", "pins", "transit", "spread", "totals")[seed % 7 :])
+        both = replace(periods(first, replace(first, unserved_usd=first.unserved_usd * 0.3)),
+                       months=np.array([1.0, 3.0]))  # fmt: skip
+        alone = [solve_exact(problem, gap=1e-9) for problem in both.periods]
+        found = solve_rollout_exact(both, gap=1e-9)
+        assert (found.status == Status.INFEASIBLE) == any(one.status == Status.INFEASIBLE for one in alone), seed
+        if found.placements is not None:
+            mean = 0.25 * alone[0].objective_usd + 0.75 * alone[1].objective_usd
+            assert found.objective_usd == pytest.approx(mean, rel=1e-6, abs=1e-6), seed
 
 
 def test_months_weigh_the_periods() -> None:
