@@ -1,6 +1,7 @@
 """Rule 15: every job runs once, in its window, long enough, where its data may go, on servers that are large enough."""
 
 import datetime as dt
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -130,11 +131,12 @@ def _check_hours(case: Case, job: Job, row: JobRow, where: str, findings: Findin
     detail = f"moving the data takes {float(transfer):.9g} hours, the plan says {float(row.transfer_hours):.9g}"
     findings.check("15 hours", off <= HOURS_TOLERANCE * max(transfer, Fraction(1)), where, detail, off)
     a_day = sum((case.facts.hours[name] for name in set(_slices(case, row))), Fraction(0)) * DAY_HOURS / MONTH_HOURS
-    whole_day = set(_slices(case, row)) == set(case.facts.hours)
-    days = days_of(case, job) if job.preemptible or whole_day else Fraction(1)
+    days = days_of(case, job)
     if days is None:
         findings.check("15 hours", False, where, "has a deadline, and nobody knows the day that it counts from")
         return
+    if not job.preemptible and set(_slices(case, row)) != set(case.facts.hours):
+        days = Fraction(min(math.floor(days), 1))  # one run, in one day
     findings.at_most("15 hours", job.hours + transfer, a_day * days, where, "hours")
 
 

@@ -11,8 +11,9 @@ every slice. A step may hold several rows: first its additions stand beside all 
           does; where there is no room for both, a drain comes first and its traffic falls back on the reserve (13).
     9     Traffic flows by the old routes or by the new ones, never by both, and each plan keeps the wires by itself.
 
-Jobs start when the moves are done. A move takes 8000·weights_gb/uplink_mbps seconds: the weights of a replica over the
-uplink of its site.
+Jobs start when the moves are done. Adding takes 8000·weights_gb/uplink_mbps seconds, the weights of a replica over the
+uplink of its site; draining takes none. What the tables no longer know (a site, a shape, a slice that is gone) can only
+be drained, and its GPUs cannot be counted.
 """
 
 from collections import defaultdict
@@ -26,7 +27,7 @@ from placement.audit.json_text import JsonError, read_json
 from placement.audit.machines import Packed, Pool, check_packing, drawn, pool_of, room_of, spell_pool
 from placement.audit.month import Block, Month, spell_block, standing_by_slice
 from placement.audit.plan_files import PlanFiles, read_standing
-from placement.audit.plan_rows import Move, Replicas, Standing
+from placement.audit.plan_rows import Move, Standing
 from placement.audit.report import Findings
 
 SECONDS_TOLERANCE = Fraction(1, 10**6)
@@ -34,10 +35,10 @@ SECONDS_TOLERANCE = Fraction(1, 10**6)
 
 @dataclass(frozen=True)
 class Before:
-    """What stood in the first period of the plan before, as far as the scenario still knows it."""
+    """What stood in the first period of the plan before."""
 
-    servers: tuple[Standing, ...]
-    standing: Mapping[tuple[Block, str], int]  # by block and slice
+    servers: tuple[Standing, ...]  # of kinds and at sites that the tables still know
+    standing: Mapping[tuple[Block, str], int]  # replicas by block and slice, of all that stood
 
 
 def read_before(month: Month, findings: Findings) -> Before | None:
@@ -55,22 +56,15 @@ def read_before(month: Month, findings: Findings) -> Before | None:
         findings.check("14 moves", False, named, "the plan before is no plan")
         return None
     servers, replicas = read
-    first = min([*(row.period for row in servers), *(row.period for row in replicas)], default="")
-    return _known(month, (s for s in servers if s.period == first), (r for r in replicas if r.period == first))
-
-
-def _known(month: Month, servers: Iterable[Standing], replicas: Iterable[Replicas]) -> Before:
     facts = month.facts
-    kept = [row for row in replicas if row.site in facts.sites and row.shape in facts.shapes]
-    standing = standing_by_slice(
-        tuple(row for row in kept if not row.slice or row.slice in facts.hours), tuple(facts.hours)
-    )
-    if not facts.replicas_follow_slices:  # what stood in any slice is there
+    standing = standing_by_slice(replicas, tuple(facts.hours))
+    if not facts.replicas_follow_slices:  # what stood in any slice is there in all
         most: dict[Block, int] = defaultdict(int)
         for (block, _), count in standing.items():
             most[block] = max(most[block], count)
         standing = {(block, name): count for block, count in most.items() for name in facts.hours}
-    return Before(tuple(row for row in servers if row.site in facts.sites and row.server in facts.servers), standing)
+    known = (row for row in servers if row.site in facts.sites and row.server in facts.servers)
+    return Before(tuple(known), standing)
 
 
 def added(month: Month, before: Before) -> dict[str, int]:
@@ -104,21 +98,20 @@ def check_moves(month: Month, before: Before | None, plan: PlanFiles, findings: 
 
 
 def _is_known(facts: Facts, move: Move, findings: Findings) -> bool:
+    """Whether the move is of something that could stand, or drains what cannot; and takes as long as it says."""
     where = f"step {move.step}"
-    known = (
-        move.site in facts.sites
-        and move.shape in facts.shapes
-        and move.tenant in facts.tenants
-        and (not move.slice or (move.slice in facts.hours and facts.replicas_follow_slices))
-    )
+    if move.action == "drain":
+        findings.check("14 steps", move.seconds == 0, where, f"a drain takes {float(move.seconds):.9g} s, not 0")
+        return True
+    known = move.site in facts.sites and move.shape in facts.shapes and move.tenant in facts.tenants
+    known = known and (not move.slice or (move.slice in facts.hours and facts.replicas_follow_slices))
     if not findings.check("14 steps", known, where, f"{move.shape} at {move.site}: no such replicas in the scenario"):
         return False
     uplink = facts.sites[move.site].uplink_mbps
     seconds = 8000 * facts.shapes[move.shape].weights_gb / uplink if uplink else Fraction(0)
     off = abs(move.seconds - seconds)
     detail = f"the plan says {float(move.seconds):.9g} s, the weights take {float(seconds):.9g}"
-    right = off <= SECONDS_TOLERANCE * max(seconds, Fraction(1)) or (move.action == "drain" and move.seconds == 0)
-    findings.check("14 steps", right, where, detail, off)
+    findings.check("14 steps", off <= SECONDS_TOLERANCE * max(seconds, Fraction(1)), where, detail, off)
     return True
 
 
@@ -131,7 +124,8 @@ class _Walk:
         self.room = room_between(month.facts, before.servers, month.servers)
         self.blocks: dict[Pool, set[Block]] = defaultdict(set)
         for block, _ in self.count:
-            self.blocks[pool_of(self.facts, *block)].add(block)
+            if block[0] in self.facts.sites and block[1] in self.facts.shapes:
+                self.blocks[pool_of(self.facts, *block)].add(block)
 
     def take(self, moves: Iterable[Move]) -> None:
         """All steps, in their order, and what stands at the end."""

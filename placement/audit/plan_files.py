@@ -269,11 +269,15 @@ def _once(read: Reader, found: Iterable[tuple[str, R]], key: Callable[[R], objec
 
 
 def read_standing(document: object) -> tuple[tuple[Standing, ...], tuple[Replicas, ...]] | None:
-    """Servers and replicas of another plan's document; None where any of them cannot be read."""
+    """Servers and replicas in the first period of another plan's document; None where any of it cannot be read."""
     if not isinstance(document, dict):
         return None
     read = Reader(document, Findings())
     read.ok(document.get("schema") == SCHEMA, "schema", "is another")
     servers = tuple(row for _, row in _servers(read))
     replicas = tuple(row for _, row in _replicas(read))
-    return None if read.findings.violations else (servers, replicas)
+    periods = [row.get("period") for row in read.listed(document.get("periods"), "periods") if isinstance(row, dict)]
+    first = read.maybe_text(periods[0] if periods else None, "periods[0]")
+    if read.findings.violations:
+        return None
+    return tuple(row for row in servers if row.period == first), tuple(row for row in replicas if row.period == first)

@@ -281,7 +281,7 @@ PLAN: dict[str, Any] = {
             "usd_month": 0.16,
         },
     ],
-    "moves": [  # 16 GB of weights
+    "moves": [
         {
             "step": 1,
             "action": "add",
@@ -290,7 +290,7 @@ PLAN: dict[str, Any] = {
             "tenant": None,
             "slice": None,
             "count": 1,
-            "seconds": 1280.0,
+            "seconds": 1280.0,  # 8000·16/100
         },
         {
             "step": 2,
@@ -300,7 +300,7 @@ PLAN: dict[str, Any] = {
             "tenant": None,
             "slice": None,
             "count": 1,
-            "seconds": 8000.0,
+            "seconds": 0.0,
         },
     ],
     "reliability": {
@@ -382,6 +382,7 @@ BEFORE: dict[str, Any] = {  # what stood before: two replicas at oslo, and the b
         {**_replicas("", "oslo", 2), "period": None},
         {**_replicas("", "oslo", 1, tenant="bank"), "period": None},
     ],
+    "periods": [],
 }
 
 
