@@ -11,7 +11,7 @@ DEMAND_KEY = ["region", "model", "service", "slice"]
 
 
 class PeriodError(ValueError):
-    """Some rows of demand name a period and others do not."""
+    """Demand does not say what a period or a slice of it asks."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,15 @@ def planned_periods(scenario: Scenario) -> tuple[Period, ...]:
     """The periods that demand names, in alphabetical order; a nameless one where it names none.
 
     Raises:
-        PeriodError: some rows of demand name a period and others do not.
+        PeriodError: some rows of demand name a period and others do not, or a period lacks a slice that others have.
     """
-    named = set(scenario.table("demand")["period"])
+    demand = scenario.table("demand")
+    named = set(demand["period"])
     if "" in named and len(named) > 1:
         raise PeriodError("some rows of demand name a period and others do not: name the period of every row")
+    for slice_, periods in demand.groupby("slice")["period"]:
+        if lacking := sorted(named - set(periods)):
+            raise PeriodError(f"no demand in slice {slice_!r} of period {lacking[0]!r}: write its rows, 0 where none")
     listed = keyed(scenario.table("periods"), "period")
     today = scenario.document.planning_date
     planned = today.isoformat() if today is not None else ""

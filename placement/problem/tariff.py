@@ -1,6 +1,7 @@
 """What serving costs by route: energy under load, the way out, priced milliseconds, carbon."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ from placement.scenario import Scenario
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
+
+Figure = Literal["load", "usd", "tonnes"]
 
 STEP = 1 << 20  # routes at a time: what is worked out between them needs no more memory than this
 
@@ -66,15 +69,15 @@ class Tariff:
         kwh = self.mean[demand] * self.kw[shape, self.profile[demand]] * self.pue[site] * self.rates.hours[t]
         return np.asarray(kwh * self.carbon.gco2_per_kwh[site, t] / GRAMS, np.float64)
 
-    def of_routes(self, routes: Routes, what: str) -> Float:
-        """`load`, `usd` or `tonnes` of all routes, a piece at a time, N."""
+    def of_routes(self, routes: Routes, figure: Figure) -> Float:
+        """A figure of all routes, a piece at a time, N."""
         found = np.empty(len(routes.demand))
         for start in range(0, len(found), STEP):
             at = slice(start, start + STEP)
             demand, site, shape = routes.demand[at], routes.site[at], routes.shape[at]
-            if what == "load":
+            if figure == "load":
                 found[at] = self.load(demand, shape)
-            elif what == "tonnes":
+            elif figure == "tonnes":
                 found[at] = self.tonnes(demand, site, shape)
             else:
                 found[at] = self.usd(demand, site, shape, routes.latency_ms[at])

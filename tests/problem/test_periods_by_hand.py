@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
-from scenes import built, in_periods, only, row_of, with_keys
+from scenes import SLICED, SLICES, built, in_periods, only, row_of, with_keys
 
 from placement.problem import demand_rows
 from placement.problem.periods import PeriodError, planned_periods
@@ -58,6 +58,14 @@ def test_demand_that_names_its_period_in_some_rows_only_is_an_error(tmp_path: Pa
     text = f"{rows[0]},period\n{rows[1]},p1\n{rows[2]},\n"
     with pytest.raises((PeriodError, ScenarioError)):
         planned_periods(load(tiny.write(tmp_path, {"demand.csv": text})))
+
+
+def test_a_slice_without_demand_in_a_period_is_an_error(tmp_path: Path) -> None:
+    text = SLICED.replace("mean_requests_per_s", "mean_requests_per_s,period").replace("8,4", "8,4,p1")
+    text = text.replace("2,1", "2,1,p1").replace("6,6", "6,6,p2").replace("3,3", "3,3,p1")
+    scenario = {"demand.csv": text, "slices.csv": SLICES}
+    with pytest.raises((PeriodError, ScenarioError), match="night"):
+        planned_periods(load(tiny.write(tmp_path, dict(scenario))))
 
 
 def test_stock_counts_all_that_was_delivered_so_far(tmp_path: Path) -> None:
