@@ -1,16 +1,20 @@
 """Pins, then jobs, then reserve, then less of all that nothing needs: the same input gives the same plan."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from solvers.complete.draft import Draft
 from solvers.complete.jobs import place_jobs
+from solvers.complete.more import serve_more
 from solvers.complete.pins import keep_pins
 from solvers.complete.prune import drop_idle, remove_servers
+from solvers.complete.reflow import reflow
 from solvers.complete.reserve import hold_reserve
 from solvers.complete.survival import Survival
 from solvers.problem import Problem
 from solvers.solution import Placement, cost_usd
 
+PATIENCE = (1.0, 1e6)
+"""A server for the reserve may cost as much as not serving what it is for; or far more, and moves what is served."""
 ROUNDS = 4
 """Times that all servers are looked at again after some have gone."""
 
@@ -41,14 +45,48 @@ def complete(problem: Problem, base: Placement) -> Completed:
     if rules.reserve is None:
         return Completed(draft.placement())
     before = cost_usd(problem, draft.placement())
-    survival = Survival(draft, rules.reserve)
-    message = hold_reserve(draft, survival)
-    if message:
-        return Completed(None, message)
+    tries = [_reserved(problem, draft.placement(), patience) for patience in PATIENCE]
+    plans = [plan for plan, _ in tries if plan is not None]
+    if not plans:
+        return Completed(None, tries[0][1])
+    return Completed(min(plans, key=lambda plan: cost_usd(problem, plan)), before_reserve_usd=before)
+
+
+def _reserved(problem: Problem, plan: Placement, patience: float) -> tuple[Placement | None, str]:
+    """The plan with its reserve, as small as it gets; None and what was in the way."""
+    reserve = problem.rules.reserve
+    assert reserve is not None
+    draft = Draft.of(problem, plan)
+    survival = Survival(draft, reserve)
+    if message := hold_reserve(draft, survival, patience):
+        return None, message
+    for _ in range(ROUNDS):
+        if not serve_more(draft, survival):
+            break
+    _shrink(draft, survival)
+    return _rerouted(problem, replace(draft.placement(), backup=survival.matrix())), ""
+
+
+def _shrink(draft: Draft, survival: Survival) -> None:
+    """Take away all that the reserve holds without."""
     drop_idle(draft, survival)
     for _ in range(ROUNDS):
         if not remove_servers(draft, survival):
-            break
+            return
         drop_idle(draft, survival)
-    draft.backup = survival.matrix()
-    return Completed(draft.placement(), before_reserve_usd=before)
+
+
+def _rerouted(problem: Problem, plan: Placement) -> Placement:
+    """The plan with the best shares for what stands, and less of that, as long as it gets cheaper."""
+    reserve = problem.rules.reserve
+    assert reserve is not None
+    for _ in range(ROUNDS):
+        routed = reflow(problem, plan)
+        if routed is None or cost_usd(problem, routed) >= cost_usd(problem, plan) * (1 - 1e-9):
+            return plan
+        draft = Draft.of(problem, routed)
+        survival = Survival(draft, reserve)
+        survival.take(routed.backup)
+        _shrink(draft, survival)
+        plan = replace(draft.placement(), backup=survival.matrix())
+    return plan

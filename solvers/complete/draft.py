@@ -4,8 +4,9 @@ A *unit* is a (site, GPU type), numbered site·types + type. Equation 6 is kept 
 size and slice; a block stands in every slice or in its own one.
 """
 
+from typing import Self
+
 import numpy as np
-import scipy.sparse as sp
 
 from solvers.problem import Bool, Int, Problem
 from solvers.solution import Placement, added
@@ -27,7 +28,6 @@ class Draft:
         self.unserved = plan.unserved.copy()
         rules = problem.rules
         self.jobs = np.full(0 if rules.jobs is None else rules.jobs.jobs, -1, np.int64)
-        self.backup: sp.csr_matrix | None = None
         of_jobs = 0 if rules.jobs is None else rules.jobs.option_slices.shape[1]
         self.slices = max(problem.slices, 1, of_jobs)
         self.types = int(max(problem.shape_gpu.max(initial=0), problem.server_gpu.max(initial=0),
@@ -44,6 +44,15 @@ class Draft:
         self.limits = problem.limit_matrix.tocsc()
         self.most = block_most(problem)
         self._count()
+
+    @classmethod
+    def of(cls, problem: Problem, plan: Placement) -> Self:
+        """A draft of a completed plan, jobs and all."""
+        draft = cls(problem, plan)
+        for option in plan.jobs.tolist():
+            draft.gang(option, 1)
+        draft.jobs[:] = plan.jobs
+        return draft
 
     def _count(self) -> None:
         """Add up all accounts from the counts."""
@@ -182,7 +191,7 @@ class Draft:
         """What stands now as a plan."""
         return Placement(
             self.open, self.servers.copy(), self.replicas.copy(), self.share.copy(), self.unserved.copy(),
-            self.jobs.copy(), self.backup,
+            self.jobs.copy(),
         )  # fmt: skip
 
 

@@ -1,10 +1,14 @@
-"""(15) Jobs beside a plan: gangs go where GPUs idle in their slices, else where more servers cost least."""
+"""(15) Jobs beside a plan: gangs go where GPUs idle in their slices, else where more servers cost least.
+
+A job must run and demand need not be served: where no server is to be had, replicas that earn least make room.
+"""
 
 import numpy as np
 
 from solvers.complete.draft import SIZES, Draft
+from solvers.complete.pins import drop_replica
 from solvers.complete.servers import cheapest, trim
-from solvers.problem import Int
+from solvers.problem import Float, Int
 
 
 def place_jobs(draft: Draft) -> str:
@@ -16,7 +20,7 @@ def place_jobs(draft: Draft) -> str:
     np.maximum.at(largest, jobs.option_job, jobs.option_quarters)
     order = np.lexsort((np.arange(jobs.jobs), -largest)).tolist()
     for job in order:
-        if not _place(draft, job):
+        if not _place(draft, job) and not _make_room(draft, job):
             return f"(15) no room for job {job}"
     for job in order:
         replace_job(draft, job)
@@ -54,12 +58,72 @@ def _place(draft: Draft, job: int) -> bool:
             best, best_usd = option, usd
     if best < 0:
         return False
-    unit = int(jobs.option_site[best] * draft.types + jobs.option_gpu[best])
-    for offer, count in cheapest(draft, unit, _lack(draft, best, unit))[1]:
-        draft.buy(offer, count)
-    draft.gang(best, 1)
-    draft.jobs[job] = best
+    _run(draft, job, best)
     return True
+
+
+def _run(draft: Draft, job: int, option: int) -> None:
+    """Let the job run by the option, on servers bought for it where need be."""
+    jobs = draft.problem.rules.jobs
+    assert jobs is not None
+    unit = int(jobs.option_site[option] * draft.types + jobs.option_gpu[option])
+    for offer, count in cheapest(draft, unit, _lack(draft, option, unit))[1]:
+        draft.buy(offer, count)
+    draft.gang(option, 1)
+    draft.jobs[job] = option
+
+
+def _make_room(draft: Draft, job: int) -> bool:
+    """Run the job where the replicas in its way earn least; False where they do not make room enough anywhere."""
+    jobs = draft.problem.rules.jobs
+    assert jobs is not None
+    gain = replica_gain(draft)
+    best, best_usd, dropped = -1, np.inf, list[tuple[int, int]]()
+    for option in np.flatnonzero(jobs.option_job == job).tolist():
+        unit = int(jobs.option_site[option] * draft.types + jobs.option_gpu[option])
+        found = _in_the_way(draft, option, unit, gain)
+        if found is not None and found[0] + jobs.option_usd[option] < best_usd:
+            best, best_usd, dropped = option, found[0] + float(jobs.option_usd[option]), found[1]
+    if best < 0:
+        return False
+    for block, count in dropped:
+        for _ in range(count):
+            drop_replica(draft, block)
+    _run(draft, job, best)
+    return True
+
+
+def _in_the_way(draft: Draft, option: int, unit: int, gain: Float) -> tuple[float, list[tuple[int, int]]] | None:
+    """USD a month that replicas earn which stand in an option's way, and which; None where others are in the way."""
+    lack = _lack(draft, option, unit)
+    blocks = np.flatnonzero((draft.block_unit == unit) & (draft.replicas > 0))
+    usd, dropped = 0.0, list[tuple[int, int]]()
+    for k in np.lexsort((blocks, gain[blocks] / draft.quarters[blocks])).tolist():
+        block = int(blocks[k])
+        counts = draft.quarters[block] >= SIZES
+        most = int(np.maximum(lack[counts], 0).max())
+        count = min(int(draft.replicas[block]), -(-most // int(draft.quarters[block])))
+        if count > 0 and _runs_beside(draft, option, block):
+            lack = lack - np.where(counts, count * draft.quarters[block], 0)
+            usd += count * float(gain[block])
+            dropped.append((block, count))
+    return None if (lack > 0).any() else (usd, dropped)
+
+
+def _runs_beside(draft: Draft, option: int, block: int) -> bool:
+    """Whether the block stands while the option runs, around the clock or in a slice of its own."""
+    jobs = draft.problem.rules.jobs
+    assert jobs is not None
+    return bool(draft.stands[block] < 0 or jobs.option_slices[option].sum() == 1)
+
+
+def replica_gain(draft: Draft) -> Float:
+    """USD a month that a replica of every block saves: what its rows would cost unserved, less what they cost, B."""
+    problem = draft.problem
+    used = np.flatnonzero(draft.share > 0)
+    usd = np.minimum(problem.unserved_usd[problem.pair_demand[used]], 1e12) - problem.pair_usd[used]
+    total = np.bincount(problem.pair_block[used], usd * draft.share[used], minlength=problem.blocks)
+    return np.asarray(total / np.maximum(draft.replicas, 1), np.float64)
 
 
 def _lack(draft: Draft, option: int, unit: int) -> Int:

@@ -170,12 +170,19 @@ def weigh(f: Field, room: Room, domain: int, route: Route) -> None:
 
 
 @njit(cache=True, nogil=True)
-def fill(f: Field, room: Room, domain: int, route: Route) -> float:
-    """Route what is left, rows with the fewest ways first, to the cells least wanted; the share that stays."""
+def fill(f: Field, room: Room, domain: int, route: Route, worth: Float) -> float:
+    """Route what is left to the cells least wanted; the share that stays.
+
+    Rows with the fewest ways come first, or, where `worth` (I) is given, those of most worth.
+    """
     weigh(f, room, domain, route)
     fails = f.domain_site[domain]
     slices = room.load.shape[1]
-    order = np.argsort(route.flexible[: route.number[0]], kind="mergesort")
+    key = route.flexible[: route.number[0]].copy()
+    if len(worth) > 0:
+        for k in range(len(key)):
+            key[k] = -worth[route.rows[k]]
+    order = np.argsort(key, kind="mergesort")
     total = 0.0
     for at in range(len(order)):
         i = route.rows[order[at]]

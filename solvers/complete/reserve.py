@@ -19,8 +19,11 @@ UNITS = 24
 """(Site, GPU type)s looked at closely for a server, those that could take most first."""
 
 
-def hold_reserve(draft: Draft, survival: Survival) -> str:
-    """Let the draft survive every domain; what is in the way in words, else ""."""
+def hold_reserve(draft: Draft, survival: Survival, patience: float) -> str:
+    """Let the draft survive every domain; what is in the way in words, else "".
+
+    `patience` is how many times what not serving would cost a server for the reserve may cost.
+    """
     domains = survival.reserve.domains
     for _ in range(PASSES):
         left = np.zeros(domains)
@@ -32,7 +35,8 @@ def hold_reserve(draft: Draft, survival: Survival) -> str:
             return ""
         given_up = False
         for domain in short[np.argsort(-left[short], kind="stable")].tolist():
-            if survival.fail(domain) > NOTHING and extend(draft, survival, domain) > NOTHING:
+            if survival.fail(domain) > NOTHING and extend(draft, survival, domain, patience) > NOTHING:
+                survival.fail_dearest_first(domain)
                 if message := give_up(draft, survival, domain):
                     return message
                 survival.renew()
@@ -44,9 +48,9 @@ def hold_reserve(draft: Draft, survival: Survival) -> str:
     return "(13) no reserve found that all domains share"
 
 
-def extend(draft: Draft, survival: Survival, domain: int) -> float:
+def extend(draft: Draft, survival: Survival, domain: int, patience: float) -> float:
     """Add what the domain at hand lacks; the share that nothing worth its price could take."""
-    ask = _Ask(draft, survival, domain)
+    ask = _Ask(draft, survival, domain, patience)
     left = np.inf
     while left > NOTHING and ask.look():
         block = ask.add_free()
@@ -61,8 +65,8 @@ def extend(draft: Draft, survival: Survival, domain: int) -> float:
 class _Ask:
     """What the rows left over ask of every block, and who can give it."""
 
-    def __init__(self, draft: Draft, survival: Survival, domain: int) -> None:
-        self.draft, self.survival, self.domain = draft, survival, domain
+    def __init__(self, draft: Draft, survival: Survival, domain: int, patience: float) -> None:
+        self.draft, self.survival, self.domain, self.patience = draft, survival, domain, patience
         shape = survival.primary.shape
         self.value, self.load = np.zeros(shape), np.zeros(shape)
         self.touched, self.seen = np.zeros(shape[0], np.int64), np.zeros(shape[0], np.bool_)
@@ -82,7 +86,7 @@ class _Ask:
             self.survival.field, self.survival.room, self.domain, self.survival.route, self.may, draft.quarters,
             draft.problem.unserved_usd, self.value, self.load, self.touched, self.seen,
         )  # fmt: skip
-        self.usd_per_value = usd / value if value > 0 else 0.0
+        self.usd_per_value = usd / value if value > 0 else np.inf
         self.blocks = np.sort(self.touched[:number])
         return number > 0
 
@@ -126,7 +130,7 @@ class _Ask:
                     continue
                 gained = self._filled(blocks, int(draft.offer_quarters[o]), int(draft.spare()[unit, 0]))
                 usd = self._price(o)
-                if gained > 0 and gained / max(usd, 1e-9) > best and usd <= gained * self.usd_per_value:
+                if gained > 0 and gained / max(usd, 1e-9) > best and usd <= gained * self.usd_per_value * self.patience:
                     best, offer = gained / max(usd, 1e-9), o
         if offer < 0:
             return False

@@ -10,6 +10,7 @@ from solvers.complete.outage import Field, Loss, Room, Route, begin, eject, fill
 from solvers.problem import Float, Int, Problem
 from solvers.rules import Reserve
 
+ANY = np.zeros(0)
 EJECTIONS = 20_000
 """Entries looked at, per domain, to make room for rows that found none."""
 
@@ -41,6 +42,7 @@ class Survival:
             np.zeros(problem.demands), np.zeros(2, np.int64),
         )  # fmt: skip
         self.backups = [NOTHING] * reserve.domains
+        self.worth = _worth(problem, reserve)
         self.renew()
 
     def renew(self) -> None:
@@ -76,13 +78,21 @@ class Survival:
 
     def fail(self, domain: int, *, thorough: bool = True) -> float:
         """Route what a domain loses; the share of rows that finds no survivor (0: all is taken over)."""
+        self._begin(domain)
+        return self.go_on(domain, thorough=thorough)
+
+    def fail_dearest_first(self, domain: int) -> float:
+        """The same, but what stays is what costs least unserved."""
+        self._begin(domain)
+        return float(fill(self.field, self.room, domain, self.route, self.worth))
+
+    def _begin(self, domain: int) -> None:
         begin(self.room, self.field, self.route)
         lose(self.field, self.loss, domain, self.route)
-        return self.go_on(domain, thorough=thorough)
 
     def go_on(self, domain: int, *, thorough: bool = True) -> float:
         """Route what the domain at hand has left."""
-        left = float(fill(self.field, self.room, domain, self.route))
+        left = float(fill(self.field, self.room, domain, self.route, ANY))
         if left > 0 and thorough:
             left = float(eject(self.field, self.room, domain, self.route, EJECTIONS))
         return left
@@ -92,6 +102,15 @@ class Survival:
         count = int(self.route.number[1])
         used = self.route.share[:count] > 0
         self.backups[domain] = Backup(self.route.pair[:count][used].copy(), self.route.share[:count][used].copy())
+
+    def take(self, backup: sp.csr_matrix | None) -> None:
+        """Keep the routes of a completed plan, E × Z."""
+        if backup is None:
+            return
+        for domain in range(self.reserve.domains):
+            span = slice(backup.indptr[domain], backup.indptr[domain + 1])
+            used = backup.data[span] > 0
+            self.backups[domain] = Backup(backup.indices[span][used].astype(np.int64), backup.data[span][used])
 
     def rows_left(self) -> Int:
         """Rows of the domain at hand that are not taken over whole."""
@@ -115,6 +134,21 @@ class Survival:
             most[cells] = np.maximum(most[cells], load)
         return most.reshape(self.primary.shape)
 
+    def free_links(self) -> tuple[Float, Float]:
+        """Mbit/s out of and into every site that no domain asks for, P × T each."""
+        problem, sites = self.draft.problem, self.draft.problem.sites
+        free = []
+        for mbps, left in ((problem.out_mbps, self.room.up), (problem.in_mbps, self.room.down)):
+            most = np.zeros(sites * self.slices)
+            if np.isfinite(left).any():
+                for backup in self.backups:
+                    row = self.reserve.pair_demand[backup.pair]
+                    site = problem.block_site[self.reserve.pair_block[backup.pair]]
+                    key = site * self.slices + problem.demand_slice[row]
+                    most = np.maximum(most, np.bincount(key, mbps[row] * backup.share, minlength=len(most)))
+            free.append(np.maximum(left - most.reshape(left.shape), 0.0))
+        return free[0], free[1]
+
     def matrix(self) -> sp.csr_matrix:
         """The backup shares, E × Z."""
         domain = np.repeat(np.arange(self.reserve.domains), [len(backup.pair) for backup in self.backups])
@@ -136,3 +170,11 @@ def _field(problem: Problem, reserve: Reserve) -> Field:
         reserve.pair_demand,
         np.ascontiguousarray(reserve.domain_site),
     )
+
+
+def _worth(problem: Problem, reserve: Reserve) -> Float:
+    """USD a month that a row costs unserved, for each quarter GPU that it takes as a backup at least, I."""
+    least = np.full(problem.demands, np.inf)
+    quarters = problem.shape_quarters[problem.block_shape[reserve.pair_block]]
+    np.minimum.at(least, reserve.pair_demand, reserve.pair_load * quarters)
+    return np.asarray(np.minimum(problem.unserved_usd, 1e12) / np.maximum(least, 1e-9), np.float64)

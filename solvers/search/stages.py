@@ -1,4 +1,4 @@
-"""A plan for one stage of a roll-out: search its base problem, make the rules be kept, keep the cheapest of a few tries.
+"""A plan for one stage of a roll-out: search its base problem, make the rules be kept, keep the cheapest of some tries.
 
 Rules that the search knows nothing of only clip its blocks (pins, moves); what they ask for is added by
 `solvers.complete`. Where replicas that are added have a price or a limit, a plan that adds none is tried, too, and
