@@ -14,13 +14,13 @@ from whole_scenario import write_whole
 from placement.scenario import Scenario, ScenarioError, load, rules_on
 
 
-@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_spoilt_scenario_loads_or_says_why_and_never_crashes(data: st.DataObject) -> None:
     loads_or_says_why(write_small, data)
 
 
-@settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_spoilt_scenario_with_every_rule_on_loads_or_says_why(data: st.DataObject) -> None:
     loads_or_says_why(write_whole, data)

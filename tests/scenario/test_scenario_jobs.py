@@ -97,6 +97,10 @@ def test_a_deadline_counts_from_the_start_of_the_jobs_period(folder: Path) -> No
     assert findings(folder) == ()
     put(folder, "jobs.csv", job.format("b"))
     assert "before 2026-07-01" in only(folder, "job-deadline").message
+    put(folder, "jobs.csv", job.format("a").replace("2026-02-01", "2026-07-01"))
+    assert only(folder, "job-deadline").severity == "warning"
+    put(folder, "jobs.csv", job.format("b").replace("2026-02-01", "2030-01-01"))
+    assert findings(folder) == ()
 
 
 def test_a_deadline_needs_a_date_to_count_from(jobs: Path) -> None:

@@ -2,6 +2,8 @@
 
 import datetime as dt
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -65,23 +67,28 @@ def day_slices(draft: Draft) -> dict[str, float]:
 
 
 def check_deadlines(draft: Draft) -> Iterator[Finding]:
-    """A deadline has a date to count from, and lies behind it."""
+    """A deadline has a date to count from, lies behind it, and before the next period begins."""
     if draft.document is None:
         return
     starts = start_dates(draft)
-    first = next(iter(starts))
+    first, after = next(iter(starts)), dict(pairwise(starts))
     mend = "Write planning_date in scenario.toml, or the start_date of the period."
     for line, row in _jobs(draft):
         period = row["period"] or first
         if not row["deadline"] or period not in starts:
             continue
-        start = starts[period]
+        start, deadline = starts[period], dt.date.fromisoformat(row["deadline"])
+        end = starts[after[period]] if period in after else None
         if start is None:
             message = "nothing to count from: neither planning_date nor the period says when the plan begins"
             yield _of_row(draft, line, "deadline", "job-deadline", message, mend)
-        elif dt.date.fromisoformat(row["deadline"]) < start:
+        elif deadline < start:
             message = f"the deadline is before {start}, when the period of the job begins"
             yield _of_row(draft, line, "deadline", "job-deadline", message, "Correct the date, or the job's period.")
+        elif end is not None and start < end <= deadline:
+            message = f"the next period begins on {end}, and the job holds its GPUs only in its own"
+            mend_end = "Give the last day of the period at most, or move the job to a later one."
+            yield replace(_of_row(draft, line, "deadline", "job-deadline", message, mend_end), severity="warning")
 
 
 def check_the_hours_fit(draft: Draft) -> Iterator[Finding]:
