@@ -6,6 +6,7 @@ from pathlib import Path
 from placement.audit.bound import VerifiedBound, bound_of, by_months
 from placement.audit.carbon import check_carbon, check_carbon_limit
 from placement.audit.case import Case, open_cases
+from placement.audit.economics import check_economics
 from placement.audit.failures import check_failures, check_reliability, check_shares
 from placement.audit.figures import check_bound, check_figures, check_least_served, check_periods
 from placement.audit.goals import check_goals
@@ -107,6 +108,7 @@ def _check_figures(
     emitted = [(month.case.period.months, part.emission) for month, part in zip(months, parts, strict=True)]
     check_carbon(files.carbon, emitted, findings, asked=asked or "carbon" in document.objective.goals)
     check_goals(months, parts, added, files, findings)
+    check_economics(months, files.economics, findings)
     check_periods(months, parts, capex_usd, files, findings)
     check_figures(months, files, findings)
 

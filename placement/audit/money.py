@@ -51,7 +51,7 @@ def spent(month: Month, penalties: Penalties, added: int) -> Spent:
     for site in {row.site for row in month.servers if row.count > 0}:
         usd["open_sites"] += facts.sites[site].open_usd_month
     usd["load_energy"] = sum((amount * facts.usd_per_kwh[at] for at, amount in kwh.items()), Fraction(0))
-    usd["egress"] = egress_usd(month)
+    usd["egress"] = sum(egress_usd(month).values(), Fraction(0))
     usd["latency"] = facts.latency_usd_per_million_request_ms * waiting / 10**6
     jobs = read_jobs(month.case.scenario, month.case.periods[0].name)
     for run in month.jobs:
@@ -105,17 +105,17 @@ def request_ms(month: Month) -> Fraction:
     return total
 
 
-def egress_usd(month: Month) -> Fraction:
-    """Answers sent: by the GB on mean rates, or transit by the Mbit/s at design rates, as the site is billed."""
+def egress_usd(month: Month) -> dict[str, Fraction]:
+    """Answers sent, by site: by the GB on mean rates, or transit by the Mbit/s at design rates, as it is billed."""
     facts, prices = month.facts, month.case.prices
     parts: dict[tuple[str, str], Fraction] = defaultdict(Fraction)  # site, service: requests
     for route in month.routes:
         if facts.sites[route.site].transit_usd_per_mbps_month is None:
             parts[(route.site, route.key[2])] += route.share_ppb * prices.requests_month(route.key)
-    usd = Fraction(0)
+    usd: dict[str, Fraction] = defaultdict(Fraction)
     for (name, service), requests in parts.items():
         gigabytes = requests / BILLION * facts.services[service].kbyte_out / KBYTE_PER_GB
-        usd += gigabytes * facts.sites[name].egress_usd_per_gb
+        usd[name] += gigabytes * facts.sites[name].egress_usd_per_gb
     flows: dict[str, dict[str, Fraction]] = defaultdict(dict)
     for (name, slice_name), mbps in month.wires[0].items():
         flows[name][slice_name] = mbps
@@ -123,8 +123,8 @@ def egress_usd(month: Month) -> Fraction:
     for name, flow in flows.items():
         site = facts.sites[name]
         if site.transit_usd_per_mbps_month is not None:
-            usd += site.transit_usd_per_mbps_month * billed_mbps(site.transit_billing, flow, day)
-    return usd
+            usd[name] = site.transit_usd_per_mbps_month * billed_mbps(site.transit_billing, flow, day)
+    return dict(usd)
 
 
 def billed_mbps(billing: str, flow: Mapping[str, Fraction], day: Mapping[str, Fraction]) -> Fraction:

@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from placement.audit.json_text import JsonError, read_json
 from placement.audit.plan_reader import Reader
 from placement.audit.plan_rows import (
     BILLION,
     DomainRow,
+    EarnedRow,
+    Economics,
     GoalRow,
     JobRow,
     Move,
@@ -50,6 +52,8 @@ DOMAINS = {"domain", "period", "rerouted_share", "lost_share"}
 PERIODS = {"period", "months", "cost", "served_share", "capex_usd", "gpus", "dpus"}
 CARBON = {"energy_tco2e", "embodied_tco2e", "total_tco2e"}
 ECONOMICS = {"horizon_months", "monthly_rate", "revenue_usd_month", "npv_usd", "payback_months", "sites"}
+EARNED_USD = ("revenue_usd_month", "npv_usd", "cost_usd_month", "capex_usd")
+EARNED = {*EARNED_USD, "site", "payback_months"}
 KEYS = {
     "schema",
     "scenario",
@@ -98,7 +102,7 @@ class PlanFiles:
     carbon: Mapping[str, Fraction | None] | None = None
     goals: tuple[GoalRow, ...] = ()
     periods: tuple[PeriodRow, ...] = ()
-    economics: Mapping[str, Any] | None = None
+    economics: Economics | None = None
     unserved: tuple[Unserved, ...] = ()
     inputs_sha256: Mapping[str, str] = field(default_factory=dict)
     routes: tuple[RouteRow, ...] = ()
@@ -151,7 +155,7 @@ def _plan(read: Reader, routes: tuple[RouteRow, ...]) -> PlanFiles:
         else {name: read.maybe_number(carbon[name], f"carbon.{name}") for name in sorted(carbon)},
         goals=tuple(_goals(read)),
         periods=tuple(_periods(read)),
-        economics=read.maybe_part("economics", ECONOMICS),
+        economics=_economics(read),
         unserved=_once(read, _unserved(read), lambda r: (r.period, *r.key)),
         inputs_sha256=_hashes(read, provenance.get("inputs_sha256")),
         routes=routes,
@@ -249,6 +253,26 @@ def _periods(read: Reader) -> Iterator[PeriodRow]:
         if not name or months is None or share is None or capex is None or gpus is None or dpus is None:
             continue
         yield PeriodRow(name, months, cost, share, capex, gpus, dpus)
+
+
+def _economics(read: Reader) -> Economics | None:
+    said = read.maybe_part("economics", ECONOMICS)
+    if not said:
+        return None
+    horizon = read.count(said["horizon_months"], "economics.horizon_months")
+    rate = read.number(said["monthly_rate"], "economics.monthly_rate")
+    revenue, npv = (read.number(said[name], f"economics.{name}") for name in ("revenue_usd_month", "npv_usd"))
+    payback = read.maybe_number(said["payback_months"], "economics.payback_months")
+    sites = []
+    for where, row in read.rows_of(said["sites"], "economics.sites", EARNED):
+        site, figures = read.text(row["site"], where), [read.number(row[name], where) for name in EARNED_USD]
+        known = [figure for figure in figures if figure is not None]
+        site_payback = read.maybe_number(row["payback_months"], where)
+        if site and len(known) == len(EARNED_USD):
+            sites.append((where, EarnedRow(site, known[0], known[1], site_payback, known[2], known[3])))
+    if horizon is None or rate is None or revenue is None or npv is None:
+        return None
+    return Economics(horizon, rate, EarnedRow("", revenue, npv, payback), _once(read, sites, lambda row: row.site))
 
 
 def _hashes(read: Reader, value: object) -> dict[str, str]:

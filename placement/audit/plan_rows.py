@@ -110,3 +110,23 @@ class PeriodRow:
     capex_usd: Fraction
     gpus: int
     dpus: int
+
+
+@dataclass(frozen=True)
+class EarnedRow:
+    """What a plan says that a site, or all of them, earns; None where the payback is not within the horizon."""
+
+    site: str  # "" for all of them
+    revenue_usd_month: Fraction
+    npv_usd: Fraction
+    payback_months: Fraction | None
+    cost_usd_month: Fraction | None = None  # of a site
+    capex_usd: Fraction | None = None
+
+
+@dataclass(frozen=True)
+class Economics:
+    horizon_months: int
+    monthly_rate: Fraction
+    total: EarnedRow
+    sites: tuple[EarnedRow, ...]
