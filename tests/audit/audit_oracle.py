@@ -13,7 +13,19 @@ from audit_model import Prices, World, limits, solved
 
 from placement.topology.pairs import Pairs
 
-__all__ = ["FEATURES", "Prices", "World", "expected_bound", "names", "optimum", "random_prices", "world"]
+__all__ = [
+    "FEATURES",
+    "ONE_GPU",
+    "OWN_ROOM",
+    "SHARED",
+    "Prices",
+    "World",
+    "expected_bound",
+    "names",
+    "optimum",
+    "random_prices",
+    "world",
+]
 
 TWO_GPUS = 100
 AMPLE = 200  # from this seed on power and rack units do not bind
@@ -28,6 +40,21 @@ FEATURES = {
     7: ("periods", "follow", "transit", "carbon", "cloud"),
     8: ("periods", "follow", "transit", "carbon", "cloud", "tenants"),
 }
+
+
+def _seeds(feature: int, *ranges: range) -> tuple[int, ...]:
+    return tuple(1000 * feature + seed for of in ranges for seed in of)
+
+
+ONE_GPU = (  # nothing shares a site's power and rack units: the bound is the priced problem
+    *_seeds(0, range(10), range(200, 203)),
+    *(seed for feature in range(1, 6) for seed in _seeds(feature, range(4))),
+    *_seeds(7, range(6)),
+)
+SHARED = (*_seeds(0, range(100, 104)), *_seeds(6, range(4)), *_seeds(8, range(1), range(100, 102)))
+OWN_ROOM = _seeds(6, range(200, 204))  # tenants with room for all of them
+SEEDS = (*ONE_GPU, *SHARED, *OWN_ROOM)
+
 SERVERS = (
     "s1,g,1,1.5,2,9000,,10,,36,,edge,1500\ns2,g,2,2.5,3,16000,0.5,,500,48,RENT,SECOND,2500\n"
     "s4,g,4,5,6,,,30,,,900,THIRD,4000"

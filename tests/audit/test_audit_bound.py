@@ -2,7 +2,19 @@
 
 import numpy as np
 import pytest
-from audit_oracle import FEATURES, Prices, World, expected_bound, names, optimum, random_prices, world
+from audit_oracle import (
+    FEATURES,
+    ONE_GPU,
+    OWN_ROOM,
+    SHARED,
+    Prices,
+    World,
+    expected_bound,
+    names,
+    optimum,
+    random_prices,
+    world,
+)
 
 from placement.audit import verify_bound
 
@@ -49,18 +61,6 @@ def arrays(told: World, prices: dict[str, Prices], rng: np.random.Generator | No
     return found
 
 
-def seeds(feature: int, *ranges: range) -> list[int]:
-    return [1000 * feature + seed for of in ranges for seed in of]
-
-
-ONE_GPU = [
-    *seeds(0, range(16), range(200, 204)),
-    *(seed for feature in range(1, 6) for seed in seeds(feature, range(5))),
-    *seeds(7, range(8)),
-]
-SHARED = [*seeds(0, range(100, 105)), *seeds(6, range(5)), *seeds(8, range(2), range(100, 103))]
-
-
 @pytest.mark.parametrize("seed", ONE_GPU, ids=lambda seed: "-".join(FEATURES[seed // 1000] or ("base",)) + f"-{seed}")
 def test_the_bound_is_the_least_of_the_priced_problem_and_never_above_the_optimum(seed):
     told, prices = world(seed), random_prices(seed)
@@ -79,7 +79,7 @@ def test_with_gpu_types_or_tenants_that_share_power_the_bound_is_still_below_the
     assert found.bound_usd_month <= optimum(seed) + 1e-7 * (1 + abs(optimum(seed)))
 
 
-@pytest.mark.parametrize("seed", seeds(6, range(200, 204)))
+@pytest.mark.parametrize("seed", OWN_ROOM)
 def test_tenants_that_share_neither_power_nor_units_are_bought_for_exactly(seed):
     told, prices = world(seed), random_prices(seed)
     found = verify_bound(arrays(told, prices), told.scenario, told.pairs)
