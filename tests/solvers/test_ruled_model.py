@@ -7,8 +7,10 @@ import pytest
 from small import one_of_each, two_sites, two_slices
 from small_rules import AT_HOME, JOBS, PEAK, only, pin
 
+from solvers.check import violations
 from solvers.exact import best_flow, build_model, solve_core, solve_exact
 from solvers.exact.bounds import most
+from solvers.exact.start import greedy, rounded
 from solvers.exact.values import vector
 from solvers.instances.tiny_ruled import RULES, random_ruled
 from solvers.problem import Problem
@@ -117,3 +119,17 @@ def test_a_total_that_counts_peaks_or_moves_negatively_is_refused(kind: str) -> 
     moves = Moves(np.array([0]), np.array([1.0]))
     with pytest.raises(ValueError, match=f"'odd' counts {kind} negatively"):
         build_model(two_slices(rules=only(transit=PEAK, moves=moves, totals=(total,))))
+
+
+def test_the_quick_starts_keep_every_rule_and_mostly_find_a_plan() -> None:
+    found = possible = 0
+    for seed in range(200, 260):
+        problem = random_ruled(seed, tuple(RULES)[seed % 2 :: 2])
+        best = solve_exact(problem)
+        possible += best.placement is not None
+        starts = [plan for plan in (greedy(problem), rounded(problem)) if plan is not None]
+        found += bool(starts)
+        for start in starts:
+            assert violations(problem, start) == [], seed
+            assert cost_usd(problem, start) >= best.bound_usd - 1e-6, seed
+    assert found >= 0.6 * possible > 10
