@@ -21,7 +21,7 @@ from placement.plan.latency import Ways, percentiles, waiting_ms
 from placement.plan.ledger import Bill, asked_and_left, bill, mean_cost, served_share
 from placement.plan.month import Month, read_month
 from placement.plan.prices import read_prices
-from placement.plan.reasons import Holdings
+from placement.plan.reasons import Holdings, Reasons
 from placement.plan.rows import (
     job_rows,
     move_rows,
@@ -89,6 +89,7 @@ def build_plan(solved: Solved, parameters: dict[str, Any]) -> PlanFiles:
     if solution.placements is None:
         raise ValueError("a solution without a placement makes no plan")
     told = [_told(solved, h, placement) for h, placement in enumerate(solution.placements)]
+    reasons = Reasons(solved.scenario, solved.pairs)
     cost = mean_cost([(part.month.months, part.bill) for part in told])
     document = PlanDocument(
         schema="nearserve-plan-2",
@@ -115,9 +116,7 @@ def build_plan(solved: Solved, parameters: dict[str, Any]) -> PlanFiles:
         goals=_goals(solved, told),
         periods=_periods(told) if built.names[0].period else (),
         economics=economics(told[0].ways.prices, [(part.month, part.bill) for part in told]),
-        unserved=tuple(
-            row for part in told for row in unserved_rows(solved.scenario, solved.pairs, part.month, part.holdings)
-        ),
+        unserved=tuple(row for part in told for row in unserved_rows(reasons, part.month, part.holdings)),
         shadow_prices=shadow_prices(solution.certificates, built.names),
         provenance=_provenance(solved, parameters),
     )

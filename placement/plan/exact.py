@@ -41,6 +41,11 @@ def settled(value: Fraction) -> Fraction:
     return Fraction(round(value * FINEST), FINEST)
 
 
+def finest(numerator: int, denominator: int) -> int:
+    """The nearest whole number of 10^-30 to a quotient of whole numbers: `settled` without a fraction."""
+    return (2 * numerator * FINEST + denominator) // (2 * denominator)
+
+
 def cents(value: Fraction) -> float:
     """To the cent, half to even."""
     return float(round(value, 2))

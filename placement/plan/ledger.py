@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeVar
 
+import numpy as np
+
 from placement.plan.document import Cost
-from placement.plan.exact import cents, cents_below, exact, exact_or_zero, grouped, settled, total
+from placement.plan.exact import FINEST, cents, cents_below, exact, exact_or_zero, finest, grouped, scaled, total
 from placement.plan.latency import Ways, served_requests, waiting_ms
 from placement.plan.month import Month, Standing
 from placement.plan.prices import MONTH_HOURS, Prices
@@ -84,24 +86,28 @@ def load_energy(prices: Prices, month: Month, per_kwh: Mapping[tuple[str, str], 
     flow, (mean, denominator) = month.flow, month.rates(mean=True)
     service, time = month.demand_service[flow.demand], month.demand_slice[flow.demand]
     (site, shape, served, at), sums = grouped((flow.site, flow.shape, service, time), mean)
-    figure: dict[tuple[int, int], Fraction] = {}
+    count = len(month.slices)
+    place, number = np.unique(site * count + at, return_inverse=True)
+    figure, second = scaled(_kw_month(prices, month, key // count, key % count, per_kwh) for key in place.tolist())
+    (site, shape, served), sums = grouped((site, shape, served), sums * figure[number])
     replica: dict[tuple[int, int], Fraction] = {}
-    found: BySite = {}
-    entries: dict[tuple[int, int, int], Fraction] = {}
-    for p, d, s, t, amount in zip(site.tolist(), shape.tolist(), served.tolist(), at.tolist(), sums, strict=True):
-        if (p, t) not in figure:
-            name, slice_name = month.sites[p], month.slices[t]
-            pue = exact(prices.sites[name]["pue"])
-            figure[p, t] = pue * prices.hours[slice_name] * per_kwh[name, slice_name]
-        entries[p, d, s] = entries.get((p, d, s), Fraction()) + amount * figure[p, t]
-    for (p, d, s), energy in entries.items():
+    found: dict[int, int] = {}
+    for p, d, s, amount in zip(site.tolist(), shape.tolist(), served.tolist(), sums, strict=True):
         if (d, s) not in replica:
             row, profile = prices.shapes[month.shapes[d].shape], prices.services[month.services[s]]["profile"]
             kw = exact(row["gpus_per_replica"]) * prices.busy_kw.get(row["gpu"], Fraction())
-            replica[d, s] = kw / prices.rate[row["shape"], profile] / denominator
-        name = month.sites[p]
-        found[name] = found.get(name, Fraction()) + settled(energy * replica[d, s])
-    return found
+            replica[d, s] = kw / prices.rate[row["shape"], profile] / (denominator * second)
+        each = replica[d, s]
+        found[p] = found.get(p, 0) + finest(amount * each.numerator, each.denominator)
+    return {month.sites[p]: Fraction(amount, FINEST) for p, amount in found.items()}
+
+
+def _kw_month(
+    prices: Prices, month: Month, site: int, time: int, per_kwh: Mapping[tuple[str, str], Fraction]
+) -> Fraction:
+    """What an IT kW drawn at a site all through a slice comes to in a month."""
+    name, slice_name = month.sites[site], month.slices[time]
+    return exact(prices.sites[name]["pue"]) * prices.hours[slice_name] * per_kwh[name, slice_name]
 
 
 def egress_usd(prices: Prices, month: Month) -> BySite:

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from placement.frames import Row, floats, keyed, numbered, texts
 from placement.problem.names import DemandRow, Names
-from placement.problem.residency import allowed_sites
+from placement.problem.residency import set_allows
 from placement.problem.routes import network_ms
 from placement.scenario import Scenario
 from placement.topology.pairs import Pairs
@@ -80,32 +79,47 @@ class Holdings:
         return found
 
 
-def blocking_rules(scenario: Scenario, pairs: Pairs, rows: Sequence[DemandRow], holdings: Holdings) -> Iterator[str]:
-    """The blocking rule of each of the period's demand `rows`, in their order; slices of a class share one answer."""
-    table = scenario.table("demand")
-    table = table[table["period"] == holdings.names.period].reset_index(drop=True)
-    place = {key: j for j, key in enumerate(zip(*(table[name] for name in KEY), strict=True))}
-    residency = texts(table, "residency")
-    at = [place[row.region, row.model, row.service, row.slice] for row in rows]
-    classes = [(row.service, row.model, row.region, residency[j]) for row, j in zip(rows, at, strict=True)]
-    first = dict(zip(reversed(classes), reversed(at), strict=True))
-    said: dict[tuple[str, str, str, str], str] = {}
-    members: dict[tuple[str, str], list[tuple[str, str, str, str]]] = {}
-    for key in first:
-        members.setdefault(key[:2], []).append(key)
-    for (service, model), keys in members.items():
-        served = _Served(scenario, pairs, holdings, service, model)
-        for start in range(0, len(keys), CHUNK):
-            part = keys[start : start + CHUNK]
-            said |= dict(zip(part, served.rules(table.iloc[[first[key] for key in part]]), strict=True))
-    yield from (said[key] for key in classes)
+class Reasons:
+    """Blocking rules of a scenario's classes; what residency allows is looked up once for all periods."""
+
+    def __init__(self, scenario: Scenario, pairs: Pairs) -> None:
+        self.scenario, self.pairs = scenario, pairs
+        self._home = {name: row["country"] for name, row in keyed(scenario.table("regions"), "region").items()}
+        self._allowed: dict[tuple[str, str], Bool] = {}
+
+    def blocking(self, rows: Sequence[DemandRow], holdings: Holdings) -> Iterator[str]:
+        """The blocking rule of each of the period's demand `rows`, in their order; slices of a class share one."""
+        table = self.scenario.table("demand")
+        table = table[table["period"] == holdings.names.period]
+        own = dict(zip(zip(*(table[name] for name in KEY), strict=True), texts(table, "residency"), strict=True))
+        classes = [(r.service, r.model, r.region, own[r.region, r.model, r.service, r.slice]) for r in rows]
+        members: dict[tuple[str, str], list[tuple[str, str]]] = {}
+        for service, model, region, residency in dict.fromkeys(classes):
+            members.setdefault((service, model), []).append((region, residency))
+        said: dict[tuple[str, str, str, str], str] = {}
+        for (service, model), keys in members.items():
+            served = _Served(self, holdings, service, model)
+            for start in range(0, len(keys), CHUNK):
+                part = keys[start : start + CHUNK]
+                said |= {(service, model, *key): rule for key, rule in zip(part, served.rules(part), strict=True)}
+        yield from (said[key] for key in classes)
+
+    def allowed(self, region: str, residency: str) -> Bool:
+        """(3) sites that a set allows for users of a region, P; all of them where there is no rule."""
+        if not self.scenario.has("residency"):
+            return np.ones(len(self.pairs.sites), np.bool_)
+        key = (residency or self.scenario.document.limits.default_residency, self._home[region])
+        if key not in self._allowed:
+            self._allowed[key] = set_allows(self.scenario, *key)
+        return self._allowed[key]
 
 
 class _Served:
     """The classes of one service and model."""
 
-    def __init__(self, scenario: Scenario, pairs: Pairs, holdings: Holdings, service: str, model: str) -> None:
-        self.scenario, self.pairs, self.model = scenario, pairs, model
+    def __init__(self, reasons: Reasons, holdings: Holdings, service: str, model: str) -> None:
+        scenario, pairs = reasons.scenario, reasons.pairs
+        self.reasons, self.pairs, self.model = reasons, pairs, model
         self.service: Row = keyed(scenario.table("services"), "service")[service]
         self.region = numbered(pairs.regions)
         shapes = scenario.table("shapes")
@@ -117,17 +131,18 @@ class _Served:
         order = numbered(holdings.names.sites)
         self.site = np.array([order[name] for name in pairs.sites], np.int64)  # place in `full` of the pairs' sites
 
-    def rules(self, rows: pd.DataFrame) -> Iterator[str]:
-        """The blocking rule of each row."""
+    def rules(self, classes: Sequence[tuple[str, str]]) -> Iterator[str]:
+        """The blocking rule of each (region, residency set of its demand row or "")."""
         if not len(self.ttft_ms):
-            yield from [f"2 latency: no shape of {self.model} serves the profile {self.service['profile']}"] * len(rows)
+            text = f"2 latency: no shape of {self.model} serves the profile {self.service['profile']}"
+            yield from [text] * len(classes)
             return
-        allowed = allowed_sites(self.scenario, rows, self.service)
-        regions = np.array([self.region[name] for name in texts(rows, "region")], np.int64)
-        network = network_ms(self.scenario, self.pairs, self.service, regions)
+        regions = np.array([self.region[region] for region, _ in classes], np.int64)
+        network = network_ms(self.reasons.scenario, self.pairs, self.service, regions)
         known = ~np.isnan(self.pairs.planned_rtt_ms[regions])
-        for g in range(len(rows)):
-            yield self._rule(allowed[g], known[g], network[g])
+        for g, (region, residency) in enumerate(classes):
+            allowed = self.reasons.allowed(region, residency or self.service["residency"])
+            yield self._rule(allowed, known[g], network[g])
 
     def _rule(self, allowed: Bool, known: Bool, network: Float) -> str:
         if not allowed.any():

@@ -13,12 +13,11 @@ from placement.plan.folder import ROUTES
 from placement.plan.ledger import job_usd
 from placement.plan.month import Month
 from placement.plan.prices import Prices
-from placement.plan.reasons import Holdings, blocking_rules
+from placement.plan.reasons import Holdings, Reasons
 from placement.plan.shares import BILLION
 from placement.plan.steps import Machines, Place, Size, safe_steps
 from placement.problem.names import Names
 from placement.scenario import Scenario
-from placement.topology.pairs import Pairs
 from solvers.problem import Problem
 from solvers.solution import Placement
 
@@ -106,11 +105,11 @@ def move_seconds(prices: Prices, site: str, shape: str) -> float:
     return float(8000 * exact(prices.shapes[shape]["weights_gb"]) / exact(prices.sites[site]["uplink_mbps"]))
 
 
-def unserved_rows(scenario: Scenario, pairs: Pairs, month: Month, holdings: Holdings) -> Iterator[Unserved]:
+def unserved_rows(reasons: Reasons, month: Month, holdings: Holdings) -> Iterator[Unserved]:
     """What is left of every demand row of the period, with the rule that blocks it."""
     left = sorted(month.left, key=lambda entry: _name(month, entry.demand))
     rows = [month.demands[entry.demand] for entry in left]
-    for entry, row, reason in zip(left, rows, blocking_rules(scenario, pairs, rows, holdings), strict=True):
+    for entry, row, reason in zip(left, rows, reasons.blocking(rows, holdings), strict=True):
         yield Unserved(
             region=row.region,
             model=row.model,

@@ -27,7 +27,8 @@ def parts_per_billion(problem: Problem, placement: Placement, rank: Int | None =
     missing = BILLION - summed
     largest = np.full(problem.demands, -1, np.int64)
     ties = problem.pair_block if rank is None else rank[problem.pair_block]
-    order = np.lexsort((ties, share, problem.pair_demand))
+    some = np.flatnonzero(share)
+    order = some[np.lexsort((ties[some], share[some], problem.pair_demand[some]))]
     largest[problem.pair_demand[order]] = order
     routed = np.flatnonzero(largest >= 0)
     to_left = np.ones(problem.demands, np.bool_)
