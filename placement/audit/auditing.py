@@ -7,7 +7,7 @@ from placement.audit.bound import VerifiedBound, bound_of, by_months
 from placement.audit.carbon import check_carbon, check_carbon_limit
 from placement.audit.case import Case, open_cases
 from placement.audit.economics import check_economics
-from placement.audit.failures import check_failures, check_reliability, check_shares
+from placement.audit.failures import Backups, check_failures, check_reliability, check_shares
 from placement.audit.figures import check_bound, check_figures, check_least_served, check_periods
 from placement.audit.goals import check_goals
 from placement.audit.grid import Grid
@@ -57,9 +57,9 @@ def _check(
     check_later(cases[0], findings)
     check_reliability(files, cases[0].scenario, findings)
     months = months_of(cases, files, findings)
-    before = read_before(months[0], findings)
+    before, backups = read_before(months[0], findings), Backups(cases[0])
     for month in months:
-        _check_rules(month, files, findings.within(month.case.period.name))
+        _check_rules(month, backups, files, findings.within(month.case.period.name))
     check_moves(months[0], before, files, findings.within(months[0].case.period.name))
     _check_figures(months, penalties, files, before, findings)
     check_certificate(files, verified, plan, findings)
@@ -68,13 +68,13 @@ def _check(
     return check_bound(files, bound, constant, findings)
 
 
-def _check_rules(month: Month, files: PlanFiles, findings: Findings) -> None:
+def _check_rules(month: Month, backups: Backups, files: PlanFiles, findings: Findings) -> None:
     """What one period keeps by itself."""
     check_serving(month, files, findings)
     gangs = check_jobs(month.case, month.jobs, findings)
     check_machines(month, gangs, findings)
     check_pins(month, findings)
-    failures = check_failures(month, findings)
+    failures = check_failures(month, backups, findings)
     if files.failover is not None and failures:
         told = {row.domain: row for row in files.domains if row.period == month.case.period.name}
         check_shares(month, failures, told, findings)

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import TypeAlias
 
 from placement.audit.case import Case
-from placement.audit.facts import Key, rows
+from placement.audit.facts import Facts, Key, rows
 from placement.audit.month import Month, spell, spell_block, spell_route
 from placement.audit.plan_files import PlanFiles
 from placement.audit.plan_rows import BILLION, DomainRow, RouteRow
@@ -49,27 +49,36 @@ def failing_domains(scenario: Scenario) -> dict[str, frozenset[str]]:
 
 @dataclass(frozen=True)
 class Backups:
-    """Which sites could stand in for a class at all, by the tables."""
+    """Which sites could stand in for a class at all, by the tables; the same in every period."""
 
     case: Case
     _sites: dict[tuple[str, str, str, str], frozenset[str]] = field(default_factory=dict)
     _ttft: dict[tuple[str, str], dict[str, Fraction]] = field(default_factory=dict)
+    _allowed: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
 
-    def sites(self, key: Key) -> frozenset[str]:
+    def sites(self, facts: Facts, key: Key) -> frozenset[str]:
         """Sites that may and could serve the class within its backup budget, on some shape that they could hold."""
-        case = self.case
-        kind = (key[0], key[1], key[2], case.residency.set_of(case.facts, key))
+        name = self.case.residency.set_of(facts, key)
+        kind = (key[0], key[1], key[2], name)
         if kind not in self._sites:
-            budget = case.facts.services[key[2]].backup_latency_budget_ms
-            quickest = self._quickest(key[1], case.facts.services[key[2]].profile)
+            budget = facts.services[key[2]].backup_latency_budget_ms
+            quickest = self._quickest(key[1], facts.services[key[2]].profile)
             self._sites[kind] = frozenset(
                 site
-                for site, ttft in quickest.items()
-                if (network := case.network.of_class(key, site)[0]) is not None
-                and network + ttft <= budget
-                and case.residency.allows(case.facts, key, site)
+                for site in self._may(name, facts.countries[key[0]]) & quickest.keys()
+                if (network := self.case.network.of_class(key, site)[0]) is not None
+                and network + quickest[site] <= budget
             )
         return self._sites[kind]
+
+    def _may(self, name: str, home: str) -> frozenset[str]:
+        """(3) sites that the set `name` allows for users of the country `home`."""
+        if (name, home) not in self._allowed:
+            allows, sites = self.case.residency.allows_set, self.case.facts.sites.items()
+            self._allowed[(name, home)] = frozenset(
+                p for p, site in sites if allows(name, home, site.country, site.vendor)
+            )
+        return self._allowed[(name, home)]
 
     def _quickest(self, model: str, profile: str) -> dict[str, Fraction]:
         """The least time to first token of any shape that a site could hold, by site."""
@@ -86,18 +95,17 @@ class Backups:
         return self._ttft[(model, profile)]
 
 
-def check_failures(month: Month, findings: Findings) -> tuple[Failure, ...]:
+def check_failures(month: Month, backups: Backups, findings: Findings) -> tuple[Failure, ...]:
     """(13) replayed for every domain. Returns what each failure does."""
     domains = failing_domains(month.case.scenario)
     for name in sorted(month.backups.keys() - domains.keys()):
         rule = "13 domain" if domains else "rule off"
         detail = "no domain of the kinds that may fail has this name"
         findings.check(rule, False, f"failure of {name}", detail if domains else "no domain of the scenario may fail")
-    backups, by_site = Backups(month.case), _by_site(month)
-    found = []
+    by_site, found = _by_site(month), []
     for name, down in domains.items():
         within = findings.within(f"failure of {name}")
-        failure = _failure(name, down, by_site, backups)
+        failure = _failure(month.facts, name, down, by_site, backups)
         extra = month.backups.get(name, ())
         _check_rows(month, failure, down, extra, within)
         _check_sums(failure, extra, within)
@@ -115,12 +123,14 @@ def _by_site(month: Month) -> dict[str, list[RouteRow]]:
     return found
 
 
-def _failure(name: str, down: frozenset[str], by_site: Mapping[str, list[RouteRow]], backups: Backups) -> Failure:
+def _failure(
+    facts: Facts, name: str, down: frozenset[str], by_site: Mapping[str, list[RouteRow]], backups: Backups
+) -> Failure:
     lost: dict[Key, int] = defaultdict(int)
     for site in down:
         for route in by_site.get(site, ()):
             lost[route.key] += route.share_ppb
-    return Failure(name, dict(lost), frozenset(key for key in lost if backups.sites(key) <= down))
+    return Failure(name, dict(lost), frozenset(key for key in lost if backups.sites(facts, key) <= down))
 
 
 def _check_rows(
