@@ -12,7 +12,7 @@ from placement.problem.draft import Draft
 from placement.problem.goals import Sums, total_rows
 from placement.problem.ground import Ground
 from placement.problem.limits import Limits, limit_rows, monthly_budget_usd
-from placement.problem.moves import moves_rule
+from placement.problem.moves import moves_counted, moves_rule
 from placement.problem.names import DemandRow, Names, Offer, ShapeName
 from placement.problem.offers import WAYS, Offers, server_use, site_limit
 from placement.problem.periods import DEMAND_KEY
@@ -23,7 +23,7 @@ from placement.problem.spread import spread_rule
 from placement.problem.transit import transit_rule
 from placement.scenario import Scenario
 from solvers.problem import CAPACITY_FACTOR, Problem
-from solvers.rules import Rules
+from solvers.rules import Moves, Rules
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -115,21 +115,30 @@ def _where(array: NDArray[Number], mask: Bool | None) -> NDArray[Number]:
 
 def _rules(ground: Ground, draft: Draft, pairs: _PairArrays, sums: Sums) -> Rules:
     scenario, blocks = ground.scenario, draft.blocks
-    moves = None
-    if draft.period.number == 0:
-        names = [ShapeName(*row) for row in zip(*(texts(ground.shapes, c) for c in ("shape", "tenant")), strict=True)]
-        own = [""] * len(blocks.site) if blocks.slice is None else [ground.slices[t] for t in blocks.slice]
-        places = [(ground.sites[p], names[d], t) for p, d, t in zip(blocks.site, blocks.shape, own, strict=True)]
-        moves = moves_rule(scenario, ground.previous, draft.period.months, places, ground.slices)
     return Rules(
         transit=transit_rule(scenario, ground.rates.hours),
         reserve=reserve_rule(scenario, ground.domains, len(ground.sites), pairs.backup),
-        moves=moves,
+        moves=_moves(ground, draft),
         pins=pin_rule(ground.pins, blocks.site, ground.host.model[blocks.shape]),
         jobs=None if draft.jobs is None else draft.jobs.rule,
         spread=spread_rule(scenario, draft.demand),
         totals=total_rows(scenario, sums),
     )
+
+
+def _moves(ground: Ground, draft: Draft) -> Moves | None:
+    """(14) of the first period; None where nothing asks how much is added."""
+    if draft.period.number > 0 or not moves_counted(ground.scenario):
+        return None
+    blocks, names = draft.blocks, _shape_names(ground)
+    own = [""] * len(blocks.site) if blocks.slice is None else [ground.slices[t] for t in blocks.slice]
+    places = [(ground.sites[p], names[d], t) for p, d, t in zip(blocks.site, blocks.shape, own, strict=True)]
+    return moves_rule(ground.scenario, ground.previous, draft.period.months, places, ground.slices)
+
+
+def _shape_names(ground: Ground) -> tuple[ShapeName, ...]:
+    rows = zip(texts(ground.shapes, "shape"), texts(ground.shapes, "tenant"), strict=True)
+    return tuple(ShapeName(shape, tenant) for shape, tenant in rows)
 
 
 def _sums(ground: Ground, offers: Offers, draft: Draft, pairs: _PairArrays) -> Sums:
@@ -165,13 +174,12 @@ def _mbps(scenario: Scenario, demand: pd.DataFrame, size: str) -> Float:
 
 def _names(ground: Ground, offers: Offers, draft: Draft, limits: Limits) -> Names:
     servers, tenants = texts(ground.scenario.table("servers"), "server"), ground.tenants.names
-    shapes = zip(texts(ground.shapes, "shape"), texts(ground.shapes, "tenant"), strict=True)
     held = zip(offers.site, offers.server, offers.way, offers.owner, strict=True)
     return Names(
         period=draft.period.name,
         sites=ground.sites,
         slices=ground.slices,
-        shapes=tuple(ShapeName(shape, tenant) for shape, tenant in shapes),
+        shapes=_shape_names(ground),
         offers=tuple(Offer(ground.sites[p], servers[k], WAYS[way], tenants[o]) for p, k, way, o in held),
         demands=tuple(DemandRow(*(row[name] for name in DEMAND_KEY)) for row in records(draft.demand)),
         limits=limits.names,

@@ -61,7 +61,10 @@ def draft(ground: Ground, period: Period, last: Draft | None) -> Draft:
     if last is not None and demand[CLASS].equals(last.demand[CLASS]):
         routes = last.routes
     else:
-        routes = admissible_routes(scenario, ground.pairs, demand, shapes, ground.tenants, backup=ground.second_budget)
+        second, residency = ground.second_budget, ground.residency
+        routes = admissible_routes(
+            scenario, ground.pairs, demand, shapes, ground.tenants, residency=residency, backup=second
+        )
     load = prices.of_routes(routes, "load")
     blocks = all_blocks(
         routes,
@@ -80,7 +83,7 @@ def draft(ground: Ground, period: Period, last: Draft | None) -> Draft:
         demand=demand,
         row_slice=row_slice,
         prices=prices,
-        penalty_usd=unserved_usd(scenario, ground.pairs, demand, row_slice, ground.rates, ground.carbon),
+        penalty_usd=unserved_usd(ground.pairs, demand, row_slice, ground.rates, ground.carbon, ground.residency),
         routes=routes,
         load=load,
         blocks=blocks,

@@ -16,6 +16,7 @@ from placement.problem.offers import Offers, all_offers, gpu_room, room_for
 from placement.problem.periods import Period, planned_periods
 from placement.problem.pins import PinTable, pin_table
 from placement.problem.reserve import failing_domains, one_budget
+from placement.problem.residency import Residency
 from placement.problem.shapes import useful_shapes
 from placement.problem.tenants import Tenants, owners
 from placement.scenario import Scenario
@@ -31,6 +32,8 @@ class Ground:
 
     scenario: Scenario
     pairs: Pairs
+    sites: tuple[str, ...]
+    residency: Residency
     periods: tuple[Period, ...]
     tenants: Tenants
     slices: tuple[str, ...]
@@ -44,10 +47,6 @@ class Ground:
     pins: PinTable | None
     domains: dict[str, list[int]]
     previous: Previous | None
-
-    @property
-    def sites(self) -> tuple[str, ...]:
-        return tuple(texts(self.scenario.table("sites"), "site"))
 
     @property
     def follows(self) -> bool:
@@ -105,6 +104,8 @@ def survey(scenario: Scenario, pairs: Pairs, previous: Previous | None) -> Groun
     return Ground(
         scenario=scenario,
         pairs=pairs,
+        sites=tuple(texts(scenario.table("sites"), "site")),
+        residency=Residency(scenario),
         periods=periods,
         tenants=tenants,
         slices=slices,

@@ -67,14 +67,12 @@ def moves_rule(
     months: float,
     places: list[tuple[str, ShapeName, str]],
     slices: tuple[str, ...],
-) -> Moves | None:
-    """The rule of the first period over `places` (site, shape, slice or "" for all), B; None where nothing asks.
+) -> Moves:
+    """The rule of the first period over `places` (site, shape, slice or "" for all), B.
 
     Raises:
-        PreviousPlanError: something asks, and there is no plan to count from.
+        PreviousPlanError: there is no plan to count from.
     """
-    if not moves_counted(scenario):
-        return None
     if before is None:
         raise PreviousPlanError("moves are limited, priced or a goal, and stability.previous_plan names no plan")
     stability = scenario.document.stability

@@ -8,6 +8,7 @@ from placement.frames import floats, integers, keyed, texts
 from placement.problem.carbon import Carbon
 from placement.problem.money import Rates, capital_usd, standing_usd
 from placement.problem.offers import may_stand
+from placement.problem.residency import Residency
 from placement.problem.routes import route_parts
 from placement.problem.shapes import every_shape
 from placement.problem.tariff import tariff
@@ -23,7 +24,7 @@ LAST_RESORT_USD_PER_1000 = 1.0  # where nothing in the whole period could serve 
 
 
 def unserved_usd(
-    scenario: Scenario, pairs: Pairs, demand: pd.DataFrame, row_slice: Int, rates: Rates, carbon: Carbon | None
+    pairs: Pairs, demand: pd.DataFrame, row_slice: Int, rates: Rates, carbon: Carbon | None, residency: Residency
 ) -> Float:
     """USD a month of leaving each demand row whole unserved, I.
 
@@ -33,12 +34,13 @@ def unserved_usd(
     route takes the largest such rate of its (model, service), else of the period. Every shape of the scenario counts,
     so that the penalty does not depend on which the solver looks at.
     """
+    scenario = residency.scenario
     thousands = floats(demand, "mean_requests_per_s") * 3.6 * rates.hours[row_slice]
     services = keyed(scenario.table("services"), "service")
     rate = np.array([services[name]["unserved_usd_per_1000"] for name in texts(demand, "service")], np.float64)
     missing = np.isnan(rate)
     if missing.any():
-        dearest = _dearest_usd(scenario, pairs, demand, row_slice, rates, carbon)
+        dearest = _dearest_usd(pairs, demand, row_slice, rates, carbon, residency)
         rate[missing] = _default_rate(demand, thousands, dearest)[missing]
     return rate * thousands
 
@@ -60,9 +62,10 @@ def dearest_gpu_usd(scenario: Scenario, rates: Rates, carbon: Carbon | None) -> 
 
 
 def _dearest_usd(
-    scenario: Scenario, pairs: Pairs, demand: pd.DataFrame, row_slice: Int, rates: Rates, carbon: Carbon | None
+    pairs: Pairs, demand: pd.DataFrame, row_slice: Int, rates: Rates, carbon: Carbon | None, residency: Residency
 ) -> Float:
     """What the dearest way to serve each row costs, I; -inf where there is none."""
+    scenario = residency.scenario
     shapes = every_shape(scenario)
     prices = tariff(scenario, demand, shapes, row_slice, rates, carbon)
     gpu_usd = dearest_gpu_usd(scenario, rates, carbon)
@@ -72,7 +75,7 @@ def _dearest_usd(
     out_mbps = floats(demand, "requests_per_s") * 8 / 1000 * kbyte
     size, gpu = floats(shapes, "gpus_per_replica"), texts(shapes, "gpu")
     dearest = np.full(len(demand), -np.inf)
-    for part in route_parts(scenario, pairs, demand, shapes, None):
+    for part in route_parts(scenario, pairs, demand, shapes, None, residency=residency):
         if gpu[part.shape] not in gpu_usd:
             continue
         shape = np.full(len(part.demand), part.shape)

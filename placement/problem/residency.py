@@ -1,5 +1,7 @@
 """Rule 3: where a class may be served, by the site's country and, if the set says so, its vendor's."""
 
+from dataclasses import dataclass, field
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -11,19 +13,30 @@ from placement.scenario import Scenario
 Bool = NDArray[np.bool_]
 
 
-def allowed_sites(scenario: Scenario, rows: pd.DataFrame, service: Row) -> Bool:
-    """Which sites may serve which of the demand `rows` of one service, G × P; all of them where there is no rule."""
-    sites = scenario.table("sites")
-    everywhere = np.ones((len(rows), len(sites)), np.bool_)
-    if not scenario.has("residency"):
-        return everywhere
-    fallback = service["residency"] or scenario.document.limits.default_residency
-    names = rows["residency"].where(rows["residency"] != "", fallback)
-    homes = rows["region"].map(scenario.table("regions").set_index("region")["country"])
-    keys = pd.MultiIndex.from_arrays([names, homes])
-    codes, distinct = pd.factorize(keys)
-    masks = np.array([set_allows(scenario, str(name), str(home)) for name, home in distinct])
-    return np.asarray(masks[codes], np.bool_)
+@dataclass(frozen=True)
+class Residency:
+    """Where the sets of a scenario allow users of a country to be served, each worked out once."""
+
+    scenario: Scenario
+    _known: dict[tuple[str, str], Bool] = field(default_factory=dict, repr=False, compare=False)
+
+    def allows(self, name: str, home: str) -> Bool:
+        """Sites that the set `name` allows for users (or data) of the country `home`, P; not to be changed."""
+        if (name, home) not in self._known:
+            self._known[name, home] = set_allows(self.scenario, name, home)
+        return self._known[name, home]
+
+    def of_rows(self, rows: pd.DataFrame, service: Row) -> Bool:
+        """Which sites may serve which of the demand `rows` of one service, G × P; all where there is no rule."""
+        scenario = self.scenario
+        if not scenario.has("residency"):
+            return np.ones((len(rows), len(scenario.table("sites"))), np.bool_)
+        fallback = service["residency"] or scenario.document.limits.default_residency
+        names = rows["residency"].where(rows["residency"] != "", fallback)
+        homes = rows["region"].map(scenario.table("regions").set_index("region")["country"])
+        codes, distinct = pd.factorize(pd.MultiIndex.from_arrays([names, homes]))
+        masks = np.array([self.allows(str(name), str(home)) for name, home in distinct])
+        return np.asarray(masks[codes], np.bool_)
 
 
 def set_allows(scenario: Scenario, name: str, home: str) -> Bool:

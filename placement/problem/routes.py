@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from placement.frames import Row, keyed, numbered, records, texts
-from placement.problem.residency import allowed_sites
+from placement.problem.residency import Residency
 from placement.problem.tenants import Tenants
 from placement.scenario import Scenario
 from placement.topology.pairs import Pairs
@@ -70,6 +70,7 @@ def admissible_routes(
     shapes: pd.DataFrame,
     tenants: Tenants,
     *,
+    residency: Residency,
     backup: bool = False,
 ) -> Routes:
     """All routes that rules 2 and 3 allow; with `backup` also those that only the backup budget allows (13).
@@ -78,7 +79,7 @@ def admissible_routes(
         demand: the demand rows in the Problem's order, I.
         shapes: the shapes in the Problem's order, D; a class takes those of its owner.
     """
-    parts = list(route_parts(scenario, pairs, demand, shapes, tenants, backup=backup))
+    parts = list(route_parts(scenario, pairs, demand, shapes, tenants, residency=residency, backup=backup))
     if not parts:
         none = np.empty(0, np.int64)
         return Routes(none, none, none, np.empty(0))
@@ -106,6 +107,7 @@ def route_parts(
     shapes: pd.DataFrame,
     tenants: Tenants | None,
     *,
+    residency: Residency,
     backup: bool = False,
 ) -> Iterator[Part]:
     """The routes bit by bit, so that a sum over them needs no memory; without `tenants` every shape is anybody's.
@@ -115,7 +117,7 @@ def route_parts(
     table = keyed_by_profile(scenario)
     owner, model = np.array(texts(shapes, "tenant")), np.array(texts(shapes, "model"))
     names = texts(shapes, "shape")
-    for group in _groups(scenario, pairs, demand):
+    for group in _groups(scenario, pairs, demand, residency):
         mine = "" if tenants is None else tenants.of_service[group.service["service"]]
         for d in np.flatnonzero((owner == mine) & (model == group.model)).tolist():
             row = table.get((names[d], group.service["profile"]))
@@ -157,7 +159,7 @@ def network_ms(scenario: Scenario, pairs: Pairs, service: Row, regions: Int) -> 
     return np.asarray(total, np.float64)
 
 
-def _groups(scenario: Scenario, pairs: Pairs, demand: pd.DataFrame) -> Iterator[_Group]:
+def _groups(scenario: Scenario, pairs: Pairs, demand: pd.DataFrame, residency: Residency) -> Iterator[_Group]:
     services = keyed(scenario.table("services"), "service")
     region_number = numbered(pairs.regions)
     region_of_row = np.array([region_number[name] for name in texts(demand, "region")], np.int64)
@@ -167,7 +169,7 @@ def _groups(scenario: Scenario, pairs: Pairs, demand: pd.DataFrame) -> Iterator[
         members.setdefault(kind, []).append(i)
     for (service_name, model), member in sorted(members.items()):
         service, rows = services[service_name], np.array(member, np.int64)
-        allowed = allowed_sites(scenario, demand.iloc[rows], service)
+        allowed = residency.of_rows(demand.iloc[rows], service)
         yield _Group(service, model, rows, network_ms(scenario, pairs, service, region_of_row[rows]), allowed)
 
 
