@@ -95,26 +95,20 @@ def _make_room(draft: Draft, job: int) -> bool:
 
 def _in_the_way(draft: Draft, option: int, unit: int, gain: Float) -> tuple[float, list[tuple[int, int]]] | None:
     """USD a month that replicas earn which stand in an option's way, and which; None where others are in the way."""
-    lack = _lack(draft, option, unit)
+    lack = _lack_by_slice(draft, option, unit)
     blocks = np.flatnonzero((draft.block_unit == unit) & (draft.replicas > 0))
     usd, dropped = 0.0, list[tuple[int, int]]()
     for k in np.lexsort((blocks, gain[blocks] / draft.quarters[blocks])).tolist():
-        block = int(blocks[k])
-        counts = draft.quarters[block] >= SIZES
-        most = int(np.maximum(lack[counts], 0).max())
-        count = min(int(draft.replicas[block]), -(-most // int(draft.quarters[block])))
-        if count > 0 and _runs_beside(draft, option, block):
-            lack = lack - np.where(counts, count * draft.quarters[block], 0)
+        block, size = int(blocks[k]), int(draft.quarters[blocks[k]])
+        when = slice(None) if draft.stands[block] < 0 else slice(int(draft.stands[block]), int(draft.stands[block]) + 1)
+        level = int(draft.level[block]) + 1
+        most = int(lack[:level, when].max(initial=0))
+        count = min(int(draft.replicas[block]), -(-most // size))
+        if count > 0:
+            lack[:level, when] -= count * size
             usd += count * float(gain[block])
             dropped.append((block, count))
     return None if (lack > 0).any() else (usd, dropped)
-
-
-def _runs_beside(draft: Draft, option: int, block: int) -> bool:
-    """Whether the block stands while the option runs, around the clock or in a slice of its own."""
-    jobs = draft.problem.rules.jobs
-    assert jobs is not None
-    return bool(draft.stands[block] < 0 or jobs.option_slices[option].sum() == 1)
 
 
 def replica_gain(draft: Draft) -> Float:
@@ -128,12 +122,15 @@ def replica_gain(draft: Draft) -> Float:
 
 def _lack(draft: Draft, option: int, unit: int) -> Int:
     """Quarters missing by size if the option ran, too."""
+    return np.asarray(np.maximum(_lack_by_slice(draft, option, unit), 0).max(axis=1, initial=0), np.int64)
+
+
+def _lack_by_slice(draft: Draft, option: int, unit: int) -> Int:
+    """Quarters missing by size and slice if the option ran, 4 × T; at most 0 where it does not run."""
     jobs = draft.problem.rules.jobs
     assert jobs is not None
     when = np.zeros(draft.slices, np.bool_)
     when[: jobs.option_slices.shape[1]] = jobs.option_slices[option]
-    if not when.any():
-        return np.zeros(len(SIZES), np.int64)
-    most = draft.taken[unit][:, when].max(axis=1)
     gang = np.where(jobs.option_size[option] >= SIZES, jobs.option_quarters[option], 0)
-    return np.asarray(np.maximum(most + gang - draft.held[unit], 0) * (gang > 0), np.int64)
+    lack = draft.taken[unit] + gang[:, None] - draft.held[unit][:, None]
+    return np.asarray(np.where(when[None, :] & (gang > 0)[:, None], lack, 0), np.int64)

@@ -32,6 +32,13 @@ class Field(NamedTuple):
     domain_site: Bool  # E × P
 
 
+class Ways(NamedTuple):
+    """Backup pairs that routes may use, by row: all of them, or those on blocks that stand."""
+
+    first: Int  # I + 1
+    pair: NDArray[np.int32]
+
+
 class Room(NamedTuple):
     """Load that a cell can still take, and Mbit/s of every link; `now` is what is left while a domain is routed."""
 
@@ -145,16 +152,20 @@ def enter(f: Field, room: Room, route: Route, i: int, z: int, share: float) -> N
 
 
 @njit(cache=True, nogil=True)
-def weigh(f: Field, room: Room, domain: int, route: Route) -> None:
+def weigh(f: Field, ways: Ways, room: Room, domain: int, route: Route) -> None:
     """How many ways every row that is left has, in `flexible`, and how much every cell is wanted, in `pressure`."""
     fails = f.domain_site[domain]
     slices = room.load.shape[1]
     for k in range(route.number[0]):
         i = route.rows[k]
         flexible = 0.0
-        for z in range(f.first[i], f.first[i + 1]):
+        if route.left[i] <= 0.0:
+            route.flexible[k] = np.inf
+            continue
+        for w in range(ways.first[i], ways.first[i + 1]):
+            z = ways.pair[w]
             b = f.pair_block[z]
-            if route.left[i] > 0.0 and not fails[f.block_site[b]]:
+            if not fails[f.block_site[b]]:
                 flexible += min(max(fits(f, room, i, z), 0.0) / route.left[i], 1.0)
             route.pressure[b * slices + f.demand_slice[i]] = 0.0
         route.flexible[k] = flexible
@@ -162,7 +173,8 @@ def weigh(f: Field, room: Room, domain: int, route: Route) -> None:
         i = route.rows[k]
         if route.left[i] <= 0.0 or route.flexible[k] <= 0.0:
             continue
-        for z in range(f.first[i], f.first[i + 1]):
+        for w in range(ways.first[i], ways.first[i + 1]):
+            z = ways.pair[w]
             b = f.pair_block[z]
             if not fails[f.block_site[b]]:
                 part = min(max(fits(f, room, i, z), 0.0) / route.left[i], 1.0) / route.flexible[k]
@@ -170,12 +182,12 @@ def weigh(f: Field, room: Room, domain: int, route: Route) -> None:
 
 
 @njit(cache=True, nogil=True)
-def fill(f: Field, room: Room, domain: int, route: Route, worth: Float) -> float:
+def fill(f: Field, ways: Ways, room: Room, domain: int, route: Route, worth: Float) -> float:
     """Route what is left to the cells least wanted; the share that stays.
 
     Rows with the fewest ways come first, or, where `worth` (I) is given, those of most worth.
     """
-    weigh(f, room, domain, route)
+    weigh(f, ways, room, domain, route)
     fails = f.domain_site[domain]
     slices = room.load.shape[1]
     key = route.flexible[: route.number[0]].copy()
@@ -189,7 +201,8 @@ def fill(f: Field, room: Room, domain: int, route: Route, worth: Float) -> float
         t = f.demand_slice[i]
         while route.left[i] > 0.0:
             best, chosen, most = np.inf, -1, 0.0
-            for z in range(f.first[i], f.first[i + 1]):
+            for w in range(ways.first[i], ways.first[i + 1]):
+                z = ways.pair[w]
                 b = f.pair_block[z]
                 can = 0.0 if fails[f.block_site[b]] else fits(f, room, i, z)
                 if can <= EPS:
@@ -222,7 +235,7 @@ def begin(room: Room, f: Field, route: Route) -> None:
 
 
 @njit(cache=True, nogil=True)
-def eject(f: Field, room: Room, domain: int, route: Route, tries: int) -> float:
+def eject(f: Field, ways: Ways, room: Room, domain: int, route: Route, tries: int) -> float:
     """Make room for rows that are left by sending others, which can go elsewhere, there; the share that stays."""
     fails = f.domain_site[domain]
     slices = room.load.shape[1]
@@ -232,7 +245,8 @@ def eject(f: Field, room: Room, domain: int, route: Route, tries: int) -> float:
         if route.left[i] <= 0.0:
             continue
         t = f.demand_slice[i]
-        for z in range(f.first[i], f.first[i + 1]):
+        for w in range(ways.first[i], ways.first[i + 1]):
+            z = ways.pair[w]
             b = f.pair_block[z]
             if tries <= 0 or route.left[i] <= 0.0:
                 break
@@ -244,7 +258,7 @@ def eject(f: Field, room: Room, domain: int, route: Route, tries: int) -> float:
                 tries -= 1
                 if tries <= 0:
                     break
-                move_away(f, room, fails, route, k, i, z)
+                move_away(f, ways, room, fails, route, k, i, z)
                 can = min(fits(f, room, i, z), route.left[i])
                 if can > EPS:
                     enter(f, room, route, i, z, can)
@@ -254,7 +268,7 @@ def eject(f: Field, room: Room, domain: int, route: Route, tries: int) -> float:
 
 
 @njit(cache=True, nogil=True)
-def move_away(f: Field, room: Room, fails: Bool, route: Route, k: int, i: int, z: int) -> None:
+def move_away(f: Field, ways: Ways, room: Room, fails: Bool, route: Route, k: int, i: int, z: int) -> None:
     """Send entry k elsewhere, as much of it as row i wants on backup pair z."""
     old = route.pair[k]
     j = f.pair_demand[old]
@@ -263,7 +277,8 @@ def move_away(f: Field, room: Room, fails: Bool, route: Route, k: int, i: int, z
     wanted = route.left[i] * f.pair_load[z] - room.load_now[f.pair_block[z], f.demand_slice[i]]
     if wanted <= 0.0 or f.pair_load[old] <= 0.0:
         return
-    for other in range(f.first[j], f.first[j + 1]):
+    for w in range(ways.first[j], ways.first[j + 1]):
+        other = ways.pair[w]
         b = f.pair_block[other]
         if other == old or fails[f.block_site[b]] or b == f.pair_block[z]:
             continue

@@ -56,10 +56,10 @@ def extend(draft: Draft, survival: Survival, domain: int, patience: float) -> fl
         block = ask.add_free()
         if block < 0 and not ask.buy():
             break
-        before, left = left, survival.go_on(domain, thorough=False)
+        before, left = left, survival.go_on(domain)
         if block >= 0 and left >= before:
             ask.useless[block] = True
-    return survival.go_on(domain)
+    return survival.squeeze(domain)
 
 
 class _Ask:

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from solvers.complete.draft import Draft
-from solvers.complete.outage import Field, Loss, Room, Route, begin, eject, fill, lose
+from solvers.complete.outage import Field, Loss, Room, Route, Ways, begin, eject, fill, lose
 from solvers.problem import Float, Int, Problem
 from solvers.rules import Reserve
 
@@ -41,6 +41,9 @@ class Survival:
             np.zeros(entries), np.zeros(entries, np.int64), np.full(cells, -1, np.int64), np.zeros(cells),
             np.zeros(problem.demands), np.zeros(2, np.int64),
         )  # fmt: skip
+        self.every = Ways(self.field.first, np.arange(reserve.pairs, dtype=np.int32))
+        self.known = np.zeros(problem.blocks, np.bool_)  # blocks that `standing` counts on
+        self.standing = self.every
         self.backups = [NOTHING] * reserve.domains
         self.worth = _worth(problem, reserve)
         self.renew()
@@ -68,34 +71,56 @@ class Survival:
         self.room = Room(draft.replicas, load, load.copy(), up, up.copy(), down, down.copy())
         self.route.number[1] = 0
         self.route.head[:] = -1
+        self._stand()
+
+    def _stand(self) -> None:
+        """Collect the backup pairs on blocks that stand."""
+        self.stale = False
+        stands = self.draft.replicas > 0
+        if (stands == self.known).all():
+            return
+        self.known = stands
+        kept = np.flatnonzero(stands[self.reserve.pair_block]).astype(np.int32)
+        self.standing = Ways(np.searchsorted(kept, self.field.first).astype(np.int64), kept)
 
     def replicas_changed(self, block: int) -> None:
         """Take note of a block's new count (while a domain is being routed, too)."""
         count = self.draft.replicas[block]
         before = self.room.load[block].copy()
+        self.stale |= count > 0 and not self.known[block]
         self.room.load[block] = self.draft.problem.capacity_factor * count - self.primary[block]
         self.room.load_now[block] += self.room.load[block] - before
 
     def fail(self, domain: int, *, thorough: bool = True) -> float:
         """Route what a domain loses; the share of rows that finds no survivor (0: all is taken over)."""
         self._begin(domain)
-        return self.go_on(domain, thorough=thorough)
+        left = float(fill(self.field, self.standing, self.room, domain, self.route, ANY))
+        return self._eject(domain) if left > 0 and thorough else left
 
     def fail_dearest_first(self, domain: int) -> float:
         """The same, but what stays is what costs least unserved."""
         self._begin(domain)
-        return float(fill(self.field, self.room, domain, self.route, self.worth))
+        return float(fill(self.field, self.standing, self.room, domain, self.route, self.worth))
 
     def _begin(self, domain: int) -> None:
+        if self.stale:
+            self._stand()
         begin(self.room, self.field, self.route)
         lose(self.field, self.loss, domain, self.route)
 
-    def go_on(self, domain: int, *, thorough: bool = True) -> float:
-        """Route what the domain at hand has left."""
-        left = float(fill(self.field, self.room, domain, self.route, ANY))
-        if left > 0 and thorough:
-            left = float(eject(self.field, self.room, domain, self.route, EJECTIONS))
-        return left
+    def go_on(self, domain: int) -> float:
+        """Route what the domain at hand has left, on blocks that were added since, too."""
+        return float(fill(self.field, self.every, self.room, domain, self.route, ANY))
+
+    def _eject(self, domain: int) -> float:
+        """Send others elsewhere to make room for what the domain at hand has left."""
+        if self.stale:
+            self._stand()
+        return float(eject(self.field, self.standing, self.room, domain, self.route, EJECTIONS))
+
+    def squeeze(self, domain: int) -> float:
+        """Route what is left with the help of such ejections."""
+        return self._eject(domain) if self.go_on(domain) > 0 else 0.0
 
     def keep(self, domain: int) -> None:
         """Keep the routes of the domain at hand."""

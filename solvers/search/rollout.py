@@ -43,7 +43,19 @@ def _refused(problem: Problem) -> Iterator[str]:
         yield "min_share, max_sites"
     if rules.reserve is not None and rules.reserve.policy != "planned":
         yield f"failover = {rules.reserve.policy}"
+    if _mixed(problem):
+        yield "replicas_follow_slices for some replicas of a GPU type at a site and not for others"
     yield from (total.name for total in rules.totals if np.isfinite(total.most))
+
+
+def _mixed(problem: Problem) -> bool:
+    """Whether blocks of one (site, GPU type) follow the slices and others do not."""
+    if problem.block_slice is None:
+        return False
+    types = int(problem.shape_gpu.max(initial=0)) + 1
+    unit = problem.block_site * types + problem.shape_gpu[problem.block_shape]
+    follows = problem.block_slice >= 0
+    return bool(np.isin(unit[follows], unit[~follows]).any())
 
 
 def solve_rollout_scale(
