@@ -1,0 +1,59 @@
+"""The arrays that solvers take and the auditor's own reading of the tables say the same of random worlds.
+
+Neither uses the other. Where they part, one of them reads a rule differently, and a verified gap is worth less.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from audit_oracle import FEATURES, world
+
+from placement.audit.case import open_cases
+from placement.audit.grid import Grid
+from placement.audit.limits import limit_rows, monthly_budget_usd
+from placement.audit.penalties import Penalties
+from placement.problem import build_rollout
+
+SEEDS = [1000 * feature + seed for feature in FEATURES for seed in (1, 2, 103)]
+
+
+def both(seed, *, priced):
+    """Every period as an auditor's case, and as a problem with its names; with or without stated penalties."""
+    told = world(seed)
+    services = told.scenario.table("services")
+    if not priced:
+        services = services.assign(unserved_usd_per_1000=np.nan)
+    scenario = replace(told.scenario, tables={**told.scenario.tables, "services": services})
+    unknown = told.pairs.mbps_state == 0
+    pairs = replace(told.pairs, mbps=np.where(unknown, np.nan, told.pairs.mbps))
+    built = build_rollout(scenario, pairs)
+    return list(zip(open_cases(scenario, pairs), built.rollout.periods, built.names, strict=True))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("priced", [True, False], ids=["stated", "default"])
+def test_penalties_and_what_nobody_can_serve_are_the_same(seed, priced):
+    for case, problem, names in both(seed, priced=priced):
+        penalties = Penalties(Grid(case))
+        exact = [penalties.usd((row.region, row.model, row.service, row.slice)) for row in names.demands]
+        assert problem.unserved_usd == pytest.approx([float(usd) for usd in exact], rel=1e-10)
+        assert problem.constant_usd == pytest.approx(float(penalties.constant_usd), rel=1e-10)
+        in_order = [float(penalties.usd(key)) for key in penalties.grid.keys]
+        assert penalties.least_usd == pytest.approx(in_order, rel=1e-12)
+        assert (penalties.least_usd <= in_order).all()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_limits_and_the_price_of_holding_a_server_are_the_same(seed):
+    for case, problem, names in both(seed, priced=True):
+        rows = {row.name: row for row in limit_rows(case)}
+        for limit, name in enumerate(names.limits):
+            expected = [float(rows[name].weight(offer.site, offer.server, offer.way)) for offer in names.offers]
+            assert problem.limit_matrix[limit].toarray().ravel() == pytest.approx(expected)
+            assert problem.limit_rhs[limit] == pytest.approx(float(rows[name].most))
+        budget = monthly_budget_usd(case)
+        assert problem.monthly_budget_usd == pytest.approx(np.inf if budget is None else float(budget), rel=2e-6)
+        servers = case.facts.servers
+        held = [case.prices.held_usd(offer.site, servers[offer.server], offer.way) for offer in names.offers]
+        assert problem.offer_usd == pytest.approx([float(usd) for usd in held], rel=1e-10)
