@@ -69,3 +69,31 @@ def test_the_same_inputs_give_the_same_bytes(planned: tuple[PlanDocument, Path],
     plan_scenario(scenario, tmp_path / "plan", Request(method="exact"))
     for name in ("plan.json", "routes.parquet", "certificate.npz"):
         assert (tmp_path / "plan" / name).read_bytes() == (first / name).read_bytes(), name
+
+
+def test_rows_in_another_order_give_the_same_bytes(planned: tuple[PlanDocument, Path], tmp_path: Path) -> None:
+    _, first = planned
+    backwards: dict[str, str | None] = {}
+    for name, text in tiny.FILES.items():
+        head, *rows = text.strip().splitlines()
+        if name.endswith(".csv"):
+            backwards[name] = "\n".join([head, *reversed(rows)]) + "\n"
+    plan_scenario(load(tiny.write(tmp_path / "scenario", backwards)), tmp_path / "plan", Request(method="exact"))
+    for name in ("plan.json", "routes.parquet", "certificate.npz"):
+        assert (tmp_path / "plan" / name).read_bytes() == (first / name).read_bytes(), name
+
+
+def test_unchanged_inputs_give_no_moves_and_more_demand_a_move_that_is_audited(
+    planned: tuple[PlanDocument, Path], tmp_path: Path
+) -> None:
+    _, first = planned
+    text = tiny.FILES["scenario.toml"] + f'[stability]\nprevious_plan = "{first}"\nusd_per_move = 3\n'
+    scenario = load(tiny.write(tmp_path / "same", {"scenario.toml": text}))
+    same = plan_scenario(scenario, tmp_path / "same-plan", Request(method="exact")).document
+    assert (same.moves, same.cost.moves, same.objective_usd_month) == ((), 0.0, tiny.TOTAL)
+    # paris asks 18 requests/s: 1.8 + 0.6 replicas are three, on a second server
+    demand = tiny.FILES["demand.csv"].replace("8,4", "18,9")
+    scenario = load(tiny.write(tmp_path / "more", {"scenario.toml": text, "demand.csv": demand}))
+    more = plan_scenario(scenario, tmp_path / "more-plan", Request(method="exact")).document
+    assert more.cost.moves == 3.0
+    assert [(m.step, m.action, m.site, m.count, m.seconds) for m in more.moves] == [(1, "add", "beta", 1, 128.0)]
