@@ -51,15 +51,19 @@ class Penalties:
 
     @cached_property
     def least_usd(self) -> Float:
-        """The penalty of every demand row, I, rounded down by more than it may have lost."""
-        services, requests = self.grid.case.facts.services, self._requests
+        """The penalty of every demand row, I, rounded down by more than it may have lost.
+
+        0 by the default rule where there is no way to serve the row: it is not priced then, but part of C0.
+        """
+        services = self.grid.case.facts.services
         given = [services[key[2]].unserved_usd_per_1000 for key in self.grid.keys]
         stated = np.array([np.nan if usd is None else float(usd) / 1000 for usd in given], np.float64)
         unstated = np.isnan(stated)
-        found = requests * np.where(unstated, 0.0, stated)
+        found = self._requests * np.where(unstated, 0.0, stated)
         if unstated.any():
-            found[unstated] = self._default_usd(np.flatnonzero(unstated))
-        return found * (1 - ROUNDING)
+            own = unstated & np.isfinite(self.dearest.usd) & (self._requests > 0)
+            found[own] = TIMES * self.dearest.usd[own]
+        return np.asarray(found * (1 - ROUNDING), np.float64)
 
     @cached_property
     def constant_usd(self) -> Fraction:
@@ -125,16 +129,6 @@ class Penalties:
                     usd = prices.held_usd(name, server, way) / server.gpus
                     most[(name, server.gpu)] = max(most.get((name, server.gpu), usd), usd)
         return most
-
-    def _default_usd(self, rows: Int) -> Float:
-        """The default penalty of some rows in floats."""
-        requests = self._requests[rows]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            known = np.isfinite(self.dearest.usd[rows]) & (requests > 0)
-        usd = np.where(known, TIMES * np.where(known, self.dearest.usd[rows], 0.0), 0.0)
-        for j in np.flatnonzero(~known):
-            usd[j] = float(self._default_rate(self.grid.keys[rows[j]])) * requests[j]
-        return np.asarray(usd, np.float64)
 
     def _default_rate(self, key: Key) -> Fraction:
         """USD a request by the default rule."""
