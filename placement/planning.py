@@ -13,8 +13,8 @@ from placement.audit import AuditReport, audit
 from placement.pinning import pinned
 from placement.plan.build import Solved, build_plan
 from placement.plan.document import PlanDocument
+from placement.plan.exact import cents_below
 from placement.plan.folder import atomic_folder, write_document, write_files
-from placement.plan.ledger import cents_below
 from placement.problem import Previous, build_rollout, read_previous
 from placement.scenario import Finding, Scenario
 from placement.solving import Request, Tell, reliability_price_usd_month, solve

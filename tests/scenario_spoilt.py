@@ -17,15 +17,15 @@ EXTRA = {
     "residency.csv": "residency,country,scope\neu,@bloc:EU,\neu,@own,vendor\nhome,@own,location\n",
     "endpoints.csv": "endpoint,kind,region,site\nberlin,host,berlin,\nNA,country,namibia,\nNA,country,,whk\n",
     "slices.csv": "slice,start_utc,hours_per_day\nday,06:00,16\nnight,22:00,8\n",
-    "deliveries.csv": "period,delivery_group,server,quantity\n,,pro-2,5\n2026,,pro-8,3\n",
+    "deliveries.csv": "period,delivery_group,server,quantity\n,,pro-2,5\n,,pro-8,3\n",
     "fleet.csv": "site,server,count\nfra,pro-2,1\n",
     "export.csv": "gpu,server,country,max_gpus,from_date,reason\npro,,NA,0,2026-01-01,ban\n",
     "energy.csv": "site,country,slice,usd_per_kwh,gco2_per_kwh\nfra,,day,0.2,300\n,PT,,0.1,\n",
-    "budgets.csv": "period,capex_usd,monthly_usd\n2026,1000000,\n",
+    "budgets.csv": "period,capex_usd,monthly_usd\n,1000000,\n",
     "links.csv": "source,target,rtt_ms,mbps\nfra,lis,35,10000\n",
     "jobs.csv": "job,kind,model,gpu,gpus,hours\nj,finetune,m8,pro,2,10\n",
     "pins.csv": "model,site,min_replicas,max_replicas,reason\nm8,fra,1,2,why\n",
-    "domains.csv": "domain,site\nmetro,fra\n",
+    "domains.csv": "domain,kind,site\nmetro-fra,metro,fra\n",
 }
 
 Mutation = Callable[[Path, st.DataObject], None]

@@ -58,6 +58,7 @@ def command(
     from placement.pinning import PinError, parse_pin  # noqa: PLC0415
     from placement.plan.folder import PlanExistsError  # noqa: PLC0415
     from placement.planning import AuditFailedError, LaterRulesError, plan_scenario  # noqa: PLC0415
+    from placement.problem import UnplannableError  # noqa: PLC0415
     from placement.solving import InfeasibleError, NoPlanError, Request, TooLargeError  # noqa: PLC0415
 
     loaded = load_scenario(scenario)
@@ -75,6 +76,8 @@ def command(
         print_findings(error.findings)
         message = "this version cannot honour these rules, so that nothing was planned; remove them or leave them empty"
         raise Failure(Exit.BAD_DATA, message, {"findings": [finding_json(f) for f in error.findings]}) from error
+    except UnplannableError as error:
+        raise Failure(Exit.BAD_DATA, str(error)) from error
     except TooLargeError as error:
         message = f"{error}; plan with --method exact and a long --time-limit, or leave these rules out"
         raise Failure(Exit.BAD_DATA, message) from error

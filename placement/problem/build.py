@@ -12,11 +12,10 @@ from placement.problem.goals import goal_specs
 from placement.problem.ground import survey
 from placement.problem.limits import capex_most_usd, capex_usd, installed
 from placement.problem.moves import Previous
-from placement.problem.names import Built, Names
+from placement.problem.names import Built
 from placement.problem.offers import BUY
 from placement.scenario import Scenario
 from placement.topology.pairs import Pairs
-from solvers.problem import Problem
 from solvers.rollout import Rollout
 
 
@@ -51,9 +50,3 @@ def build_rollout(scenario: Scenario, pairs: Pairs, *, previous: Previous | None
         capex_most=np.array([capex_most_usd(scenario, period) for period in ground.periods]),
     )
     return Built(rollout, tuple(part.names for part in parts), goal_specs(scenario, tuple(part.sums for part in parts)))
-
-
-def build_problem(scenario: Scenario, pairs: Pairs) -> tuple[Problem, Names]:
-    """The problem and the names of a scenario's first period, for callers that plan no roll-out."""
-    built = build_rollout(scenario, pairs)
-    return built.rollout.periods[0], built.names[0]

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from placement.frames import floats, texts
+from placement.problem.errors import UnplannableError
 from placement.problem.money import by_site_and_slice
 from placement.scenario import Scenario
 
@@ -16,7 +17,7 @@ KG = 1000.0  # a tonne
 GRAMS = 1e6
 
 
-class CarbonError(ValueError):
+class CarbonError(UnplannableError):
     """Carbon is limited, priced or a goal, and a figure of it is absent."""
 
 

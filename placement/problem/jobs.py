@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from placement.frames import Row, floats, keyed, numbered, records, texts
 from placement.problem.carbon import GRAMS, Carbon
+from placement.problem.errors import UnplannableError
 from placement.problem.money import Rates, dynamic_kw_per_gpu
 from placement.problem.names import JobOption
 from placement.problem.patterns import Day, continuous_patterns, preemptible_patterns
@@ -25,7 +26,7 @@ SMALL_GANGS = (1, 2, 4)
 EIGHTS = 8  # a larger gang fills servers of eight
 
 
-class JobError(ValueError):
+class JobError(UnplannableError):
     """A job that the tables do not say enough of, or that cannot be planned as it is stated."""
 
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from placement.problem.errors import UnplannableError
 from placement.problem.names import ShapeName
 from placement.scenario import Scenario, previous
 from placement.scenario.previous import PLAN
@@ -19,7 +20,7 @@ Place = tuple[str, str, str, str]
 """(site, shape, tenant or "" for anybody, slice or "" for every slice)"""
 
 
-class PreviousPlanError(ValueError):
+class PreviousPlanError(UnplannableError):
     """The plan that moves are counted from is not there or not readable."""
 
 

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
 
+from placement.problem.errors import UnplannableError
+
 MOST_WINDOW = 12
 """Slices of a window whose sets are enumerated: 924 minimal ones at most (Sperner 1928)."""
 
 
-class WindowError(ValueError):
+class WindowError(UnplannableError):
     """A window with more slices than sets can be enumerated of."""
 
 

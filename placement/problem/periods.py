@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from placement.frames import keyed
+from placement.problem.errors import UnplannableError
 from placement.scenario import Scenario
 
 DEMAND_KEY = ["region", "model", "service", "slice"]
 
 
-class PeriodError(ValueError):
+class PeriodError(UnplannableError):
     """Demand does not say what a period or a slice of it asks."""
 
 

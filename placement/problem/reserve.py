@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from placement.frames import numbered, records, texts
+from placement.problem.errors import UnplannableError
 from placement.problem.routes import backup_budget_ms
 from placement.scenario import Scenario
 from solvers.rules import Reserve
@@ -15,7 +16,7 @@ Bool = NDArray[np.bool_]
 ALL = "all"
 
 
-class ReserveError(ValueError):
+class ReserveError(UnplannableError):
     """N-1 is asked for domains that are not there."""
 
 

@@ -6,10 +6,11 @@ A GPU type of the Problem is a pair (owner, GPU), numbered owner by owner, so th
 from dataclasses import dataclass
 
 from placement.frames import records
+from placement.problem.errors import UnplannableError
 from placement.scenario import Scenario
 
 
-class TenantError(ValueError):
+class TenantError(UnplannableError):
     """A dedicated service without a tenant."""
 
 

@@ -78,14 +78,15 @@ def test_bad_data_ends_with_exit_4_names_every_error_and_writes_nothing(tmp_path
 
 
 def test_a_rule_of_later_work_is_refused_by_name(tmp_path: Path) -> None:
-    changed = {"pins.csv": "model,site,min_replicas,max_replicas,reason\nm8,alpha,1,,law\n"}
+    changed = tiny.edited("sites.csv", "usd_per_kwh,pue\n", "usd_per_kwh,pue,storage_gb\n")
+    changed["sites.csv"] = (changed["sites.csv"] or "").replace("0.1,1.5\n", "0.1,1.5,500\n")
     scenario = tiny.write(tmp_path / "scenario", changed)
     checked = run("check", scenario)
     assert checked.exit_code == 0
-    assert "pins" in checked.output
+    assert "storage_gb" in checked.output
     result = run("plan", scenario, "-o", tmp_path / "plan")
     assert result.exit_code == 4
-    assert "pins" in result.stderr
+    assert "storage_gb" in result.stderr
     assert not (tmp_path / "plan").exists()
 
 

@@ -7,8 +7,9 @@ import pytest
 import tiny
 
 from placement.plan.document import PlanDocument
-from placement.planning import Method, Request, plan_scenario
+from placement.planning import plan_scenario
 from placement.scenario import load
+from placement.solving import Method, Request
 
 Changes = Mapping[str, str | None]
 
