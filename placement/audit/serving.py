@@ -110,20 +110,23 @@ def check_wires(month: Month, findings: Findings) -> None:
 def check_spread(month: Month, findings: Findings) -> None:
     """(1) a class in a slice is served from at most `max_sites` sites, from each with `min_share` of it or not at all.
 
-    Shares are whole parts per billion, so a least share that is none of those is rounded down to one.
+    Shares are whole parts per billion, each rounded down, so a site's may lack as many as it has routes of the class.
     """
     services = month.facts.services
     limited = {name for name, s in services.items() if s.min_share is not None or s.max_sites is not None}
     shares: dict[Key, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    routes: dict[tuple[Key, str], int] = defaultdict(int)
     for route in month.routes:
         if route.key[2] in limited and route.share_ppb:
             shares[route.key][route.site] += route.share_ppb
+            routes[(route.key, route.site)] += 1
     for key, by_site in sorted(shares.items()):
         service = services[key[2]]
         findings.at_most("1 spread", len(by_site), service.max_sites, spell(key), "sites")
         if service.min_share is None:
             continue
-        least = math.floor(service.min_share * BILLION)
+        least = math.ceil(service.min_share * BILLION)
         for site, share_ppb in sorted(by_site.items()):
             detail = f"a share of {share_ppb} ppb where a used site takes at least {least}"
-            findings.check("1 spread", share_ppb >= least, f"{spell(key)} at {site}", detail)
+            whole = share_ppb + routes[(key, site)] >= least
+            findings.check("1 spread", whole, f"{spell(key)} at {site}", detail)
