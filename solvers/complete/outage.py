@@ -35,7 +35,8 @@ class Field(NamedTuple):
 class Ways(NamedTuple):
     """Backup pairs that routes may use, by row: all of them, or those on blocks that stand."""
 
-    first: Int  # I + 1
+    first: Int  # I
+    last: Int  # I
     pair: NDArray[np.int32]
 
 
@@ -162,7 +163,7 @@ def weigh(f: Field, ways: Ways, room: Room, domain: int, route: Route) -> None:
         if route.left[i] <= 0.0:
             route.flexible[k] = np.inf
             continue
-        for w in range(ways.first[i], ways.first[i + 1]):
+        for w in range(ways.first[i], ways.last[i]):
             z = ways.pair[w]
             b = f.pair_block[z]
             if not fails[f.block_site[b]]:
@@ -173,7 +174,7 @@ def weigh(f: Field, ways: Ways, room: Room, domain: int, route: Route) -> None:
         i = route.rows[k]
         if route.left[i] <= 0.0 or route.flexible[k] <= 0.0:
             continue
-        for w in range(ways.first[i], ways.first[i + 1]):
+        for w in range(ways.first[i], ways.last[i]):
             z = ways.pair[w]
             b = f.pair_block[z]
             if not fails[f.block_site[b]]:
@@ -201,7 +202,7 @@ def fill(f: Field, ways: Ways, room: Room, domain: int, route: Route, worth: Flo
         t = f.demand_slice[i]
         while route.left[i] > 0.0:
             best, chosen, most = np.inf, -1, 0.0
-            for w in range(ways.first[i], ways.first[i + 1]):
+            for w in range(ways.first[i], ways.last[i]):
                 z = ways.pair[w]
                 b = f.pair_block[z]
                 can = 0.0 if fails[f.block_site[b]] else fits(f, room, i, z)
@@ -216,6 +217,23 @@ def fill(f: Field, ways: Ways, room: Room, domain: int, route: Route, worth: Flo
             enter(f, room, route, i, chosen, min(most, route.left[i]))
         total += route.left[i]
     return total
+
+
+@njit(cache=True, nogil=True)
+def collect_ways(f: Field, room: Room, domain: int, route: Route, ways: Ways) -> None:
+    """Write to `ways` the backup pairs of the rows that are left, as far as they stand and survive."""
+    fails = f.domain_site[domain]
+    end = 0
+    for k in range(route.number[0]):
+        i = route.rows[k]
+        ways.first[i] = end
+        if route.left[i] > 0.0:
+            for z in range(f.first[i], f.first[i + 1]):
+                b = f.pair_block[z]
+                if room.standing[b] > 0 and not fails[f.block_site[b]]:
+                    ways.pair[end] = z
+                    end += 1
+        ways.last[i] = end
 
 
 @njit(cache=True, nogil=True)
@@ -245,7 +263,7 @@ def eject(f: Field, ways: Ways, room: Room, domain: int, route: Route, tries: in
         if route.left[i] <= 0.0:
             continue
         t = f.demand_slice[i]
-        for w in range(ways.first[i], ways.first[i + 1]):
+        for w in range(ways.first[i], ways.last[i]):
             z = ways.pair[w]
             b = f.pair_block[z]
             if tries <= 0 or route.left[i] <= 0.0:
@@ -277,7 +295,7 @@ def move_away(f: Field, ways: Ways, room: Room, fails: Bool, route: Route, k: in
     wanted = route.left[i] * f.pair_load[z] - room.load_now[f.pair_block[z], f.demand_slice[i]]
     if wanted <= 0.0 or f.pair_load[old] <= 0.0:
         return
-    for w in range(ways.first[j], ways.first[j + 1]):
+    for w in range(ways.first[j], ways.last[j]):
         other = ways.pair[w]
         b = f.pair_block[other]
         if other == old or fails[f.block_site[b]] or b == f.pair_block[z]:
@@ -297,11 +315,12 @@ def move_away(f: Field, ways: Ways, room: Room, fails: Bool, route: Route, k: in
 @njit(cache=True, nogil=True)
 def cover(
     f: Field, room: Room, domain: int, route: Route, may: Int, quarters: Int, usd: Float, value: Float, load: Float,
-    touched: Int, seen: Bool,
+    touched: Int, seen: Bool, least: Float, networked: bool,
 ) -> tuple[int, float, float]:  # fmt: skip
     """Add up, by cell, the load of what is left and its value: the least quarters that it could be carried by.
 
-    `may` is how many replicas a block could have more; `touched` lists the blocks. Returns how many they are, the
+    `may` is how many replicas a block could have more; `touched` lists the blocks; `least` (I) keeps what a row weighs,
+    0 where that is not known yet. Returns how many they are, the
     value of all that is left, and what not serving it would cost.
     """
     fails = f.domain_site[domain]
@@ -313,22 +332,23 @@ def cover(
         if left <= 0.0:
             continue
         t = f.demand_slice[i]
-        least = np.inf
-        for z in range(f.first[i], f.first[i + 1]):
-            b = f.pair_block[z]
-            if not fails[f.block_site[b]]:
-                least = min(least, f.pair_load[z] * quarters[b])
-        least = max(least, 1e-6)
-        total += left * least
+        if least[i] == 0.0:
+            least[i] = np.inf
+            for z in range(f.first[i], f.first[i + 1]):
+                b = f.pair_block[z]
+                if not fails[f.block_site[b]]:
+                    least[i] = min(least[i], f.pair_load[z] * quarters[b])
+            least[i] = max(least[i], 1e-6)
+        total += left * least[i]
         unserved += left * usd[i]
         for z in range(f.first[i], f.first[i + 1]):
             b = f.pair_block[z]
-            if may[b] <= 0 or fails[f.block_site[b]] or linked(f, room, i, z) <= EPS:
+            if may[b] <= 0 or fails[f.block_site[b]] or (networked and linked(f, room, i, z) <= EPS):
                 continue
             if not seen[b]:
                 seen[b] = True
                 touched[number] = b
                 number += 1
-            value[b, t] += left * least
+            value[b, t] += left * least[i]
             load[b, t] += left * f.pair_load[z]
     return number, total, unserved

@@ -15,6 +15,8 @@ from solvers.problem import Float, Int
 NOTHING = 1e-11
 """A share that counts as none."""
 PASSES = 8
+AT_ONCE = 2
+"""Servers bought for a model before the rest is looked at anew."""
 UNITS = 24
 """(Site, GPU type)s looked at closely for a server, those that could take most first."""
 
@@ -53,12 +55,12 @@ def extend(draft: Draft, survival: Survival, domain: int, patience: float) -> fl
     ask = _Ask(draft, survival, domain, patience)
     left = np.inf
     while left > NOTHING and ask.look():
-        block = ask.add_free()
-        if block < 0 and not ask.buy():
+        blocks = ask.add_free()
+        if not blocks and not ask.buy():
             break
         before, left = left, survival.go_on(domain)
-        if block >= 0 and left >= before:
-            ask.useless[block] = True
+        if blocks and left >= before:
+            ask.useless[blocks] = True
     return survival.squeeze(domain)
 
 
@@ -71,6 +73,9 @@ class _Ask:
         self.value, self.load = np.zeros(shape), np.zeros(shape)
         self.touched, self.seen = np.zeros(shape[0], np.int64), np.zeros(shape[0], np.bool_)
         self.blocks = np.zeros(0, np.int64)
+        problem = draft.problem
+        self.least = np.zeros(problem.demands)
+        self.networked = bool(np.isfinite(problem.uplink_mbps).any() or np.isfinite(problem.downlink_mbps).any())
         self.useless = np.zeros(shape[0], np.bool_)
         self.usd_per_value = 0.0
 
@@ -84,7 +89,7 @@ class _Ask:
         self.may[self.useless] = 0
         number, value, usd = cover(
             self.survival.field, self.survival.room, self.domain, self.survival.route, self.may, draft.quarters,
-            draft.problem.unserved_usd, self.value, self.load, self.touched, self.seen,
+            draft.problem.unserved_usd, self.value, self.load, self.touched, self.seen, self.least, self.networked,
         )  # fmt: skip
         self.usd_per_value = usd / value if value > 0 else np.inf
         self.blocks = np.sort(self.touched[:number])
@@ -103,39 +108,51 @@ class _Ask:
         need = np.ceil(load / self.draft.problem.capacity_factor - NOTHING).astype(np.int64)
         return np.asarray(np.minimum(np.maximum(need, 1), self.may[blocks]), np.int64)
 
-    def add_free(self) -> int:
-        """Add replicas of the block that takes most by quarter on GPUs that idle; which it was, -1 without any."""
+    def add_free(self) -> list[int]:
+        """Add replicas on GPUs that idle, of the block that takes most by quarter for every model in every slice."""
         draft, blocks = self.draft, self.blocks
-        room = np.minimum(draft.block_room(blocks), self.may[blocks])
-        able = np.flatnonzero(room > 0)
-        if not len(able):
-            return -1
-        blocks, room = blocks[able], room[able]
+        blocks = blocks[np.minimum(draft.block_room(blocks), self.may[blocks]) > 0]
+        added = []
+        for block in self._best_of_each(blocks).tolist():
+            one = np.array([block])
+            room = min(int(draft.block_room(one)[0]), int(draft.may_add()[block]))
+            whole = int(self.load[block].max() / draft.problem.capacity_factor)
+            if room > 0:
+                draft.add(block, min(room, max(whole, 1)))
+                self.survival.replicas_changed(block)
+                added.append(block)
+        return added
+
+    def _best_of_each(self, blocks: Int) -> Int:
+        """The block that takes most by quarter of each model in each slice, those that take most first."""
+        draft = self.draft
         worth = self.covered(blocks, np.ones(len(blocks), np.int64)) / draft.quarters[blocks]
-        best = int(np.argmax(worth))
-        whole = int(self.load[blocks[best]].max() / draft.problem.capacity_factor)
-        block = int(blocks[best])
-        draft.add(block, int(min(room[best], max(whole, 1))))
-        self.survival.replicas_changed(block)
-        return block
+        order = np.lexsort((blocks, -worth))
+        model = draft.problem.shape_model[draft.problem.block_shape[blocks[order]]]
+        _, first = np.unique(model * (draft.slices + 1) + draft.stands[blocks[order]] + 1, return_index=True)
+        return np.asarray(blocks[order[np.sort(first)]], np.int64)
 
     def buy(self) -> bool:
-        """Buy the server that takes most for its price; False when none is worth it, or none can be had."""
+        """Buy servers that take most for their price, a few for a model; False when none is worth it or to be had."""
         draft = self.draft
-        best, offer = 0.0, -1
+        spare = draft.spare()
+        found: list[tuple[float, int, int]] = []
         for unit in self._units():
-            blocks = self._menu(unit)
+            blocks = self._best_of_each(self.blocks[draft.block_unit[self.blocks] == unit])
+            model = int(draft.problem.shape_model[draft.problem.block_shape[blocks[0]]])
             for o in draft.site_offers(unit).tolist():
                 if draft.can_buy(o) < 1:
                     continue
-                gained = self._filled(blocks, int(draft.offer_quarters[o]), int(draft.spare()[unit, 0]))
+                gained = self._filled(blocks, int(draft.offer_quarters[o]), int(spare[unit, 0]))
                 usd = self._price(o)
-                if gained > 0 and gained / max(usd, 1e-9) > best and usd <= gained * self.usd_per_value * self.patience:
-                    best, offer = gained / max(usd, 1e-9), o
-        if offer < 0:
-            return False
-        draft.buy(offer, 1)
-        return True
+                if gained > 0 and usd <= gained * self.usd_per_value * self.patience:
+                    found.append((-gained / max(usd, 1e-9), o, model))
+        bought: dict[int, int] = {}
+        for _, offer, model in sorted(found):
+            if bought.get(model, 0) < AT_ONCE and draft.can_buy(offer):
+                draft.buy(offer, 1)
+                bought[model] = bought.get(model, 0) + 1
+        return bool(bought)
 
     def _price(self, offer: int) -> float:
         problem = self.draft.problem
@@ -150,16 +167,6 @@ class _Ask:
         np.add.at(worth, units, self.covered(self.blocks, self.useful(self.blocks)))
         found = np.flatnonzero(worth)
         return [int(u) for u in found[np.lexsort((found, -worth[found]))][:UNITS]]
-
-    def _menu(self, unit: int) -> Int:
-        """Blocks of a unit, the best of each model in each slice, those that take most by quarter first."""
-        draft = self.draft
-        blocks = self.blocks[draft.block_unit[self.blocks] == unit]
-        worth = self.covered(blocks, np.ones(len(blocks), np.int64)) / draft.quarters[blocks]
-        order = np.lexsort((blocks, -worth))
-        model = draft.problem.shape_model[draft.problem.block_shape[blocks[order]]]
-        _, first = np.unique(model * (draft.slices + 1) + draft.stands[blocks[order]] + 1, return_index=True)
-        return np.asarray(blocks[order[np.sort(first)]], np.int64)
 
     def _filled(self, blocks: Int, quarters: int, spare: int) -> float:
         """The value that one more server of so many quarters would take."""

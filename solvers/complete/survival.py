@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from solvers.complete.draft import Draft
-from solvers.complete.outage import Field, Loss, Room, Route, Ways, begin, eject, fill, lose
+from solvers.complete.outage import Field, Loss, Room, Route, Ways, begin, collect_ways, eject, fill, lose
 from solvers.problem import Float, Int, Problem
 from solvers.rules import Reserve
 
@@ -41,9 +41,10 @@ class Survival:
             np.zeros(entries), np.zeros(entries, np.int64), np.full(cells, -1, np.int64), np.zeros(cells),
             np.zeros(problem.demands), np.zeros(2, np.int64),
         )  # fmt: skip
-        self.every = Ways(self.field.first, np.arange(reserve.pairs, dtype=np.int32))
+        nothing = np.zeros(problem.demands, np.int64)
+        self.now = Ways(nothing, nothing.copy(), np.zeros(reserve.pairs, np.int32))
         self.known = np.zeros(problem.blocks, np.bool_)  # blocks that `standing` counts on
-        self.standing = self.every
+        self.standing = Ways(nothing, nothing, np.zeros(0, np.int32))
         self.backups = [NOTHING] * reserve.domains
         self.worth = _worth(problem, reserve)
         self.renew()
@@ -81,7 +82,8 @@ class Survival:
             return
         self.known = stands
         kept = np.flatnonzero(stands[self.reserve.pair_block]).astype(np.int32)
-        self.standing = Ways(np.searchsorted(kept, self.field.first).astype(np.int64), kept)
+        at = np.searchsorted(kept, self.field.first).astype(np.int64)
+        self.standing = Ways(at[:-1], at[1:], kept)
 
     def replicas_changed(self, block: int) -> None:
         """Take note of a block's new count (while a domain is being routed, too)."""
@@ -110,7 +112,8 @@ class Survival:
 
     def go_on(self, domain: int) -> float:
         """Route what the domain at hand has left, on blocks that were added since, too."""
-        return float(fill(self.field, self.every, self.room, domain, self.route, ANY))
+        collect_ways(self.field, self.room, domain, self.route, self.now)
+        return float(fill(self.field, self.now, self.room, domain, self.route, ANY))
 
     def _eject(self, domain: int) -> float:
         """Send others elsewhere to make room for what the domain at hand has left."""
