@@ -6,7 +6,7 @@ cheapest servers that hold them, then shares by saving per replica. Pins, jobs a
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -63,7 +63,10 @@ def _routed(problem: Problem, model: Model, work: "_Work") -> Placement | None:
     plan = Placement(work.opened, work.servers, work.replicas, work.share, np.maximum(unserved, 0.0))
     found: list[Placement | None] = [plan]
     if problem.rules.any:
-        completed = complete(problem, plan).plan
+        reserve = problem.rules.reserve
+        nothing_fails = reserve is not None and not reserve.domains
+        ruled = replace(problem, rules=replace(problem.rules, reserve=None)) if nothing_fails else problem
+        completed = complete(ruled, plan).plan
         found = [completed]
         if completed is not None and not problem.single_source:
             values = vector(model, problem, completed)
