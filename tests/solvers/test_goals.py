@@ -59,7 +59,7 @@ def _random_goal(rollout: Rollout, seed: int) -> tuple[Total, ...]:
 @pytest.mark.parametrize("gap", [0.0, 0.1])
 def test_the_cost_beside_a_goal_is_the_least_over_every_plan_that_keeps_it(gap: float) -> None:
     solved = 0
-    for seed in range(30):
+    for seed in range(20):
         rollout = random_rollout(seed)
         if len(rollout.stays) > 3:
             continue
@@ -76,7 +76,7 @@ def test_the_cost_beside_a_goal_is_the_least_over_every_plan_that_keeps_it(gap: 
         assert found.objective_usd == pytest.approx(usd, rel=1e-4, abs=1e-4), seed
         assert rollout_breaks(rollout, found.placements) == [], seed
         solved += 1
-    assert solved >= 12
+    assert solved >= 10
 
 
 def test_most_served_first_pays_for_what_cost_alone_would_leave() -> None:

@@ -45,7 +45,7 @@ def test_a_roll_out_costs_the_least_over_every_chain_of_whole_number_plans(first
 
 
 def test_three_periods_match_the_enumeration_too() -> None:
-    for seed in (3, 5, 8, 12, 17, 21, 30, 38):
+    for seed in (3, 5, 8, 12):
         rollout = random_rollout(seed, periods=3)
         least = rollout_optimum_usd(rollout)
         found = solve_rollout_exact(rollout, gap=1e-9)
