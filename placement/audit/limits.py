@@ -114,13 +114,19 @@ def _of_country(case: Case, by: str, what: str, country: str) -> Weight:
 
 
 def _capex(case: Case) -> Iterator[LimitRow]:
-    """(12) capex of all bought so far ≤ the budgets so far; no row where one of those periods has no limit."""
-    servers = case.facts.servers
-    weight: Weight = lambda site, server, way: capex_usd(servers[server], way)  # noqa: E731
-    so_far = case.periods[: case.period.number + 1]
-    stated = [usd for period in so_far if (usd := _own_capex_usd(case, period)) is not None]
-    if len(stated) == len(so_far):
-        yield LimitRow(f"capex|{case.period.name}", sum(stated, Fraction(0)), weight)
+    """(12) capex of all bought so far ≤ the budgets so far; no row where one of those periods has no limit.
+
+    Money that names no period is there from the first on and limits every period, whatever else is stated.
+    """
+    servers, period = case.facts.servers, case.period
+    stated = [
+        (row["period"], usd) for row in rows(case.scenario, "budgets") if (usd := known(row["capex_usd"])) is not None
+    ]
+    so_far = [_own_capex_usd(case, earlier) for earlier in case.periods[: period.number + 1]]
+    if None in so_far and not any(name == "" for name, _ in stated):
+        return
+    most = sum((usd for name, usd in stated if period.begun(name)), Fraction(0))
+    yield LimitRow(f"capex|{period.name}", most, lambda _, server, way: capex_usd(servers[server], way))
 
 
 def _installs(case: Case) -> Iterator[LimitRow]:

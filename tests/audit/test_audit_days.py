@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from placement.audit.case import open_cases
 from placement.audit.jobs import Gang, breaks, check_jobs, read_jobs, transfer_hours
+from placement.audit.limits import capex_most_usd, limit_rows
 from placement.audit.money import billed_mbps
 from placement.audit.plan_rows import JobRow
 from placement.audit.report import Findings
@@ -87,3 +88,23 @@ def test_data_move_as_fast_as_the_slower_end(down, hours, tmp_path):
     tune = read_jobs(case.scenario, "2027-1")["tune"]
     assert transfer_hours(case, tune, "turku") == hours
     assert transfer_hours(case, tune, "oslo") == 0
+
+
+@pytest.mark.parametrize(
+    ("budgets", "so_far", "own"),
+    [
+        ("2027-1,100,\n2027-2,50,", (100, 150), (100, 50)),
+        ("2027-1,100,", (100, None), (100, None)),  # nothing is said of what the second may buy
+        ("2027-2,50,", (None, None), (None, 50)),
+        (",100,\n2027-2,50,", (100, 150), (100, 50)),
+        (",100,", (100, 100), (100, None)),  # there from the first period on, and not spent twice
+        (",100,\n2027-1,7,", (107, 107), (107, None)),
+        (",,9\n2027-1,7,", (7, None), (7, None)),
+    ],
+)
+def test_capex_is_limited_so_far_and_in_each_period(budgets, so_far, own, tmp_path):
+    told = scenario(tmp_path, {"budgets": f"period,capex_usd,monthly_usd\n{budgets}"})
+    cases = open_cases(told, whole_pairs())
+    rows = [{row.name: row.most for row in limit_rows(case)}.get(f"capex|{case.period.name}") for case in cases]
+    assert tuple(rows) == so_far
+    assert tuple(capex_most_usd(case) for case in cases) == own
