@@ -7,6 +7,8 @@ from placement.frames import keyed, texts
 from placement.scenario import Scenario
 from solvers.rules import Spread
 
+ROUNDING = 1 + 1e-8  # shares are rounded down to parts per billion
+
 
 def spread_rule(scenario: Scenario, demand: pd.DataFrame) -> Spread | None:
     """min_share and max_sites of every demand row's service; None where no service of the demand has either."""
@@ -16,4 +18,4 @@ def spread_rule(scenario: Scenario, demand: pd.DataFrame) -> Spread | None:
     most = np.nan_to_num(np.array([services[name]["max_sites"] for name in named], np.float64))
     if not least.any() and not most.any():
         return None
-    return Spread(least, most.astype(np.int64))
+    return Spread(np.minimum(least * ROUNDING, 1.0), most.astype(np.int64))

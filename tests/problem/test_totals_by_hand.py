@@ -119,7 +119,7 @@ def test_slivers_are_held_by_service(tmp_path: Path) -> None:
     text = with_column("services.csv", "min_share", (0.25,))["services.csv"]
     rule = only(built(tmp_path / "both", with_column("services.csv", "max_sites", (1,), text))).rules.spread
     assert rule is not None
-    assert rule.least_share.tolist() == [0.25, 0.25]
+    assert rule.least_share == pytest.approx([0.25, 0.25])
     assert rule.most_sites.tolist() == [1, 1]
     one = only(built(tmp_path / "one", with_column("services.csv", "max_sites", (2,)))).rules.spread
     assert one is not None and one.least_share.tolist() == [0, 0]
