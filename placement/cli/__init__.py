@@ -13,6 +13,7 @@ COMMANDS = {
     "topology": ("placement.cli.topology", "Show what is known of every region-site pair."),
     "plan": ("placement.cli.plan", "Decide which models and GPUs go where, with a proof."),
     "audit": ("placement.cli.audit", "Re-check a plan without the solver, and verify its bound."),
+    "explain": ("placement.cli.explain", "Say what blocks, what would help, and why things stand where they stand."),
     "doctor": ("placement.cli.doctor", "Check this installation."),
 }
 

@@ -22,7 +22,7 @@ def command(plan: Path, scenario: str | None, output_format: str) -> None:
     from placement.audit import audit  # noqa: PLC0415
     from placement.topology import build_pairs  # noqa: PLC0415
 
-    loaded = load_scenario(scenario or _named_in(plan))
+    loaded = load_scenario(scenario or named_in(plan))
     with status_line() as say:
         say("building the topology")
         pairs = build_pairs(loaded).pairs
@@ -37,7 +37,7 @@ def command(plan: Path, scenario: str | None, output_format: str) -> None:
         raise click.exceptions.Exit(Exit.AUDIT_FAILED) if count else Failure(Exit.AUDIT_FAILED, "nothing was checked")
 
 
-def _named_in(plan: Path) -> str:
+def named_in(plan: Path) -> str:
     """The scenario that the plan names, if it is a bundled one."""
     try:
         name = str(json.loads((plan / "plan.json").read_bytes())["scenario"])
