@@ -145,8 +145,8 @@ def _gpu_usd(problem: Problem) -> Float:
     return np.asarray(np.where(count > 0, total / np.maximum(count, 1), 0.0), float)
 
 
-def _server_worth(problem: Problem, worth: float) -> Float:
-    """What a server may be worth, O: its GPUs at the mean price of new ones, else at what a GPU of demand is worth.
+def _server_worth(problem: Problem) -> Float:
+    """What a server may be worth, O: its GPUs at the mean price of new ones, else at what their demand costs unserved.
 
     Rows over servers that cost nothing (those that stand already) have no price of their own to start from.
     """
@@ -156,6 +156,8 @@ def _server_worth(problem: Problem, worth: float) -> Float:
     least = np.full(problem.demands, np.inf)
     np.minimum.at(least, problem.pair_demand, problem.pair_load * quarters / 4)
     busy = float(least[np.isfinite(least)].sum())
+    served = np.isfinite(least) & np.isfinite(problem.unserved_usd)
+    worth = float(problem.unserved_usd[served].sum())
     each = np.where(each > 0, each, worth / busy if busy > 0 else worth)
     return np.asarray(each * problem.server_gpus[problem.offer_server], float)
 
@@ -196,7 +198,7 @@ class _Steps:
         per_unit = problem.limit_matrix.multiply(problem.limit_matrix > 0)
         usd = np.asarray(abs(per_unit) @ problem.offer_usd).ravel()
         weight = np.asarray(per_unit.multiply(per_unit).sum(axis=1)).ravel()
-        usd = np.where(usd > 0, usd, np.asarray(abs(per_unit) @ _server_worth(problem, worth)).ravel())
+        usd = np.where(usd > 0, usd, np.asarray(abs(per_unit) @ _server_worth(problem)).ravel())
         self.limit_unit = np.where(weight > 0, usd / np.maximum(weight, 1e-300), 0.0)
 
     def step(self, evaluator: Evaluator, now: Multipliers, swept: Sweep, done: float) -> Multipliers:

@@ -15,6 +15,8 @@ from solvers.solution import Placement, cost_usd
 
 PATIENCE = (1.0, 1e6)
 """A server for the reserve may cost as much as not serving what it is for; or far more, and moves what is served."""
+MANY_PAIRS = 1_000_000
+"""A problem of more is given its reserve once only."""
 ROUNDS = 4
 """Times that all servers are looked at again after some have gone."""
 
@@ -45,7 +47,8 @@ def complete(problem: Problem, base: Placement) -> Completed:
     if rules.reserve is None:
         return Completed(draft.placement())
     before = cost_usd(problem, draft.placement())
-    tries = [_reserved(problem, draft.placement(), patience) for patience in PATIENCE]
+    patience = PATIENCE[: 1 if problem.pairs > MANY_PAIRS else None]
+    tries = [_reserved(problem, draft.placement(), times) for times in patience]
     plans = [plan for plan, _ in tries if plan is not None]
     if not plans:
         return Completed(None, tries[0][1])

@@ -41,6 +41,7 @@ class Draft:
         self.offer_unit = np.where(gpu >= 0, problem.offer_site * self.types + gpu, -1)
         self.offer_use = problem.server_use[problem.offer_server]
         self.site_offer = np.searchsorted(problem.offer_site, np.arange(problem.sites + 1))
+        self.pair_first = np.searchsorted(problem.pair_demand, np.arange(problem.demands + 1))
         self.limits = problem.limit_matrix.tocsc()
         self.most = block_most(problem)
         self._count()

@@ -21,13 +21,12 @@ def serve_more(draft: Draft, survival: Survival) -> bool:
     usd = _usd(draft)
     room = np.maximum(survival.room.load - survival.most_load(), 0.0)
     up, down = survival.free_links()
-    first = np.searchsorted(problem.pair_demand, np.arange(problem.demands + 1)).astype(np.int64)
     rows = np.flatnonzero(draft.unserved > NOTHING)
     rows = rows[np.lexsort((rows, -np.minimum(problem.unserved_usd[rows], 1e12)))]
     served = _serve(
-        rows, first, problem.pair_block, problem.pair_load, problem.pair_usd, problem.unserved_usd, problem.block_site,
-        problem.demand_slice, problem.out_mbps, problem.in_mbps, draft.replicas, room, up, down, draft.share,
-        draft.unserved,
+        rows, draft.pair_first, problem.pair_block, problem.pair_load, problem.pair_usd, problem.unserved_usd,
+        problem.block_site, problem.demand_slice, problem.out_mbps, problem.in_mbps, draft.replicas, room, up, down,
+        draft.share, draft.unserved,
     )  # fmt: skip
     if served > NOTHING and _settled(draft, survival) and _usd(draft) < usd:
         return True

@@ -193,8 +193,8 @@ def give_up(draft: Draft, survival: Survival, domain: int) -> str:
         if not np.isfinite(problem.unserved_usd[i]):
             return f"(13) row {i} must be served, and nobody can stand in for it when domain {domain} fails"
         back = float(survival.route.left[i])
-        pairs = np.arange(*np.searchsorted(problem.pair_demand, [i, i + 1]))
-        pairs = pairs[(draft.share[pairs] > 0) & fails[problem.pair_site[pairs]]]
+        pairs = np.arange(draft.pair_first[i], draft.pair_first[i + 1])
+        pairs = pairs[(draft.share[pairs] > 0) & fails[problem.block_site[problem.pair_block[pairs]]]]
         for n in pairs[np.lexsort((pairs, -problem.pair_usd[pairs]))].tolist():
             part = min(back, float(draft.share[n]))
             draft.share[n] -= part

@@ -13,12 +13,15 @@ import numpy as np
 from solvers.check import violations
 from solvers.complete import Completed, complete
 from solvers.complete.draft import block_most
+from solvers.complete.failures import failures
 from solvers.complete.pins import busy_replicas
 from solvers.problem import Int, Problem
 from solvers.relax import base_problem
 from solvers.search.flow import reroute
 from solvers.solution import Placement, Solution, added, cost_usd
 
+MOST_DENSE = 20_000_000
+"""Domains × backup pairs that a check may write out in full."""
 Search = Callable[[Problem, Placement | None], Solution]
 """A search of a problem without rules, from a plan of it or from none."""
 
@@ -71,8 +74,12 @@ def _best(problem: Problem, tries: list[Completed]) -> Planned:
 
 
 def broken_rules(problem: Problem, plan: Placement) -> list[str]:
-    """What a plan breaks, all rules of the period."""
-    return violations(problem, plan)
+    """What a plan breaks, all rules of the period; (13) on the backups that are used where there are many pairs."""
+    reserve = problem.rules.reserve
+    if reserve is None or reserve.domains * reserve.pairs <= MOST_DENSE:
+        return violations(problem, plan)
+    bare = replace(problem, rules=replace(problem.rules, reserve=None))
+    return violations(bare, replace(plan, backup=None)) + failures(problem, plan)
 
 
 def _clipped(problem: Problem, most: Int) -> Problem:
