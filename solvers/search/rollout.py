@@ -202,12 +202,15 @@ class _Run:
         """Search the stage of period h; None (and a message) when nothing was found."""
         bound = self._stage_bound(h, stage)
         until = self._until(turn)
+        first: list[int] = []  # rounds of the stage's first search; its others do no more
 
         def run(base: Problem, start: Placement | None) -> Solution:
+            work = self.rounds if not first or self.rounds is not None else first[0]
             found = search(
-                base, bound, self.began, gap=self.limits.gap, time_limit_s=until, work=self.rounds, start=start,
+                base, bound, self.began, gap=self.limits.gap, time_limit_s=self._until(turn), work=work, start=start,
                 progress=self._teller(h), seed=self.limits.seed, aim=Aim(self.bounds[h].bound_usd, stage.sunk_usd),
             )  # fmt: skip
+            first.append(found.work)
             self.done_rounds = max(self.done_rounds, found.work)
             if self.rounds is None and until is not None and time.monotonic() - self.began >= until:
                 self.rounds = found.work  # the other searches do as much, so that the whole can be repeated
@@ -236,10 +239,13 @@ class _Run:
     def _until(self, turn: int) -> float | None:
         """Seconds from the beginning at which the search of this turn ends; by its rounds once they are known."""
         limit = self.limits.time_limit_s
-        if limit is None or self.periods == 1 or self.rounds is not None:
+        reserved = any(problem.rules.reserve is not None for problem in self.rollout.periods)
+        if limit is None or self.rounds is not None or (self.periods == 1 and not reserved):
             return limit
         spent = BOUND_PART * 0.8 * limit if turn == 0 else time.monotonic() - self.began
-        return spent + (limit - spent) * 0.8 / (2 * self.periods - turn)
+        part = 0.3 if reserved else 0.8  # with a reserve there are two searches, and plans to complete
+        searches = 1 if self.periods == 1 else 2 * self.periods - turn
+        return spent + max(limit - spent, 0.0) * part / searches
 
     def _hint(self, h: int, stage: Stage) -> Placement | None:
         """The given plan of the period; None without one or where it is of another problem."""

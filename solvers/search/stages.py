@@ -20,6 +20,8 @@ from solvers.relax import base_problem
 from solvers.search.flow import reroute
 from solvers.solution import Placement, Solution, added, cost_usd
 
+AMPLE = 1.4
+"""Loads of a second search before a reserve is added: a plan with room to spare needs less added later."""
 MOST_DENSE = 20_000_000
 """Domains × backup pairs that a check may write out in full."""
 Search = Callable[[Problem, Placement | None], Solution]
@@ -45,6 +47,8 @@ def plan_stage(problem: Problem, search: Search, hint: Placement | None) -> Plan
     if not problem.rules.any:
         return Planned(free.placement, free.message, None)
     tries.append(_completed(problem, free))
+    if problem.rules.reserve is not None:
+        tries.append(_completed(problem, search(replace(base, pair_load=base.pair_load * AMPLE), None)))
     moves = problem.rules.moves
     if moves is not None:
         if free.placement is not None and _too_many(problem, free.placement):
