@@ -74,7 +74,8 @@ def _best(problem: Problem, tries: list[Completed]) -> Planned:
             best = best if best.message or best.plan is not None else replace(best, message=broken)
         elif (price := cost_usd(problem, found.plan)) < usd:
             best, usd = Planned(found.plan, "", found.before_reserve_usd), price
-    return best
+    before = [found.before_reserve_usd for found in tries if found.before_reserve_usd is not None]
+    return replace(best, before_reserve_usd=min(before)) if before and best.plan is not None else best
 
 
 def broken_rules(problem: Problem, plan: Placement) -> list[str]:
