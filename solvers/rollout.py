@@ -56,6 +56,7 @@ class RolloutSolution:
     sweeps: int = 0
     message: str = ""
     goals: tuple["Reached", ...] = field(default=())
+    before_reserve_usd: float | None = None  # what the plan cost before its reserve for N-1, where that was a step
 
 
 @dataclass(frozen=True)

@@ -279,7 +279,11 @@ def _fits(problem: Problem, plan: Placement) -> bool:
 
 
 def carried(earlier: Problem, later: Problem, prices: Multipliers) -> Multipliers | None:
-    """Prices of one period for the next, demand prices scaled as their rows grow; None where the rows differ."""
+    """Prices of one period for the next, demand prices scaled as their rows grow; None where the rows differ.
+
+    A limit that more than doubles is another limit: its price, which may be beyond all measure where there was none to
+    be had, begins anew.
+    """
     same = (
         earlier.demands == later.demands
         and earlier.sites == later.sites
@@ -290,4 +294,6 @@ def carried(earlier: Problem, later: Problem, prices: Multipliers) -> Multiplier
         return None
     old, new = cold_start(earlier).demand_usd, cold_start(later).demand_usd
     grown = np.where(old > 0, new / np.where(old > 0, old, 1.0), 1.0)
-    return replace(prices, demand_usd=np.minimum(prices.demand_usd * grown, later.unserved_usd))
+    limit_usd = np.where(later.limit_rhs <= 2 * earlier.limit_rhs, prices.limit_usd, 0.0)
+    demand_usd = np.minimum(prices.demand_usd * grown, later.unserved_usd)
+    return replace(prices, demand_usd=demand_usd, limit_usd=limit_usd)
