@@ -2,15 +2,38 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
-from math import isfinite
+from math import isfinite, isnan
 from textwrap import wrap
 from typing import Any
 
 import click
 
 from placement.cli.common import print_table
-from placement.explain.blocked import Blockage
-from placement.explain.why import Choice, Class, ClassAnswer, HereAnswer
+from placement.explain.against import Against, PinsAnswer
+from placement.explain.blockage import Blockage
+from placement.explain.forced import NextAnswer, NotToAnswer
+from placement.explain.here import HereAnswer
+from placement.explain.ways import Way
+from placement.explain.why import Choice, Class, ClassAnswer
+from placement.explain.worth import Worth, WorthAnswer
+
+LIMITS = {
+    "stock": "stock (deliveries)",
+    "export": "export limits",
+    "capex": "capex (budgets)",
+    "monthly": "the cost of a month (budgets)",
+    "installs": "limits.installs_per_period",
+    "power": "power_kw of sites",
+    "rack_units": "rack_units of sites",
+    "uplink": "uplinks of sites",
+    "downlink": "downlinks of sites",
+    "served": "limits.min_served_share",
+    "carbon": "limits.max_tco2e_month",
+    "pin_least": "least replicas of pins",
+    "pin_most": "most replicas of pins",
+    "moves": "stability.max_moves",
+    "job": "jobs",
+}
 
 REASON = 46  # columns that a reason may take
 
@@ -38,18 +61,76 @@ def _plain(value: Any) -> Any:
 
 def _blockage(answer: Blockage, most: int) -> None:
     if answer.infeasible:
-        click.echo("no plan keeps the hard rules\n")
+        click.echo("no plan keeps the hard rules")
     else:
-        click.echo(f"served {_percent(answer.served_share)} of requests at {answer.cost_usd:,.2f} USD a month\n")
-    if not answer.blocked:
-        click.echo("nothing that is asked for is left unserved" if not answer.infeasible else "")
+        click.echo(f"served {_percent(answer.served_share)} of requests at {answer.cost_usd:,.2f} USD a month")
+    if answer.message:
+        click.echo(answer.message)
+    if answer.conflict:
+        click.echo("these contradict each other: " + ", ".join(LIMITS[kind] for kind in answer.conflict))
+    if answer.blocked:
+        _blocked(answer, most)
+    elif not answer.infeasible:
+        click.echo("nothing that is asked for is left unserved")
+    if answer.blocked and not isnan(answer.price_usd):
+        click.echo("\nno limit is in the way of what sites are near enough for: serving it would cost")
+        click.echo(f"{answer.price_usd:,.2f} USD a month more than its penalty (services.unserved_usd_per_1000)")
+    _ways(answer, most)
+    _unmeasured(answer, most)
+
+
+def _unmeasured(answer: Blockage, most: int) -> None:
+    if not answer.unmeasured:
         return
+    click.echo()
+    rows = [
+        (
+            one.service,
+            f"{one.region} ({one.country})",
+            one.site,
+            f"{one.km:,.0f}",
+            one.missing,
+            f"{one.most_rtt_ms:,.0f}",
+        )
+        for one in answer.unmeasured[:most]
+    ]
+    heads = ("for", "measure", "to", "km", "missing", "would do: RTT ms")
+    print_table(heads, rows, title="Unknown, so not admissible: nothing is planned on what is not measured")
+    _more(answer.unmeasured, most)
+
+
+def _blocked(answer: Blockage, most: int) -> None:
+    click.echo()
     rows: list[tuple[object, ...]] = []
     for one in answer.blocked[:most]:
         rows += _folded((one.service, one.country, one.classes, _percent(one.share), round(one.usd_month)), one.reason)
     heads = ("service", "in", "classes", "of requests", "USD a month", "blocked by")
     print_table(heads, rows, title="Unserved")
     _more(answer.blocked, most)
+
+
+def _ways(answer: Blockage, most: int) -> None:
+    if answer.ways:
+        click.echo()
+        rows = [row for way in answer.ways[:most] for row in _way(way, answer.infeasible)]
+        heads = ("change", "served", "USD a month") + (() if answer.infeasible else ("nets",))
+        print_table(heads, rows, title="Ways out")
+        _more(answer.ways, most)
+    if answer.tried:
+        click.echo("\nTried, and no way out:")
+        for one in answer.tried[:most]:
+            click.echo("\n".join(wrap(f"  {one.words}: {one.outcome}", 98, subsequent_indent="    ")))
+
+
+def _way(way: Way, no_net: bool) -> Iterable[tuple[object, ...]]:
+    cells: tuple[str, ...] = (_percent(way.served_share), f"{way.cost_usd:,.0f}")
+    if not way.resolved:
+        cells = ("not", f"re-solved ~{way.cost_usd:,.0f}")
+    if not no_net:
+        cells += ("" if isnan(way.net_usd_month) else f"{way.net_usd_month:,.0f}",)
+    first, *others = wrap(way.words, 56)
+    yield (first, *cells)
+    yield from ((line, *[""] * len(cells)) for line in others)
 
 
 def _folded(cells: Sequence[object], text: str, width: int = REASON) -> Iterable[tuple[object, ...]]:
@@ -111,6 +192,77 @@ def _here(answer: HereAnswer, most: int) -> None:
         rows = [(_name(s.cls), _percent(s.share), f"{s.requests_per_s:,.3f}") for s in one.serves[:most]]
         print_table(("serves", "share", "requests/s"), rows)
         _more(one.serves, most)
+    if answer.without is not None:
+        _against(answer.without)
+
+
+def _against(other: Against) -> None:
+    if not other.possible:
+        click.echo(f"\n{other.words}: {other.message}")
+        return
+    more = "" if isnan(other.more_usd) else f", {abs(other.more_usd):,.2f} {'more' if other.more_usd >= 0 else 'less'}"
+    click.echo(f"\n{other.words}: {other.cost_usd:,.2f} USD a month{more}; served {_percent(other.served_share)}")
+    if other.places:
+        click.echo(f"the class goes to {_places(other.places)} then")
+
+
+def _not_to(answer: NotToAnswer, most: int) -> None:
+    del most
+    choice = answer.choice
+    click.echo(f"{_name(answer.cls)} goes to {_places(answer.places) or 'no site'}")
+    ms = "unknown" if choice.planned_ms is None else f"{choice.planned_ms:,.1f} ms of {answer.cls.budget_ms:g} ms"
+    click.echo(f"{answer.site} ({choice.country}): {choice.state}, planned {ms}")
+    for rule in choice.kept_out:
+        click.echo(f"kept out by rule {rule}")
+    if choice.share > 0:
+        click.echo(f"it does go there: {_percent(choice.share)} of it")
+    elif not choice.kept_out:
+        click.echo("no rule keeps it out: another site is cheaper, or this one is needed for others")
+    if answer.forced is not None:
+        _against(answer.forced)
+
+
+def _next(answer: NextAnswer, most: int) -> None:
+    del most
+    click.echo(f"{_name(answer.cls)} goes to {_places(answer.places) or 'no site'}")
+    if answer.without is not None:
+        _against(answer.without)
+
+
+def _pins(answer: PinsAnswer, most: int) -> None:
+    if not answer.pins:
+        click.echo("the scenario has no pins")
+        return
+    rows = []
+    for pin in answer.pins[:most]:
+        held = f"{pin.least} or more" if pin.most is None else f"{pin.least} to {pin.most}"
+        price = pin.without.message or "there is no plan with it" if isnan(pin.price_usd) else f"{pin.price_usd:,.2f}"
+        rows.append((pin.model, pin.site, held, price, pin.reason[:40]))
+    print_table(("model", "site", "replicas", "costs USD a month", "reason"), rows, title="Pins, each against none")
+    _more(answer.pins, most)
+
+
+def _worth(answer: WorthAnswer, most: int) -> None:
+    if not answer.rows:
+        click.echo("no limit holds the plan back: nothing more of anything is worth a cent")
+        return
+    print_table(
+        ("more", "of", "USD a month each", "checked"),
+        [row for one in answer.rows[:most] for row in _worth_rows(one)],
+        title="What more would be worth, by the certificate's prices: an indication",
+    )
+    _more(answer.rows, most)
+
+
+def _worth_rows(one: Worth) -> Iterable[tuple[object, ...]]:
+    checked = one.message if isnan(one.checked_usd) else _usd(one.checked_usd)
+    first, *others = wrap(one.words, 58)
+    yield first, one.unit, _usd(one.usd_per_unit), checked
+    yield from ((line, "", "", "") for line in others)
+
+
+def _usd(value: float) -> str:
+    return f"{value:,.2f}" if abs(value) >= 1 or not value else f"{value:.4f}"
 
 
 def _name(cls: Class) -> str:
@@ -137,4 +289,12 @@ def _figure(value: float | None) -> str:
     return "" if value is None else f"{value:,.1f}"
 
 
-_VIEWS: dict[type, Callable[[Any, int], None]] = {Blockage: _blockage, ClassAnswer: _class, HereAnswer: _here}
+_VIEWS: dict[type, Callable[[Any, int], None]] = {
+    Blockage: _blockage,
+    ClassAnswer: _class,
+    HereAnswer: _here,
+    NotToAnswer: _not_to,
+    NextAnswer: _next,
+    PinsAnswer: _pins,
+    WorthAnswer: _worth,
+}

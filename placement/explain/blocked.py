@@ -38,23 +38,6 @@ class Blocked:
     reason: str
 
 
-@dataclass(frozen=True)
-class Blockage:
-    """What blocks; `cost_usd` is NaN where no plan keeps the hard rules."""
-
-    question = "blocked"
-    infeasible: bool
-    served_share: float
-    cost_usd: float
-    blocked: tuple[Blocked, ...]
-
-
-def explain_blocked(case: Case) -> Blockage:
-    """What is left unserved and why."""
-    left = left_rows(case)
-    return Blockage(case.infeasible, case.served_share, case.cost_usd, tuple(blocked(case, Atlas(case), left)))
-
-
 def left_rows(case: Case) -> list[Left]:
     """Every demand row that the plan does not serve whole, by period and the problem's order; none without a plan."""
     if case.plans is None:

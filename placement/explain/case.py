@@ -81,7 +81,7 @@ class Case:
         """Share of the mean requests that is served, the mean over the periods by their months; 0 without a plan."""
         if self.plans is None:
             return 0.0
-        asked = self.weights @ [float(requests.sum()) for requests in self.requests]
+        asked = float(self.weights @ [float(requests.sum()) for requests in self.requests])
         left = [float(r @ plan.unserved) for r, plan in zip(self.requests, self.plans, strict=True)]
         return 1.0 - float(self.weights @ left) / asked if asked else 1.0
 

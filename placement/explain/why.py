@@ -81,19 +81,9 @@ class ClassAnswer:
     choices: tuple[Choice, ...]
 
 
-@dataclass(frozen=True)
-class HereAnswer:
-    """Why a model stands at a site."""
-
-    question = "here"
-    model: str
-    site: str
-    standing: tuple[Standing, ...]
-
-
 def explain_class(
     case: Case,
-    region: str,
+    region: str | None = None,
     model: str | None = None,
     service: str | None = None,
     slice_: str | None = None,
@@ -107,15 +97,6 @@ def explain_class(
     found = classes(case, region=region, model=model, service=service, slice=slice_, period=period)
     listed = tuple((cls, tuple(where(case, cls))) for cls in found)
     return ClassAnswer(listed, found[0], tuple(choices(case, found[0])))
-
-
-def explain_here(case: Case, model: str, site: str) -> HereAnswer:
-    """What a model does at a site.
-
-    Raises:
-        UnknownNameError: no such model or site.
-    """
-    return HereAnswer(model, site, tuple(standing(case, model, site)))
 
 
 def classes(case: Case, **wanted: str | None) -> list[Class]:

@@ -71,11 +71,20 @@ class Stack(Program):
         return np.concatenate([*values, grown])
 
 
-def build_stack(rollout: Rollout, *, aim: tuple[Total, ...] | None = None, ceilings: tuple[Ceiling, ...] = ()) -> Stack:
-    """The program that makes the mean of `aim` over the periods small (None: of the cost) and keeps every ceiling."""
+def build_stack(
+    rollout: Rollout,
+    *,
+    aim: tuple[Total, ...] | None = None,
+    ceilings: tuple[Ceiling, ...] = (),
+    within: Rollout | None = None,
+) -> Stack:
+    """The program that makes the mean of `aim` over the periods small (None: of the cost) and keeps every ceiling.
+
+    `within` is the same roll-out with looser limits, whose bounds the columns get: for programs whose rows give way.
+    """
     weights = rollout.months / rollout.months.sum()
     problems = tuple(_counting(problem, h, aim, ceilings) for h, problem in enumerate(rollout.periods))
-    bounds = _bounds(rollout, problems)
+    bounds = _bounds(rollout, problems) if within is None else _bounds(within, within.periods)
     models = tuple(build_model(problem, bound) for problem, bound in zip(problems, bounds, strict=True))
     first = np.concatenate([[0], np.cumsum([len(model.cost) for model in models])]).tolist()
     servers = np.array([at + model.columns.of("servers").start for at, model in zip(first, models, strict=False)])
