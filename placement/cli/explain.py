@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ class Options:
     pins: bool
     top: int
     no_solve: bool
-    time_limit: float
+    time_limit: float | None
     gap: float
 
 
@@ -46,7 +46,11 @@ class Options:
 @click.option("--pins", is_flag=True, help="What each pin of the scenario costs.")
 @click.option("--top", type=click.IntRange(min=1), default=12, show_default=True, help="Rows of a table.")
 @click.option("--no-solve", is_flag=True, help="Arithmetic only: nothing is planned again.")
-@click.option("--time-limit", type=click.FloatRange(min=1), default=SECONDS, show_default=True, help="Seconds a plan.")
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=1),
+    help="Seconds of every plan made anew.  [default: 60; ways out of a large PLAN are then not planned anew]",
+)
 @click.option("--gap", type=click.FloatRange(0, 1), default=1e-4, show_default=True, help="Of every plan made.")
 @format_option
 def command(target: str, output_format: str, **options: Any) -> None:
@@ -61,8 +65,11 @@ def command(target: str, output_format: str, **options: Any) -> None:
     with _failures(), status_line() as say:
         from placement.explain.case import How  # noqa: PLC0415
 
-        how = How(asked.gap, asked.time_limit, say)
-        answer = _answer(_case(target, asked, how), asked, how)
+        how = How(asked.gap, asked.time_limit or SECONDS, say)
+        case = _case(target, asked, how)
+        if case.large and asked.time_limit is None:
+            how = replace(how, resolve=False)
+        answer = _answer(case, asked, how)
     if output_format == "json":
         emit_json(as_json(answer))
     else:

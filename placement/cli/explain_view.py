@@ -123,14 +123,20 @@ def _ways(answer: Blockage, most: int) -> None:
 
 
 def _way(way: Way, no_net: bool) -> Iterable[tuple[object, ...]]:
-    cells: tuple[str, ...] = (_percent(way.served_share), f"{way.cost_usd:,.0f}")
-    if not way.resolved:
-        cells = ("not", f"re-solved ~{way.cost_usd:,.0f}")
-    if not no_net:
-        cells += ("" if isnan(way.net_usd_month) else f"{way.net_usd_month:,.0f}",)
-    first, *others = wrap(way.words, 56)
-    yield (first, *cells)
-    yield from ((line, *[""] * len(cells)) for line in others)
+    net = "" if isnan(way.net_usd_month) else f"{way.net_usd_month:,.0f}"
+    if way.resolved:
+        cells = (_percent(way.served_share), f"{way.cost_usd:,.0f}") + (() if no_net else (net,))
+    else:
+        cells = ("not re-solved", "", f"about {net}" if net else "")
+    yield from ((line, *cells) if first else (line, *[""] * len(cells)) for first, line in _lines(way.words, 56))
+
+
+def _lines(text: str, width: int, most: int = 6) -> Iterable[tuple[bool, str]]:
+    """A text in lines, the first of them marked; what would take more than `most` is cut."""
+    lines = wrap(text, width)
+    if len(lines) > most:
+        lines = [*lines[: most - 1], "... --format json says all of it"]
+    yield from ((number == 0, line) for number, line in enumerate(lines))
 
 
 def _folded(cells: Sequence[object], text: str, width: int = REASON) -> Iterable[tuple[object, ...]]:

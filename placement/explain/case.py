@@ -93,6 +93,7 @@ class How:
     gap: float = 1e-4
     time_limit_s: float | None = 60.0
     say: Say = lambda _: None
+    resolve: bool = True  # whether what a change is worth is found by planning anew
 
 
 def pose(scenario: Scenario, how: How) -> Case:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from placement.explain.case import Case
 from placement.explain.changes import Change, Kind, change
 from placement.frames import integers, keyed, records, texts
-from placement.problem import Built, Previous, build_rollout
+from placement.problem import Built, build_rollout
 from placement.problem.offers import site_limit
 from placement.problem.periods import planned_periods
 from placement.scenario import Scenario
-from placement.topology.pairs import Pairs
 from solvers.exact.elastic import BETWEEN, Give, Loosened
 from solvers.problem import CAPACITY_FACTOR
 from solvers.rollout import Rollout
@@ -47,6 +47,9 @@ class Elastics:
     built: Built
     rollout: Rollout  # with the limits as they are
     reliefs: tuple[Relief, ...]
+    wanted: tuple[Float, ...]  # I by period: most that may stay unserved where what has a pair is to be served
+    requests: tuple[Float, ...]  # I by period: mean requests a month
+    before_usd: float  # what the plan costs in the terms of this program; NaN without one
 
     def loose(self, kinds: frozenset[Kind]) -> Rollout:
         """The roll-out without the limits of some kinds, for the bounds of its columns."""
@@ -70,21 +73,27 @@ class Elastics:
         return [relief for relief in self.reliefs if relief.kind in kinds]
 
 
-def elastics(scenario: Scenario, pairs: Pairs, previous: Previous | None) -> Elastics:
+def elastics(case: Case) -> Elastics:
     """The program of a scenario in which limits may give.
 
+    What is wanted is that nothing which has a pair stays unserved; where there is no plan yet, nothing at all.
     Sites without room for a server have no columns in the problem itself, so that it is built as if they had room;
     their limits stand as rows.
     """
+    scenario = case.scenario
     sites = scenario.table("sites").copy()
     sites["power_kw"] = np.nan
     sites["rack_units"] = np.nan
     roomy = replace(scenario, tables={**scenario.tables, "sites": sites})
-    built = build_rollout(roomy, pairs, previous=previous)
+    built = build_rollout(roomy, case.pairs, previous=case.previous)
     limit = site_limit(scenario.table("sites"))
     periods = tuple(replace(problem, site_limit=limit) for problem in built.rollout.periods)
     rollout = replace(built.rollout, periods=periods)
-    return Elastics(built, rollout, tuple(_reliefs(scenario, built, rollout)))
+    wanted = tuple(
+        np.ones(p.demands) if case.plans is None else p.unservable.astype(np.float64) for p in rollout.periods
+    )
+    reliefs = tuple(_reliefs(scenario, built, rollout))
+    return Elastics(built, rollout, reliefs, wanted, case.requests, case.cost_usd)
 
 
 def _reliefs(scenario: Scenario, built: Built, rollout: Rollout) -> Iterator[Relief]:

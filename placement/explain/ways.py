@@ -1,8 +1,7 @@
-"""The cheapest ways out: what limits would have to give, found by elastic relaxation and proven by planning anew."""
+"""The cheapest ways out: found by elastic relaxation or by arithmetic, proven by planning anew with the change made."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field
 from math import isnan
 
 import numpy as np
@@ -11,26 +10,24 @@ from numpy.typing import NDArray
 from placement.explain.blocked import LEAST, Left
 from placement.explain.case import Case, How, again
 from placement.explain.changes import Change, Kind, applied, in_words
+from placement.explain.limits import Kinds, Limits, Need
 from placement.explain.opening import GROUPS, candidates, groups
 from placement.explain.reach import Atlas
-from placement.explain.reliefs import Elastics, Relief, elastics
-from solvers.exact.elastic import Elastic, least_unserved, solve_elastic
-from solvers.solution import Status
+from placement.explain.reliefs import Elastics
 
 Float = NDArray[np.float64]
-Kinds = frozenset[Kind]
 
+NAN = float("nan")
 RISE = 1e-7
 """A served share that rises by less is no way out."""
-LAST: dict[Kind, float] = {"job": 50.0, "pin_least": 50.0, "pin_most": 10.0, "served": 1e4, "carbon": 10.0}
-"""Where all kinds may give at once: a wish given up weighs more than a server, a point of served share most of all."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """Changes that help. Net: what the plan costs less, its penalties for the unserved included.
+    """Changes that help. Net: what a month costs less, the penalties for the unserved included.
 
-    The net is NaN where nothing was planned anew, or where there was no plan before.
+    Where nothing was planned anew (`resolved` false) share and cost are NaN, and the net is that of the elastic
+    program or NaN; where there was no plan before there is no net.
     """
 
     kinds: tuple[Kind, ...]
@@ -50,189 +47,132 @@ class Tried:
     outcome: str
 
 
-@dataclass(frozen=True)
-class Need:
-    """What a kind of limit would have to give."""
+@dataclass
+class Search:
+    """Ways looked for, and what was found so far."""
 
-    changes: tuple[Change, ...]
-    usd_month: float
+    case: Case
+    how: How
+    ways: list[Way] = field(default_factory=list)
+    tried: list[Tried] = field(default_factory=list)
 
+    def planned(self, changes: Sequence[Change]) -> Case:
+        """The case with the changes made."""
+        self.how.say(in_words(changes, self.case.scenario))
+        return again(self.case, applied(self.case.scenario, changes), self.how)
 
-class Limits:
-    """The limits of a case as things that may give."""
-
-    def __init__(self, case: Case, how: How, backend: str = "highs") -> None:
-        self.case, self.how, self.backend = case, how, backend
-
-    @cached_property
-    def elastics(self) -> Elastics:
-        return elastics(self.case.scenario, self.case.pairs, self.case.previous)
-
-    @cached_property
-    def wanted(self) -> tuple[Float, ...]:
-        """Most that may stay unserved: nothing of what has a pair; where there is no plan yet, anything."""
-        periods = self.elastics.rollout.periods
-        if self.case.plans is None:
-            return tuple(np.ones(problem.demands) for problem in periods)
-        return tuple(problem.unservable.astype(np.float64) for problem in periods)
-
-    def servable(self, left: Sequence[Left]) -> bool:
-        """Whether anything of what is left unserved has a pair, or would have with more room at the sites."""
-        return any(not self.elastics.rollout.periods[one.h].unservable[one.i] for one in left)
-
-    def need(self, kinds: Kinds, wanted: tuple[Float, ...] | None = None) -> Need | None:
-        """The least that limits of `kinds` must give, so that what is `wanted`, or as much of it as they allow, is
-        served; None where they change nothing."""
-        reliefs = self.elastics.of_kind(kinds)
-        asked = self.wanted if wanted is None else wanted
-        found = self._solve(reliefs, kinds, asked)
-        if found.status == Status.INFEASIBLE and self.case.plans is not None:
-            best = self.reachable(kinds)
-            if best is None:
-                return None
-            asked = tuple(np.maximum(a, b + LEAST) for a, b in zip(asked, best, strict=True))
-            found = self._solve(reliefs, kinds, asked)
-        if found.amounts is None or not found.amounts.any():
-            return None
-        changes = [relief.of(float(amount)) for relief, amount in zip(reliefs, found.amounts, strict=True) if amount]
-        return Need(tuple(sorted(changes, key=lambda c: (c.kind, c.where))), found.usd_month)
-
-    def reachable(self, kinds: Kinds) -> tuple[Float, ...] | None:
-        """What stays unserved by period where as much is served as limits of `kinds` could make possible."""
-        reliefs = self.elastics.of_kind(kinds)
-        return least_unserved(
-            self.elastics.rollout,
-            self.elastics.loose(kinds),
-            [relief.give for relief in reliefs],
-            self.case.requests,
-            backend=self.backend,
-            time_limit_s=self.how.time_limit_s,
-        )
-
-    def price_alone(self) -> float | None:
-        """What serving all that has a pair would cost if the limits allow it as they are, USD a month; else None."""
-        found = self._solve([], frozenset(), self.wanted)
-        return None if found.amounts is None else found.usd_month
-
-    def conflict(self) -> tuple[Kind, ...]:
-        """Kinds of limits that no plan keeps together and any plan could if one of them gave way: an irreducible set.
-
-        Found by leaving out one after the other (the deletion filter of Chinneck and Dravnieks 1991).
-        """
-        kept = list(self.elastics.kinds)
-        for kind in self.elastics.kinds:
-            others = [k for k in kept if k != kind]
-            if not self._possible(frozenset(self.elastics.kinds) - set(others)):
-                kept = others
-        return tuple(kept)
-
-    def _possible(self, giving: Kinds) -> bool:
-        """Whether there is a plan when limits of these kinds may give anything."""
-        reliefs = [replace(r, give=replace(r.give, weight=0.0)) for r in self.elastics.of_kind(giving)]
-        return self._solve(reliefs, giving, self.wanted, cheapest=False).status != Status.INFEASIBLE
-
-    def _solve(
-        self, reliefs: Sequence[Relief], kinds: Kinds, wanted: tuple[Float, ...], *, cheapest: bool = True
-    ) -> Elastic:
-        several = len(kinds) > 1
-        return solve_elastic(
-            self.elastics.rollout,
-            self.elastics.loose(kinds),
-            [replace(r.give, weight=self._weight(r)) if several and r.give.weight else r.give for r in reliefs],
-            wanted,
-            backend=self.backend,
-            time_limit_s=self.how.time_limit_s,
-            cheapest=cheapest,
-        )
-
-    def _weight(self, relief: Relief) -> float:
-        """What a unit weighs beside limits of other kinds: about what part of a server it is."""
-        problem = self.elastics.rollout.periods[0]
-        kw, units = np.maximum(problem.server_use, 1e-3).mean(axis=0)[:2]
-        capex = self.elastics.rollout.capex_usd
-        usd = float(capex[capex > 0].mean()) if (capex > 0).any() else 1e5
-        month = float(np.abs(problem.offer_usd).mean()) or 1.0
-        gpus = float(problem.server_gpus.mean())
-        sizes = {"stock": gpus, "export": gpus, "capex": usd, "monthly": month, "power": float(kw)}
-        sizes |= {"rack_units": float(units), "uplink": 1000.0, "downlink": 1000.0}
-        return LAST.get(relief.kind, 1.0) * relief.give.weight / sizes.get(relief.kind, 1.0)
-
-
-def limit_ways(limits: Limits) -> tuple[list[Way], list[Tried]]:
-    """A way by every kind of limit alone; where none of them does all that can be done, one by several together."""
-    ways: list[Way] = []
-    tried: list[Tried] = []
-    every = limits.elastics.kinds
-    for kind in every:
-        limits.how.say(f"what {kind} would have to give")
-        _try(limits, frozenset([kind]), ways, tried)
-    best = max((way.served_share for way in ways), default=limits.case.served_share)
-    if not ways or (limits.case.plans is not None and best < _servable(limits) - RISE):
-        limits.how.say("what several limits would have to give")
-        _try(limits, frozenset(every), ways, tried)
-    return ways, tried
-
-
-def opening_ways(case: Case, how: How, left: Sequence[Left], atlas: Atlas) -> tuple[list[Way], list[Tried]]:
-    """For every service and country with something blocked, what opens pairs: the least of each kind that helps."""
-    ways: list[Way] = []
-    tried: list[Tried] = []
-    for group in groups(case, atlas, left)[:GROUPS]:
-        for ladder in candidates(case, group):
-            failed: list[Tried] = []
-            for changes in ladder:
-                how.say(in_words(changes, case.scenario))
-                if judged(case, again(case, applied(case.scenario, changes), how), changes, ways, failed):
-                    break
-            else:
-                tried += failed[-1:]
-    return ways, tried
-
-
-def _servable(limits: Limits) -> float:
-    """Served share if no limit held."""
-    reachable = limits.reachable(frozenset(limits.elastics.kinds))
-    return limits.case.served_share if reachable is None else _share(limits.case, reachable)
-
-
-def _share(case: Case, unserved: tuple[Float, ...]) -> float:
-    asked = float(case.weights @ [float(r.sum()) for r in case.requests]) or 1.0
-    return 1 - float(case.weights @ [float(r @ u) for r, u in zip(case.requests, unserved, strict=True)]) / asked
-
-
-def _try(limits: Limits, kinds: Kinds, ways: list[Way], tried: list[Tried]) -> None:
-    need = limits.need(kinds)
-    if need is None:
-        return
-    case, how = limits.case, limits.how
-    after = again(case, applied(case.scenario, need.changes), how)
-    if after.plans is not None and case.plans is not None:
-        # What the plan leaves unserved even so costs more than its penalty: less has to give for the rest.
-        left = tuple(np.maximum(w, p.unserved + LEAST) for w, p in zip(limits.wanted, after.plans, strict=True))
-        less = limits.need(kinds, left) if any((p.unserved > 1e-6).any() for p in after.plans) else None
-        if less is not None and less.changes != need.changes:
-            again_less = again(case, applied(case.scenario, less.changes), how)
-            if again_less.cost_usd <= after.cost_usd + 0.005:
-                need, after = less, again_less
-    judged(case, after, need.changes, ways, tried)
-
-
-def judged(case: Case, after: Case, changes: tuple[Change, ...], ways: list[Way], tried: list[Tried]) -> bool:
-    """Put changes among the ways or among what was only tried, by the plan that came of them. True for a way."""
-    words = in_words(changes, case.scenario)
-    if after.plans is None:
-        tried.append(Tried(words, after.message or "still no plan keeps the hard rules"))
-        return False
-    if case.plans is not None and after.served_share <= case.served_share + RISE:
+    def judge(self, changes: tuple[Change, ...], after: Case) -> Tried | None:
+        """Put changes among the ways if the plan that came of them serves more; else what is to be said of them."""
+        case, words = self.case, in_words(changes, self.case.scenario)
+        if after.plans is None:
+            return Tried(words, after.message or "still no plan keeps the hard rules")
         net = case.cost_usd - after.cost_usd
-        tried.append(Tried(words, f"no more is served; the plan costs {net:,.2f} USD a month less"))
-        return False
-    kinds = tuple(dict.fromkeys(one.kind for one in changes))
-    net = case.cost_usd - after.cost_usd
-    ways.append(Way(kinds, changes, words, True, after.served_share, after.cost_usd, net))
-    return True
+        if case.plans is not None and after.served_share <= case.served_share + RISE:
+            more = "more" if net < 0 else "less"
+            return Tried(words, f"no more is served; a month costs {abs(net):,.2f} USD {more}")
+        self.ways.append(Way(_kinds(changes), changes, words, True, after.served_share, after.cost_usd, net))
+        return None
+
+    def unproven(self, changes: tuple[Change, ...], net_usd: float) -> None:
+        """Put changes among the ways that nobody planned with."""
+        words = in_words(changes, self.case.scenario)
+        self.ways.append(Way(_kinds(changes), changes, words, False, NAN, NAN, net_usd))
+
+
+def limit_ways(search: Search, limits: Limits) -> None:
+    """A way by every kind of limit alone; where none of them does all that can be done, one by several together."""
+    for kind in limits.kinds:
+        search.how.say(f"what {kind} would have to give")
+        _by_kinds(search, limits, frozenset([kind]))
+    if not search.ways or (search.how.resolve and search.case.plans is not None and _more_to_do(search, limits)):
+        search.how.say("what several limits would have to give")
+        _by_kinds(search, limits, frozenset(limits.kinds))
+
+
+def opening_ways(search: Search, left: Sequence[Left], atlas: Atlas) -> None:
+    """For every service and country with something blocked, what opens pairs: the least of each kind that helps."""
+    for group in groups(search.case, atlas, left)[:GROUPS]:
+        for ladder in candidates(search.case, group):
+            if not search.how.resolve:
+                for changes in ladder[:1]:
+                    search.unproven(changes, NAN)
+                continue
+            failed = None
+            for changes in ladder:
+                failed = search.judge(changes, search.planned(changes))
+                if failed is None:
+                    break
+            if failed is not None:
+                search.tried.append(failed)
 
 
 def in_order(ways: Sequence[Way]) -> tuple[Way, ...]:
     """The ways by what they net; where there was no plan before, by what the plan costs."""
-    return tuple(sorted(ways, key=lambda w: (w.cost_usd if isnan(w.net_usd_month) else -w.net_usd_month, w.words)))
+    return tuple(sorted(ways, key=lambda w: (not w.resolved, *_rank(w), w.words)))
+
+
+def _rank(way: Way) -> tuple[bool, float]:
+    if not isnan(way.net_usd_month):
+        return False, -way.net_usd_month
+    return True, 0.0 if isnan(way.cost_usd) else way.cost_usd
+
+
+def _kinds(changes: Sequence[Change]) -> tuple[Kind, ...]:
+    return tuple(dict.fromkeys(one.kind for one in changes))
+
+
+def _by_kinds(search: Search, limits: Limits, kinds: Kinds) -> None:
+    if not search.how.resolve:
+        _unproven(search, limits, kinds)
+        return
+    need = limits.need(kinds)
+    if need is None:
+        return
+    need, after = _less(search, limits, kinds, need, search.planned(need.changes))
+    failed = search.judge(need.changes, after)
+    if failed is not None:
+        search.tried.append(failed)
+
+
+def _unproven(search: Search, limits: Limits, kinds: Kinds) -> None:
+    """The least with which as much is served as is worth its price, by the elastic program alone."""
+    best = limits.worthwhile(kinds)
+    if best is None:
+        return
+    wanted = tuple(np.maximum(w, b + LEAST) for w, b in zip(limits.elastics.wanted, best, strict=True))
+    need = limits.need(kinds, wanted)
+    if need is not None and limits.elastics.before_usd > need.usd_month:
+        search.unproven(need.changes, limits.elastics.before_usd - need.usd_month)
+
+
+def _less(search: Search, limits: Limits, kinds: Kinds, need: Need, after: Case) -> tuple[Need, Case]:
+    """What the plan leaves unserved even so costs more than its penalty: less has to give for the rest."""
+    if after.plans is None or search.case.plans is None or search.case.large:
+        return need, after
+    wanted = limits.elastics.wanted
+    if not any(((plan.unserved > 1e-6) & (w == 0)).any() for w, plan in zip(wanted, after.plans, strict=True)):
+        return need, after
+    left = tuple(np.maximum(w, plan.unserved + LEAST) for w, plan in zip(wanted, after.plans, strict=True))
+    less = limits.need(kinds, left)
+    if less is None or less.changes == need.changes:
+        return need, after
+    other = search.planned(less.changes)
+    better = other.plans is not None and other.cost_usd <= after.cost_usd + 0.005
+    return (less, other) if better else (need, after)
+
+
+def _more_to_do(search: Search, limits: Limits) -> bool:
+    """Whether more could be served than by the best way so far if no limit held."""
+    reachable = None if search.case.large else limits.reachable(frozenset(limits.kinds))
+    if reachable is None:
+        return False
+    best = max((way.served_share for way in search.ways), default=search.case.served_share)
+    return best < _share(search.case, limits.elastics, reachable) - RISE
+
+
+def _share(
+    case: Case, elastics: Elastics, unserved: "tuple[np.ndarray[tuple[int], np.dtype[np.float64]], ...]"
+) -> float:
+    asked = float(case.weights @ [float(r.sum()) for r in elastics.requests]) or 1.0
+    left = [float(r @ u) for r, u in zip(elastics.requests, unserved, strict=True)]
+    return 1 - float(case.weights @ left) / asked

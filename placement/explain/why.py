@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from placement.explain.case import Case
 from placement.explain.reach import Atlas, Reach, state_name
+from placement.explain.reliefs import keyed_pins
 from placement.frames import texts
 from placement.problem.names import DemandRow
 from placement.scenario.findings import nearest
@@ -140,8 +141,8 @@ def choices(case: Case, cls: Class) -> list[Choice]:
     """Every site for a class, by planned latency, unknown ones last."""
     atlas = Atlas(case)
     reach = atlas.of_class(cls.row.region, cls.row.model, cls.row.service, cls.residency)
-    share, usd, spare = _by_site(case, cls)
-    found = [_choice(reach, p, cls, share, usd, spare) for p in range(len(reach.sites))]
+    by_site, pins = _by_site(case, cls), keyed_pins(case.scenario)
+    found = [_choice(reach, p, cls, by_site, pins) for p in range(len(reach.sites))]
     return sorted(found, key=lambda c: (c.planned_ms is None, c.planned_ms or 0.0, c.rtt_ms or 0.0, c.site))
 
 
@@ -179,9 +180,22 @@ def _class(case: Case, atlas: Atlas, h: int, i: int, row: DemandRow, period: str
     return Class(h, i, row, period, float(case.requests[h][i]), unserved, atlas.residency_of(period, row), budget)
 
 
-def _choice(reach: Reach, p: int, cls: Class, share: Float, usd: Float, spare: Float) -> Choice:
+def _ban(pins: dict[tuple[str, str], tuple[float, float]], model: str, site: str) -> tuple[str, ...]:
+    """The pin that bans a model from a site, if there is one."""
+    banned = (model, site) in pins and pins[model, site][1] == 0
+    return (f"14 a pin bans {model}",) if banned else ()
+
+
+def _choice(
+    reach: Reach,
+    p: int,
+    cls: Class,
+    by_site: tuple[Float, Float, Float],
+    pins: dict[tuple[str, str], tuple[float, float]],
+) -> Choice:
+    share, usd, spare = by_site
     planned = float(reach.planned_ms[p])
-    kept_out = tuple(str(barrier) for barrier in reach.barriers(p))
+    kept_out = (*(str(barrier) for barrier in reach.barriers(p)), *_ban(pins, cls.row.model, reach.sites[p]))
     admissible = bool(np.isfinite(usd[p]))
     return Choice(
         site=reach.sites[p],

@@ -126,7 +126,14 @@ def _step(name: str, period: str, servers: dict[str, Row]) -> Change | None:
 def _worth(case: Case, changes: tuple[Change, ...], units: float, usd: float) -> Worth:
     one = changes[0]
     unit = "GPU" if one.kind == "fleet" else UNITS[one.kind]
-    return Worth(one.kind, unit, changes, in_words(changes, case.scenario), float(units), max(float(usd), 0.0))
+    most = max(case.cost_usd - _given_up_usd(case), 0.0) / units  # a plan cannot save more than all that it costs
+    each = min(max(float(usd), 0.0), most)
+    return Worth(one.kind, unit, changes, in_words(changes, case.scenario), float(units), each)
+
+
+def _given_up_usd(case: Case) -> float:
+    """The penalties that no plan can change, the mean over the periods."""
+    return float(case.weights @ [problem.constant_usd for problem in case.built.rollout.periods])
 
 
 def _by_site(case: Case, prices: Sequence[Multipliers], how: How) -> Iterator[Worth]:

@@ -57,13 +57,14 @@ class Give:
 class Elastic:
     """`amounts` of each Give; None where there is no plan even so (INFEASIBLE) or none was found (LIMIT, ERROR).
 
-    `usd_month` is what the plan that goes with them costs, within the gap.
+    `usd_month` is what the plan that goes with them costs, within the gap; `unserved` what it leaves, I by period.
     """
 
     status: Status
     amounts: Float | None
     least: float  # the weighted sum, NaN without amounts
     usd_month: float
+    unserved: tuple[Float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +123,7 @@ def solve_elastic(
     amounts = np.where([give.whole for give in gives], np.rint(amounts), np.where(amounts < 1e-9, 0.0, amounts))
     usd = float(stack.cost @ values[: len(stack.cost)]) + stack.offset_usd
     status = Status.OPTIMAL if found.end == End.DONE else Status.FEASIBLE
-    return Elastic(status, np.asarray(amounts, np.float64), least, usd)
+    return Elastic(status, np.asarray(amounts, np.float64), least, usd, _unserved(stack, values))
 
 
 def least_unserved(
@@ -142,14 +143,24 @@ def least_unserved(
     stack = build_stack(rollout, within=loose)
     program = _giving(stack, gives)
     cost = np.zeros(len(program.cost))
-    columns = [stack.of(h).start + part.columns.of("unserved").start for h, part in enumerate(stack.parts)]
+    columns = _first_unserved(stack)
     size = max(float(of_period.max(initial=0.0)) for of_period in requests) or 1.0
     for first, of_period in zip(columns, requests, strict=True):
         cost[first : first + len(of_period)] = of_period / size
     found = _BACKENDS[backend](replace(program, cost=cost), time_limit_s=time_limit_s, gap=gap)
-    if found.values is None:
-        return None
-    left = [found.values[at : at + len(of_period)] for at, of_period in zip(columns, requests, strict=True)]
+    return None if found.values is None else _unserved(stack, found.values)
+
+
+def _first_unserved(stack: Stack) -> list[int]:
+    """Where the columns of what is unserved begin, by period."""
+    return [stack.of(h).start + part.columns.of("unserved").start for h, part in enumerate(stack.parts)]
+
+
+def _unserved(stack: Stack, values: Float) -> tuple[Float, ...]:
+    """What is unserved of every row, I by period."""
+    left = [
+        values[at : at + problem.demands] for at, problem in zip(_first_unserved(stack), stack.problems, strict=True)
+    ]
     return tuple(np.where(share < 1e-9, 0.0, np.minimum(share, 1.0)) for share in left)
 
 
