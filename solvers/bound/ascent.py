@@ -104,11 +104,15 @@ def _ascend(
 
 
 def cold_start(problem: Problem) -> Multipliers:
-    """Demand prices that would just pay for the cheapest pair at average GPU prices; all else free."""
+    """Demand prices that would just pay for the cheapest pair at average GPU prices; all else free.
+
+    A replica is paid for once and serves every slice, so each slice pays its part of it.
+    """
     zeros = np.zeros((problem.sites, max(problem.slices, 1)))
     gpu_usd = _gpu_usd(problem)
     shape = problem.block_shape[problem.pair_block]
-    whole = problem.pair_usd + problem.pair_load * problem.shape_quarters[shape] / 4 * gpu_usd[problem.shape_gpu[shape]]
+    replica_usd = problem.shape_quarters[shape] / 4 * gpu_usd[problem.shape_gpu[shape]] / max(problem.slices, 1)
+    whole = problem.pair_usd + problem.pair_load * replica_usd
     price = np.full(problem.demands, np.inf)
     np.minimum.at(price, problem.pair_demand, whole)
     price = np.minimum(np.where(np.isfinite(price), price, 0.0) * 1.2, problem.unserved_usd)

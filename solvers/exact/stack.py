@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import scipy.sparse as sp
 
-from solvers.check_rules import total_value
+from solvers.check.rules import total_value
 from solvers.exact.bounds import Most, most
 from solvers.exact.columns import given_up
 from solvers.exact.model import Model, Program, build_model, row_block

@@ -15,13 +15,14 @@ import numpy as np
 
 from solvers.bound import BoundResult, lagrangian_bound
 from solvers.bound.ascent import cold_start
+from solvers.check import violations
 from solvers.problem import Int, Problem
 from solvers.relax import base_problem
 from solvers.rollout import Rollout, RolloutSolution, rollout_cost_usd, rollout_violations
 from solvers.search.chain import Stage, stage_of
 from solvers.search.early import early_enough
 from solvers.search.scale import USUAL_WORK, Aim, Progress, net_gap, part_of, search, usual_sweeps
-from solvers.search.stages import broken_rules, plan_stage
+from solvers.search.stages import plan_stage
 from solvers.solution import Multipliers, Placement, Solution, Status, cost_usd
 
 BOTH_WAYS = 8
@@ -119,18 +120,21 @@ class _Run:
         self.bound_usd = float(self.weight @ [bound.bound_usd for bound in self.bounds])
 
     def _bounds(self) -> list[BoundResult]:
-        """The bound of every period's base problem, each warmed up by the one before."""
+        """The bound of every period's base problem, each warmed up by the one before and with half of its sweeps."""
         limits, found = self.limits, list[BoundResult]()
-        part = BOUND_PART if self.periods == 1 else 0.8 * BOUND_PART
+        part = BOUND_PART if self.periods == 1 else 0.8 * BOUND_PART * 2 / (self.periods + 1)
         stop, start, earlier = limits.stop, None, None
-        for problem in self.rollout.periods:
+        for h, problem in enumerate(self.rollout.periods):
             base = base_problem(problem)
             start = None if start is None or earlier is None else carried(earlier, base, start)
-            bound = lagrangian_bound(
-                base, sweeps=limits.sweeps or usual_sweeps(base), start=start,
-                time_limit_s=part_of(limits.time_limit_s, part / self.periods) if stop is None else None, stop=stop,
-            )  # fmt: skip
-            stop = bound.sweeps if stop is None and limits.time_limit_s is not None else stop
+            sweeps = limits.sweeps or usual_sweeps(base)
+            if h == 0:
+                limit_s = part_of(limits.time_limit_s, part) if stop is None else None
+                bound = lagrangian_bound(base, sweeps=sweeps, time_limit_s=limit_s, stop=stop)
+                stop = bound.sweeps if stop is None and limits.time_limit_s is not None else stop
+            else:
+                later = None if stop is None else -(-stop // 2)
+                bound = lagrangian_bound(base, sweeps=-(-sweeps // 2), start=start, stop=later)
             start, earlier = bound.multipliers, base
             nothing = np.zeros(0)  # the averages by pair are large, and the search does not ask for them
             found.append(replace(bound, mean_shares=nothing, mean_replicas=nothing))
@@ -165,7 +169,7 @@ class _Run:
         if plans is None or len(plans) != self.periods:
             return
         broken = [line for problem, plan in zip(self.rollout.periods, plans, strict=True)
-                  for line in broken_rules(problem, plan)]  # fmt: skip
+                  for line in violations(problem, plan)]  # fmt: skip
         broken = broken or rollout_violations(self.rollout, plans)
         if broken:
             self.message = self.message or "; ".join(broken)

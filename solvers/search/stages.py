@@ -13,7 +13,6 @@ import numpy as np
 from solvers.check import violations
 from solvers.complete import Completed, complete
 from solvers.complete.draft import block_most
-from solvers.complete.failures import failures
 from solvers.complete.pins import busy_replicas
 from solvers.problem import Int, Problem
 from solvers.relax import base_problem
@@ -22,8 +21,6 @@ from solvers.solution import Placement, Solution, added, cost_usd
 
 AMPLE = 1.4
 """Loads of a second search before a reserve is added: a plan with room to spare needs less added later."""
-MOST_DENSE = 20_000_000
-"""Domains × backup pairs that a check may write out in full."""
 Search = Callable[[Problem, Placement | None], Solution]
 """A search of a problem without rules, from a plan of it or from none."""
 
@@ -69,22 +66,13 @@ def _best(problem: Problem, tries: list[Completed]) -> Planned:
     best = Planned(None, "", None)
     usd = np.inf
     for found in tries:
-        broken = found.message if found.plan is None else "; ".join(broken_rules(problem, found.plan))
+        broken = found.message if found.plan is None else "; ".join(violations(problem, found.plan))
         if found.plan is None or broken:
             best = best if best.message or best.plan is not None else replace(best, message=broken)
         elif (price := cost_usd(problem, found.plan)) < usd:
             best, usd = Planned(found.plan, "", found.before_reserve_usd), price
     before = [found.before_reserve_usd for found in tries if found.before_reserve_usd is not None]
     return replace(best, before_reserve_usd=min(before)) if before and best.plan is not None else best
-
-
-def broken_rules(problem: Problem, plan: Placement) -> list[str]:
-    """What a plan breaks, all rules of the period; (13) on the backups that are used where there are many pairs."""
-    reserve = problem.rules.reserve
-    if reserve is None or reserve.domains * reserve.pairs <= MOST_DENSE:
-        return violations(problem, plan)
-    bare = replace(problem, rules=replace(problem.rules, reserve=None))
-    return violations(bare, replace(plan, backup=None)) + failures(problem, plan)
 
 
 def _clipped(problem: Problem, most: Int) -> Problem:

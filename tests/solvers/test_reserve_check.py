@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from small_reserve import guarded, sites
 
 from solvers.check import violations
-from solvers.check_reserve import reserve_violations
+from solvers.check.reserve import reserve_violations
 from solvers.exact import solve_exact
 from solvers.problem import Problem
 from solvers.rules import NO_RULES, Policy

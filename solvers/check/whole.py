@@ -1,16 +1,16 @@
 """Every rule of `solvers.problem`, restated on a placement with plain numpy: the solvers' own safety net.
 
-No solver's rows are used here, so a mistake in a model cannot hide itself. `solvers.check_rules` holds the rules of
-`solvers.rules`.
+No solver's rows are used here, so a mistake in a model cannot hide itself. `solvers.check.rules` and
+`solvers.check.reserve` hold the rules of `solvers.rules`.
 """
 
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from solvers import check_rules
-from solvers.check_reserve import reserve_violations
-from solvers.check_rules import all_slices, exceeded, job_misfits, running, standing
+from solvers.check import rules as beyond
+from solvers.check.reserve import reserve_violations
+from solvers.check.rules import all_slices, exceeded, job_misfits, running, standing
 from solvers.problem import Bool, Float, Int, Problem
 from solvers.solution import Placement
 
@@ -33,11 +33,11 @@ def violations(problem: Problem, placement: Placement, *, tolerance: float = 1e-
         _network,
         _limits,
         _budget,
-        check_rules.job_sites,
-        check_rules.moves,
-        check_rules.pins,
-        check_rules.spread,
-        check_rules.totals,
+        beyond.job_sites,
+        beyond.moves,
+        beyond.pins,
+        beyond.spread,
+        beyond.totals,
     )
     found = [message for rule in rules for message in rule(problem, placement, tolerance)]
     return found + reserve_violations(problem, placement, tolerance)
@@ -163,5 +163,5 @@ def _limits(problem: Problem, placement: Placement, tolerance: float) -> Iterato
 def _budget(problem: Problem, placement: Placement, tolerance: float) -> Iterator[str]:
     spent = (
         problem.open_usd @ placement.open + problem.offer_usd @ placement.servers + problem.pair_usd @ placement.share
-    ) + check_rules.spent_usd(problem, placement)
+    ) + beyond.spent_usd(problem, placement)
     yield from exceeded("(12) monthly budget", np.array([spent]), np.array([problem.monthly_budget_usd]), tolerance)
