@@ -23,15 +23,15 @@ from placement.topology import build_pairs
 from placement.worlds.edge import generate
 from solvers.exact.rollout import solve_rollout_exact
 
-SEEDS = (1, 2)
+SEEDS = (2, 3, 4)
 TIGHT = {
     "deliveries": ("quantity", 0.25),  # of the servers: stock binds
 }
 
 
 def world(folder: Path, seed: int) -> Path:
-    """A world of 5 sites, 4 regions and 2 models in which stock is short."""
-    generate(folder, sites=5, regions=4, models=2, seed=seed, full=True)
+    """A world of 4 sites, 4 regions and 2 models in which stock is short."""
+    generate(folder, sites=4, regions=4, models=2, seed=seed, full=True)
     change(
         folder, "services", lambda f: f.assign(unserved_usd_per_1000=2, backup_latency_budget_ms=f["latency_budget_ms"])
     )
@@ -113,7 +113,7 @@ def plan(folder: Path, out: Path) -> tuple[PlanDocument, dict[str, bytes]]:
 
 
 def test_permuted_rows_give_the_same_bytes(tmp_path: Path) -> None:
-    first = world(tmp_path / "one", 1)
+    first = world(tmp_path / "one", 3)
     shutil.copytree(first, tmp_path / "two")
     for path in sorted((tmp_path / "two").glob("*.csv")):
         change(tmp_path / "two", path.stem, lambda f: f.sample(frac=1.0, random_state=7))
@@ -130,7 +130,7 @@ def keep(folder: Path, previous: Path, extra: str = "") -> None:
 
 
 def test_an_unchanged_scenario_moves_nothing(tmp_path: Path) -> None:
-    folder = world(tmp_path / "world", 1)
+    folder = world(tmp_path / "world", 7)
     before, _ = plan(folder, tmp_path / "before")
     keep(folder, tmp_path / "before")
     after, _ = plan(folder, tmp_path / "after")
@@ -140,7 +140,7 @@ def test_an_unchanged_scenario_moves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_tenth_of_a_percent_of_noise_moves_almost_nothing(tmp_path: Path) -> None:
-    folder = world(tmp_path / "world", 2)
+    folder = world(tmp_path / "world", 4)
     plan(folder, tmp_path / "before")
     noise = np.random.default_rng(5)
     change(
