@@ -127,7 +127,7 @@ def _way(way: Way, no_net: bool) -> Iterable[tuple[object, ...]]:
     if way.resolved:
         cells = (_percent(way.served_share), f"{way.cost_usd:,.0f}") + (() if no_net else (net,))
     else:
-        cells = ("not re-solved", "", f"about {net}" if net else "")
+        cells = ("not re-solved", "", f"about {net}" if net else f"up to {way.most_usd_month:,.0f}")
     yield from ((line, *cells) if first else (line, *[""] * len(cells)) for first, line in _lines(way.words, 56))
 
 
@@ -182,7 +182,7 @@ def _choice(choice: Choice) -> Iterable[tuple[object, ...]]:
         _figure(choice.spare_requests_per_s),
         _percent(choice.share) if choice.share > 0 else "",
     )
-    yield from _folded(cells, "; ".join(choice.kept_out), 34)
+    yield from _folded(cells, "; ".join(choice.kept_out), 28)
 
 
 def _here(answer: HereAnswer, most: int) -> None:

@@ -13,6 +13,9 @@ from placement.explain.reliefs import Elastics, elastics
 from placement.explain.residual import residual
 from placement.explain.ways import NAN, Search, Tried, Way, in_order, limit_ways, opening_ways
 
+PART_SECONDS, PART_GAP = 20.0, 1e-3
+"""Of every elastic program of a large scenario, which is only part of it."""
+
 
 @dataclass(frozen=True)
 class Blockage:
@@ -49,6 +52,8 @@ def explain_blocked(case: Case, how: How, *, solve: bool = True) -> Blockage:
     conflict: tuple[Kind, ...] = ()
     if program is not None:
         limits = Limits(program, case.plans is not None, how.time_limit_s)
+        if case.large:
+            limits = replace(limits, time_limit_s=min(how.time_limit_s or PART_SECONDS, PART_SECONDS), gap=PART_GAP)
         price = limits.price_alone() if case.plans is not None else None
         if price is None:
             limit_ways(search, limits)

@@ -35,6 +35,7 @@ class Limits:
     planned: bool
     time_limit_s: float | None = None
     backend: str = "highs"
+    gap: float = 1e-6
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -110,6 +111,7 @@ class Limits:
             wanted,
             backend=self.backend,
             time_limit_s=self.time_limit_s,
+            gap=self.gap,
             cheapest=cheapest,
         )
 

@@ -45,6 +45,7 @@ class Group:
     service: str
     country: str
     reaches: tuple[Reach, ...]
+    usd_month: float  # penalties, the mean over the periods by their months
 
 
 def groups(case: Case, atlas: Atlas, left: Sequence[Left]) -> list[Group]:
@@ -53,11 +54,12 @@ def groups(case: Case, atlas: Atlas, left: Sequence[Left]) -> list[Group]:
     reaches: dict[tuple[str, str], dict[tuple[str, str, str], Reach]] = defaultdict(dict)
     for one in left:
         key = one.row.service, atlas.home[one.row.region]
-        usd[key] += float(case.built.rollout.periods[one.h].unserved_usd[one.i]) * one.share
+        penalty = float(case.built.rollout.periods[one.h].unserved_usd[one.i]) * one.share
+        usd[key] += float(case.weights[one.h]) * penalty
         reach = atlas.reach(case.built.names[one.h].period, one.row)
         reaches[key][one.row.region, one.row.model, reach.residency] = reach
     order = sorted(usd, key=lambda key: (-usd[key], key))
-    return [Group(*key, tuple(reach for _, reach in sorted(reaches[key].items()))) for key in order]
+    return [Group(*key, tuple(reach for _, reach in sorted(reaches[key].items())), usd[key]) for key in order]
 
 
 def candidates(case: Case, group: Group) -> Iterator[list[tuple[Change, ...]]]:

@@ -27,7 +27,8 @@ class Way:
     """Changes that help. Net: what a month costs less, the penalties for the unserved included.
 
     Where nothing was planned anew (`resolved` false) share and cost are NaN, and the net is that of the elastic
-    program or NaN; where there was no plan before there is no net.
+    program, or at most `most_usd_month`, the penalties of whom the change is for; where there was no plan before there
+    is no net.
     """
 
     kinds: tuple[Kind, ...]
@@ -37,6 +38,7 @@ class Way:
     served_share: float
     cost_usd: float
     net_usd_month: float
+    most_usd_month: float = NAN
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,10 @@ class Search:
         self.ways.append(Way(_kinds(changes), changes, words, True, after.served_share, after.cost_usd, net))
         return None
 
-    def unproven(self, changes: tuple[Change, ...], net_usd: float) -> None:
+    def unproven(self, changes: tuple[Change, ...], net_usd: float, most_usd: float = NAN) -> None:
         """Put changes among the ways that nobody planned with."""
         words = in_words(changes, self.case.scenario)
-        self.ways.append(Way(_kinds(changes), changes, words, False, NAN, NAN, net_usd))
+        self.ways.append(Way(_kinds(changes), changes, words, False, NAN, NAN, net_usd, most_usd))
 
 
 def limit_ways(search: Search, limits: Limits) -> None:
@@ -95,7 +97,7 @@ def opening_ways(search: Search, left: Sequence[Left], atlas: Atlas) -> None:
         for ladder in candidates(search.case, group):
             if not search.how.resolve:
                 for changes in ladder[:1]:
-                    search.unproven(changes, NAN)
+                    search.unproven(changes, NAN, group.usd_month)
                 continue
             failed = None
             for changes in ladder:
@@ -114,7 +116,7 @@ def in_order(ways: Sequence[Way]) -> tuple[Way, ...]:
 def _rank(way: Way) -> tuple[bool, float]:
     if not isnan(way.net_usd_month):
         return False, -way.net_usd_month
-    return True, 0.0 if isnan(way.cost_usd) else way.cost_usd
+    return True, -way.most_usd_month if isnan(way.cost_usd) else way.cost_usd
 
 
 def _kinds(changes: Sequence[Change]) -> tuple[Kind, ...]:

@@ -83,10 +83,16 @@ def _cent(row: Worth) -> float:
 
 
 def _prices(case: Case) -> list[Multipliers]:
+    """The certificate's prices. A row that the plan leaves, or that has no pair, is worth its penalty, none is more."""
     found = [c.leaves[0].multipliers for c in case.certificates if c is not None and c.leaves]
-    if len(found) < len(case.built.names):
-        raise NoPricesError("the plan has no certificate, so there are no prices to tell what more would be worth")
-    return found
+    if case.plans is None or len(found) < len(case.built.names):
+        raise NoPricesError("there is no plan with a certificate, so no prices to tell what more would be worth")
+    prices = []
+    for price, problem, plan in zip(found, case.built.rollout.periods, case.plans, strict=True):
+        left = problem.unservable | (plan.unserved > 1e-6)
+        usd = np.where(left, problem.unserved_usd, np.minimum(price.demand_usd, problem.unserved_usd))
+        prices.append(replace(price, demand_usd=usd))
+    return prices
 
 
 def _by_multiplier(case: Case, prices: Sequence[Multipliers]) -> Iterator[Worth]:
@@ -126,14 +132,9 @@ def _step(name: str, period: str, servers: dict[str, Row]) -> Change | None:
 def _worth(case: Case, changes: tuple[Change, ...], units: float, usd: float) -> Worth:
     one = changes[0]
     unit = "GPU" if one.kind == "fleet" else UNITS[one.kind]
-    most = max(case.cost_usd - _given_up_usd(case), 0.0) / units  # a plan cannot save more than all that it costs
+    most = max(case.cost_usd, 0.0) / units  # a plan cannot save more than all that it costs
     each = min(max(float(usd), 0.0), most)
     return Worth(one.kind, unit, changes, in_words(changes, case.scenario), float(units), each)
-
-
-def _given_up_usd(case: Case) -> float:
-    """The penalties that no plan can change, the mean over the periods."""
-    return float(case.weights @ [problem.constant_usd for problem in case.built.rollout.periods])
 
 
 def _by_site(case: Case, prices: Sequence[Multipliers], how: How) -> Iterator[Worth]:
