@@ -252,19 +252,20 @@ def _worth(answer: WorthAnswer, most: int) -> None:
     if not answer.rows:
         click.echo("no limit holds the plan back: nothing more of anything is worth a cent")
         return
-    print_table(
-        ("more", "of", "USD a month each", "checked"),
-        [row for one in answer.rows[:most] for row in _worth_rows(one)],
-        title="What more would be worth, by the certificate's prices: an indication",
-    )
-    _more(answer.rows, most)
+    click.echo("By the certificate's prices, an indication; checked: by planning anew with the change made")
+    for unit in dict.fromkeys(one.unit for one in answer.rows):
+        rows = [one for one in answer.rows if one.unit == unit]
+        click.echo()
+        heads = ("more", f"USD a month each {unit}", "checked")
+        print_table(heads, [line for one in rows[:most] for line in _worth_rows(one)])
+        _more(rows, most)
 
 
 def _worth_rows(one: Worth) -> Iterable[tuple[object, ...]]:
     checked = one.message if isnan(one.checked_usd) else _usd(one.checked_usd)
-    first, *others = wrap(one.words, 58)
-    yield first, one.unit, _usd(one.usd_per_unit), checked
-    yield from ((line, "", "", "") for line in others)
+    first, *others = wrap(one.words, 56)
+    yield first, _usd(one.usd_per_unit), checked
+    yield from ((line, "", "") for line in others)
 
 
 def _usd(value: float) -> str:

@@ -1,9 +1,11 @@
 """What is left of every limit beside a plan that stays as it is: the elastic program of a large scenario.
 
 Only the rows that are left unserved, and the sites that they could reach, remain. What those sites serve already is one
-demand row for each block and slice, which must be served: its load, its flow and its cost. Limits over many sites are
-reduced by what stands elsewhere. Rules beyond the daily ones (N-1, moves, spread, totals) are left out, jobs and pins
-at those sites kept; one period is looked at, that with the dearest penalties. The re-solve knows all of them.
+demand row for each block and slice, which must be served: its load and its flow. Servers that stand are there at no
+cost; only what is new is paid, drawn from stock and counted, so that limits over many sites are reduced by all that
+stands, and a gap is one of what there is to decide. Rules beyond the daily ones (N-1, moves, spread, totals) are left
+out, jobs and pins at those sites kept; one period is looked at, that with the dearest penalties. The re-solve knows
+all of them.
 """
 
 from collections.abc import Sequence
@@ -27,7 +29,7 @@ Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
-MOST_ROWS = 300
+MOST_ROWS = 150
 """Blocked rows that are looked at, the dearest first."""
 
 LEFT_OUT = frozenset(("served", "carbon", "moves", "job", "installs"))
@@ -127,19 +129,19 @@ def _cut(wide: Problem, stands: Standing, rows: Int, plan: Placement) -> tuple[P
     kept_block = near[problem.block_site] & (stands.replicas > 0)
     kept_block[problem.pair_block[mine]] = True
     number = np.where(kept_block, np.cumsum(kept_block) - 1, -1)
-    offers = near[problem.offer_site]
+    offer, standing = _offers(problem, stands, near)
     held = _held(problem, stands.share, mine, number)
     base = len(rows)
     pair_demand = np.concatenate([place[problem.pair_demand[mine]], base + np.arange(len(held.block))])
     pair_block = np.concatenate([number[problem.pair_block[mine]], held.block])
-    elsewhere = np.where(offers, 0, stands.servers)
     capacity = np.maximum(problem.block_max, stands.replicas)[kept_block]
     cut = replace(
         problem,
-        offer_site=problem.offer_site[offers],
-        offer_server=problem.offer_server[offers],
-        offer_max=np.maximum(problem.offer_max, stands.servers)[offers],
-        offer_usd=problem.offer_usd[offers],
+        open_usd=np.where(np.bincount(problem.offer_site, stands.servers, problem.sites) > 0, 0.0, problem.open_usd),
+        offer_site=problem.offer_site[offer],
+        offer_server=problem.offer_server[offer],
+        offer_max=np.where(standing, stands.servers[offer], np.maximum(problem.offer_max - stands.servers, 0)[offer]),
+        offer_usd=np.where(standing, 0.0, problem.offer_usd[offer]),
         block_site=problem.block_site[kept_block],
         block_shape=problem.block_shape[kept_block],
         block_max=capacity,
@@ -153,15 +155,13 @@ def _cut(wide: Problem, stands: Standing, rows: Int, plan: Placement) -> tuple[P
         pair_demand=pair_demand,
         pair_block=pair_block,
         pair_load=np.concatenate([problem.pair_load[mine], held.load]),
-        pair_usd=np.concatenate([problem.pair_usd[mine], held.usd]),
-        limit_matrix=sp.csr_matrix(problem.limit_matrix[:, np.flatnonzero(offers)]),
-        limit_rhs=problem.limit_rhs - problem.limit_matrix @ elsewhere,
-        monthly_budget_usd=problem.monthly_budget_usd - _elsewhere_usd(problem, stands, near, mine),
+        pair_usd=np.concatenate([problem.pair_usd[mine], np.zeros(len(held.block))]),
+        limit_matrix=sp.csr_matrix(problem.limit_matrix[:, offer] @ sp.diags(np.where(standing, 0.0, 1.0))),
+        limit_rhs=problem.limit_rhs - problem.limit_matrix @ stands.servers,
+        monthly_budget_usd=problem.monthly_budget_usd - _standing_usd(problem, stands, mine),
         rules=_kept_rules(wide, near, number, plan),
     )
     before = problem.unserved_usd[rows] @ plan.unserved[rows] + problem.pair_usd[mine] @ stands.share[mine]
-    before += problem.offer_usd[offers] @ stands.servers[offers] + held.usd.sum()
-    before += problem.open_usd[near & (np.bincount(problem.offer_site, stands.servers, problem.sites) > 0)].sum()
     return cut, float(before)
 
 
@@ -172,7 +172,6 @@ class _Held:
     block: Int
     slice: Int
     load: Float
-    usd: Float
     out_mbps: Float
     in_mbps: Float
 
@@ -190,19 +189,26 @@ def _held(problem: Problem, share: Float, mine: Bool, number: Int) -> _Held:
         key // slices,
         key % slices,
         summed(problem.pair_load[pair]),
-        summed(problem.pair_usd[pair]),
         summed(problem.out_mbps[demand]),
         summed(problem.in_mbps[demand]),
     )
 
 
-def _elsewhere_usd(problem: Problem, stands: Standing, near: Bool, mine: Bool) -> float:
-    """What a month costs at the other sites."""
-    far = ~near[problem.pair_site] & ~mine
-    open_far = ~near & (np.bincount(problem.offer_site, stands.servers, problem.sites) > 0)
-    servers = np.where(near[problem.offer_site], 0, stands.servers)
-    usd = problem.pair_usd[far] @ stands.share[far] + problem.offer_usd @ servers + problem.open_usd[open_far].sum()
-    return float(usd)
+def _offers(problem: Problem, stands: Standing, near: Bool) -> tuple[Int, Bool]:
+    """The offers near the blocked rows by site, twice where servers stand: those first, then what could be new."""
+    near_offers = np.flatnonzero(near[problem.offer_site])
+    there = near_offers[stands.servers[near_offers] > 0]
+    offer = np.concatenate([there, near_offers])
+    standing = np.arange(len(offer)) < len(there)
+    order = np.argsort(problem.offer_site[offer], kind="stable")
+    return offer[order], standing[order]
+
+
+def _standing_usd(problem: Problem, stands: Standing, mine: Bool) -> float:
+    """What a month costs already, the blocked rows left aside."""
+    opened = np.bincount(problem.offer_site, stands.servers, problem.sites) > 0
+    usd = problem.pair_usd[~mine] @ stands.share[~mine] + problem.offer_usd @ stands.servers
+    return float(usd + problem.open_usd[opened].sum())
 
 
 def _kept_rules(wide: Problem, near: Bool, number: Int, plan: Placement) -> Rules:

@@ -99,11 +99,13 @@ def _by_multiplier(case: Case, prices: Sequence[Multipliers]) -> Iterator[Worth]
     """Limits over many sites, and bandwidth."""
     servers = keyed(case.scenario.table("servers"), "server")
     for h, (names, price) in enumerate(zip(case.built.names, prices, strict=True)):
-        weight = float(case.weights[h])
-        for name, usd in zip(names.limits, price.limit_usd.tolist(), strict=True):
+        weight, problem = float(case.weights[h]), base_problem(case.built.rollout.periods[h])
+        for number, (name, usd) in enumerate(zip(names.limits, price.limit_usd.tolist(), strict=True)):
             step = _step(name, names.period, servers)
             if step is not None and usd > 0:
-                yield _worth(case, (step,), step.amount, weight * usd)
+                # where there is none at all any price is sound, so that it says nothing
+                each = usd if problem.limit_rhs[number] > 0 else min(usd, _first_unit_usd(problem, price, number))
+                yield _worth(case, (step,), step.amount, weight * each)
         if price.budget > 0:
             one = change("monthly", (names.period,), 1000.0)
             yield _worth(case, (one,), one.amount, weight * price.budget)
@@ -113,6 +115,18 @@ def _by_multiplier(case: Case, prices: Sequence[Multipliers]) -> Iterator[Worth]
         for site, usd in zip(case.built.names[0].sites, np.asarray(total).tolist(), strict=True):
             if usd > 0:
                 yield _worth(case, (change(kind, (site,), 1.0),), 1.0, usd)
+
+
+def _first_unit_usd(problem: Problem, price: Multipliers, limit: int) -> float:
+    """What a unit of a limit of nothing earns, on the average of those that the best site would take for free."""
+    free = replace(price, limit_usd=np.where(np.arange(len(price.limit_usd)) == limit, 0.0, price.limit_usd))
+    before = _profit(problem, price)
+    with Evaluator(layout_of(problem)) as evaluator:
+        answer = evaluator.sweep(free).answer
+        gain = np.maximum(answer.profit, 0.0) - before
+        row = problem.limit_matrix.getrow(limit).toarray().reshape(-1)
+        taken = np.bincount(problem.offer_site, row * answer.servers, problem.sites)
+    return float(np.divide(gain, taken, out=np.zeros(len(gain)), where=taken > 0).max(initial=0.0))
 
 
 def _step(name: str, period: str, servers: dict[str, Row]) -> Change | None:
@@ -134,7 +148,8 @@ def _worth(case: Case, changes: tuple[Change, ...], units: float, usd: float) ->
     unit = "GPU" if one.kind == "fleet" else UNITS[one.kind]
     most = max(case.cost_usd, 0.0) / units  # a plan cannot save more than all that it costs
     each = min(max(float(usd), 0.0), most)
-    return Worth(one.kind, unit, changes, in_words(changes, case.scenario), float(units), each)
+    words = in_words(changes[:1], case.scenario) + (", with power and place" if len(changes) > 1 else "")
+    return Worth(one.kind, unit, changes, words, float(units), each)
 
 
 def _by_site(case: Case, prices: Sequence[Multipliers], how: How) -> Iterator[Worth]:
