@@ -21,8 +21,8 @@ Float = NDArray[np.float64]
 STEPS = 3
 """How many sites further on a budget is stretched, one after the other, until something more is served."""
 COUNTRIES = 3
-GROUPS = 8
-"""Services in countries for which ways are looked for, the dearest first."""
+GROUPS, LARGE_GROUPS = 8, 2
+"""Services in countries for which ways are looked for, the dearest first; of large scenarios that are planned anew."""
 
 
 @dataclass(frozen=True)

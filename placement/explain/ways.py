@@ -11,7 +11,7 @@ from placement.explain.blocked import LEAST, Left
 from placement.explain.case import Case, How, again
 from placement.explain.changes import Change, Kind, applied, in_words
 from placement.explain.limits import Kinds, Limits, Need
-from placement.explain.opening import GROUPS, candidates, groups
+from placement.explain.opening import GROUPS, LARGE_GROUPS, candidates, groups
 from placement.explain.reach import Atlas
 from placement.explain.reliefs import Elastics
 
@@ -93,14 +93,15 @@ def limit_ways(search: Search, limits: Limits) -> None:
 
 def opening_ways(search: Search, left: Sequence[Left], atlas: Atlas) -> None:
     """For every service and country with something blocked, what opens pairs: the least of each kind that helps."""
-    for group in groups(search.case, atlas, left)[:GROUPS]:
+    proven_large = search.case.large and search.how.resolve  # each plan takes its whole time limit
+    for group in groups(search.case, atlas, left)[: LARGE_GROUPS if proven_large else GROUPS]:
         for ladder in candidates(search.case, group):
             if not search.how.resolve:
                 for changes in ladder[:1]:
                     search.unproven(changes, NAN, group.usd_month)
                 continue
             failed = None
-            for changes in ladder:
+            for changes in ladder[:1] if proven_large else ladder:
                 failed = search.judge(changes, search.planned(changes))
                 if failed is None:
                     break

@@ -15,6 +15,9 @@ from scenes import BOTH_UNSERVED, HOW, NO_STOCK, PINS, SERVER, SHORT_OF_POWER, C
 from placement.explain.blockage import Blockage, explain_blocked
 from placement.explain.changes import Change
 from placement.explain.ways import Way
+from placement.planning import plan_scenario
+from placement.scenario import load
+from placement.solving import Request
 
 LATE = tiny.edited("services.csv", "chat,chat,200", "chat,chat,52")
 ONLY_FRANCE = {**with_text('[limits]\ndefault_residency = "home"\n'), "residency.csv": "residency,country\nhome,FR\n"}
@@ -38,7 +41,6 @@ WAYS: dict[str, tuple[Changes, tuple[Change, ...], float, float]] = {
     "no stock": (NO_STOCK, (Change("stock", ("s2", "", ""), 1),), 328.84, 1.0),
     "stock for another group": (
         {
-            **tiny.edited("sites.csv", "usd_per_kwh,pue", "usd_per_kwh,pue,delivery_group"),
             "sites.csv": (tiny.FILES["sites.csv"] or "")
             .replace("usd_per_kwh,pue", "usd_per_kwh,pue,delivery_group")
             .replace("0.1,1.5", "0.1,1.5,eu"),
@@ -89,6 +91,22 @@ WAYS: dict[str, tuple[Changes, tuple[Change, ...], float, float]] = {
     "a pin that bans": (PINS, (Change("pin_most", ("m8", "beta"), 1),), 328.84 + 50 + SERVER, 1.0),
     "too late for berlin": (LATE, (Change("latency", ("chat", "DE"), 6),), BERLIN_ALONE + 10_512, 0.6),
     "too late for paris": (LATE, (Change("latency", ("chat", "FR"), 8),), PARIS_ALONE + 15_768, 0.4),
+    "no installs": (with_text("[limits]\ninstalls_per_period = 0\n"), (Change("installs", (), 1),), 328.84, 1.0),
+    # 100 kg of the server, 219 kWh idle and 438 of load at 100 g: 0.1657 t, and a millionth that plans keep free
+    "no carbon": (
+        {
+            **with_text("[limits]\nmax_tco2e_month = 0.0\n"),
+            "sites.csv": (tiny.FILES["sites.csv"] or "")
+            .replace("usd_per_kwh,pue", "usd_per_kwh,pue,gco2_per_kwh")
+            .replace("0.1,1.5", "0.1,1.5,100"),
+            "servers.csv": (tiny.FILES["servers.csv"] or "")
+            .replace(",months", ",months,embodied_kgco2e")
+            .replace("10,0,48", "10,0,48,4800"),
+        },
+        (Change("carbon", (), 0.165701),),
+        328.84,
+        1.0,
+    ),
     "residency": (ONLY_FRANCE, (Change("residency", ("home", "DE", "location"), 1),), 328.84, 1.0),
     "residency, stretched": (ONLY_FRANCE, (Change("latency", ("chat", "DE"), 30),), 338.84, 1.0),
     # a third is lost, one in a hundred allowed
@@ -112,6 +130,15 @@ def test_a_way_out_is_the_least_that_paper_says_and_comes_to_what_paper_says(nam
     assert way.cost_usd == pytest.approx(cost_usd, abs=0.01)
     assert way.served_share == pytest.approx(share, abs=1e-6)
     assert way.net_usd_month == pytest.approx(case.cost_usd - cost_usd, abs=0.01)
+
+
+def test_moves_that_are_not_allowed_give_as_many_as_stand_more(tmp_path: Path) -> None:
+    """Before, nothing could stand; now two replicas could, and none may be added."""
+    tiny.write(tmp_path / "old", dict(NO_STOCK))
+    plan_scenario(load(tmp_path / "old"), tmp_path / "new" / "before", Request("exact"))
+    text = '[stability]\nprevious_plan = "before"\nmax_moves = 0\n'
+    way = the_way(explain_blocked(posed(tmp_path / "new", with_text(text)), HOW), (Change("moves", (), 2),))
+    assert way.cost_usd == pytest.approx(328.84, abs=0.01)
 
 
 def test_ways_are_ordered_by_what_they_net(tmp_path: Path) -> None:
