@@ -49,7 +49,7 @@ class Options:
 @click.option(
     "--time-limit",
     type=click.FloatRange(min=1),
-    help="Seconds of every plan made anew.  [default: 60; ways out of a large PLAN are then not planned anew]",
+    help="Seconds of every plan made anew.  [default: 60; for a large scenario little is planned anew without it]",
 )
 @click.option("--gap", type=click.FloatRange(0, 1), default=1e-4, show_default=True, help="Of every plan made.")
 @format_option
@@ -100,18 +100,20 @@ def _refuse(asked: Options) -> None:
 def _answer(case: "Case", asked: Options, how: "How") -> Any:
     from placement.explain import against, blockage, forced, here, why, worth  # noqa: PLC0415
 
-    solve = not asked.no_solve
+    again = not asked.no_solve and how.resolve  # ways out of a large plan are told without
     names = [part or None for part in (asked.cls or "").split("/")]
     if asked.cls is not None and asked.not_to is not None:
-        return forced.explain_not_to(case, names, asked.not_to, how, solve=solve)
+        return forced.explain_not_to(case, names, asked.not_to, how, solve=again)
     if asked.cls is not None:
         return forced.explain_next(case, names, how) if asked.next_ else why.explain_class(case, *names)
     if asked.here is not None:
         model, _, site = asked.here.partition("@")
-        return here.explain_here(case, model, site, how, solve=solve)
+        return here.explain_here(case, model, site, how, solve=again)
     if asked.worth:
         return worth.explain_worth(case, how, asked.check)
-    return against.explain_pins(case, how) if asked.pins else blockage.explain_blocked(case, how, solve=solve)
+    if asked.pins:
+        return against.explain_pins(case, how)
+    return blockage.explain_blocked(case, how, solve=not asked.no_solve)
 
 
 def _case(target: str, asked: Options, how: "How") -> "Case":

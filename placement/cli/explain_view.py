@@ -200,6 +200,8 @@ def _here(answer: HereAnswer, most: int) -> None:
         _more(one.serves, most)
     if answer.without is not None:
         _against(answer.without)
+    else:
+        click.echo("\nwhat it would cost without: not planned; --time-limit S plans a large scenario anew")
 
 
 def _against(other: Against) -> None:
@@ -223,7 +225,7 @@ def _not_to(answer: NotToAnswer, most: int) -> None:
     if choice.share > 0:
         click.echo(f"it does go there: {_percent(choice.share)} of it")
     elif not choice.kept_out:
-        click.echo("no rule keeps it out: another site is cheaper, or this one is needed for others")
+        click.echo("no rule keeps it out: another site is cheaper, or this one is full or needed for others")
     if answer.forced is not None:
         _against(answer.forced)
 

@@ -328,7 +328,7 @@ def _of(scope: str) -> str:
 def _plain(text: str) -> Callable[[Change, Scenario], str]:
     def tell(one: Change, _: Scenario) -> str:
         figure = f"{int(one.amount):,}" if one.whole else _figure(one.amount)
-        said = text.replace("replicas", "replica") if one.amount == 1 else text
+        said = text.replace("replicas", "replica").replace("installs", "install") if one.amount == 1 else text
         places = dict(zip(("a", "b", "c"), one.where, strict=False))
         return said.format(figure=figure, period=_in(one.where[0]) if one.where else "", **places)
 
