@@ -82,7 +82,8 @@ def command(
         message = f"{error}; plan with --method exact and a long --time-limit, or leave these rules out"
         raise Failure(Exit.BAD_DATA, message) from error
     except InfeasibleError as error:
-        raise Failure(Exit.INFEASIBLE, str(error)) from error
+        hint = f"`nearserve explain {scenario}` says what contradicts and what would help"
+        raise Failure(Exit.INFEASIBLE, f"{error}; {hint}") from error
     except NoPlanError as error:
         raise Failure(Exit.NO_PLAN, f"{error}; give more --time-limit") from error
     except AuditFailedError as error:

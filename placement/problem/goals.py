@@ -43,7 +43,7 @@ def total_rows(scenario: Scenario, sums: Sums) -> tuple[Total, ...]:
     rows = []
     if limits.max_tco2e_month is not None:
         rows.append(_carbon("carbon", sums, limits.max_tco2e_month * CAPACITY_FACTOR))
-    if limits.min_served_share is not None:
+    if limits.min_served_share:
         share = sums.requests / max(float(sums.requests.sum()), 1e-300)
         rows.append(Total("served", unserved=share, most=(1 - limits.min_served_share) * CAPACITY_FACTOR))
     return tuple(rows)
