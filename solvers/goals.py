@@ -81,8 +81,12 @@ def _refuse(rollout: Rollout, goals: Sequence[Goal]) -> None:
 
 def _held(goal: Goal, value: float) -> Ceiling:
     """The row that keeps a goal where it is, but for its gap."""
-    tiny = _TINY * (1.0 if goal.totals is None else largest_coefficient(goal.totals))
-    return Ceiling(goal.name, goal.totals, value + goal.gap * max(abs(value), tiny))
+    return Ceiling(goal.name, goal.totals, value + goal.gap * max(abs(value), _tiny(goal)))
+
+
+def _tiny(goal: Goal) -> float:
+    """What adding floats may lose where a goal reaches zero."""
+    return _TINY * (1.0 if goal.totals is None else largest_coefficient(goal.totals))
 
 
 def _solution(rollout: Rollout, goals: Sequence[Goal], steps: list[RolloutSolution]) -> RolloutSolution:
@@ -94,8 +98,9 @@ def _solution(rollout: Rollout, goals: Sequence[Goal], steps: list[RolloutSoluti
     for goal, step in zip(goals, steps, strict=True):
         value = usd if goal.totals is None else mean_total(rollout, goal.totals, plans)
         bound = min(step.bound_usd, value)
-        size = max(abs(value), _TINY)
-        reached.append(Reached(goal.name, value, bound, (value - bound) / size if value > bound else 0.0))
+        apart = value - bound
+        apart = 0.0 if apart <= 1e3 * _tiny(goal) else apart  # a millionth of one row: as good as none
+        reached.append(Reached(goal.name, value, bound, apart / max(abs(value), _TINY)))
         if goal.totals is None:
             bound_usd = bound
     proven = all(step.status == Status.OPTIMAL for step in steps)
