@@ -142,7 +142,8 @@ def _rules(document: "PlanDocument") -> Iterator[Line]:
         yield "carbon", f"{whole}: {said}"
     for number, goal in enumerate(document.goals, 1):
         gap = "" if goal.gap_claimed is None else f", within {100 * goal.gap_claimed:.2f} % by the solver's word"
-        yield f"goal {number}", f"{goal.goal} {goal.value:,.6g} {goal.unit}{gap}"
+        value = f"{goal.value:,.0f}" if abs(goal.value) >= 1000 else f"{goal.value:,.4g}"
+        yield f"goal {number}", f"{goal.goal} {value} {goal.unit}{gap}"
     worth = document.economics
     if worth is not None:
         back = "no payback" if worth.payback_months is None else f"payback after {worth.payback_months:g} months"

@@ -90,6 +90,24 @@ def test_a_rule_of_later_work_is_refused_by_name(tmp_path: Path) -> None:
     assert not (tmp_path / "plan").exists()
 
 
+def test_a_rule_that_the_search_cannot_honour_is_refused_by_name(tmp_path: Path) -> None:
+    text = (tiny.FILES["scenario.toml"] or "") + '[objective]\ngoals = ["served", "latency", "cost"]\n'
+    scenario = tiny.write(tmp_path / "scenario", {"scenario.toml": text})
+    result = run("plan", scenario, "-o", tmp_path / "plan", "--method", "scale")
+    assert result.exit_code == 4
+    assert "goals served, latency, cost" in result.stderr and "--method exact" in result.stderr
+    assert not (tmp_path / "plan").exists()
+
+
+def test_a_job_that_fits_nowhere_ends_with_exit_3_and_points_to_explain(tmp_path: Path) -> None:
+    jobs = "job,kind,model,gpu,gpus,hours\ntune,finetune,m8,g96,64,100\n"
+    scenario = tiny.write(tmp_path / "scenario", {"jobs.csv": jobs})
+    result = run("plan", scenario, "-o", tmp_path / "plan")
+    assert result.exit_code == 3
+    assert "nearserve explain" in result.stderr
+    assert not (tmp_path / "plan").exists()
+
+
 def test_an_existing_plan_is_replaced_only_with_force(scenario: Path, tmp_path: Path) -> None:
     assert run("plan", scenario, "-o", tmp_path / "plan").exit_code == 0
     assert run("plan", scenario, "-o", tmp_path / "plan").exit_code == 2
