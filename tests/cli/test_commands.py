@@ -100,8 +100,9 @@ def test_a_rule_that_the_search_cannot_honour_is_refused_by_name(tmp_path: Path)
 
 
 def test_a_job_that_fits_nowhere_ends_with_exit_3_and_points_to_explain(tmp_path: Path) -> None:
-    jobs = "job,kind,model,gpu,gpus,hours\ntune,finetune,m8,g96,64,100\n"
-    scenario = tiny.write(tmp_path / "scenario", {"jobs.csv": jobs})
+    jobs = "job,kind,model,gpu,gpus,hours\ntune,finetune,m8,g96,2,100\n"
+    nothing = "period,delivery_group,server,quantity\n,,s2,0\n"
+    scenario = tiny.write(tmp_path / "scenario", {"jobs.csv": jobs, "deliveries.csv": nothing})
     result = run("plan", scenario, "-o", tmp_path / "plan")
     assert result.exit_code == 3
     assert "nearserve explain" in result.stderr
