@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import tiny
 from click.testing import CliRunner, Result
-from scenes import NO_STOCK, PINS, SHORT_OF_POWER, with_text
+from explain_scenes import NO_STOCK, PINS, SHORT_OF_POWER, with_text
 
 from placement.cli import main
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import tiny
-from scenes import SHORT_OF_POWER, Changes, posed
+from explain_scenes import SHORT_OF_POWER, Changes, posed
 
 from placement.explain.blocked import left_rows
 from placement.explain.changes import Change

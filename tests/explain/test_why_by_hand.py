@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import tiny
-from scenes import HOW, PINS, SERVER, posed
+from explain_scenes import HOW, PINS, SERVER, posed
 
 from placement.explain.against import explain_pins
 from placement.explain.forced import explain_next, explain_not_to

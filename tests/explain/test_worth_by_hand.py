@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import tiny
-from scenes import BOTH_UNSERVED, HOW, NO_STOCK, SHORT_OF_POWER, Changes, posed
+from explain_scenes import BOTH_UNSERVED, HOW, NO_STOCK, SHORT_OF_POWER, Changes, posed
 
 from placement.explain.case import Case, again
 from placement.explain.changes import applied

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import tiny
-from scenes import BOTH_UNSERVED, HOW, NO_STOCK, PINS, SERVER, SHORT_OF_POWER, Changes, posed, with_text
+from explain_scenes import BOTH_UNSERVED, HOW, NO_STOCK, PINS, SERVER, SHORT_OF_POWER, Changes, posed, with_text
 
 from placement.explain.blockage import Blockage, explain_blocked
 from placement.explain.changes import Change
