@@ -138,7 +138,7 @@ def _rules(document: "PlanDocument") -> Iterator[Line]:
     if carbon is not None:
         parts = (("energy", carbon.energy_tco2e), ("new servers", carbon.embodied_tco2e))
         said = ", ".join(f"{name} {'unknown' if value is None else f'{value:,.2f}'}" for name, value in parts)
-        whole = "unknown" if carbon.total_tco2e is None else f"{carbon.total_tco2e:,.2f} tCO2e a month"
+        whole = "tCO2e a month" if carbon.total_tco2e is None else f"{carbon.total_tco2e:,.2f} tCO2e a month"
         yield "carbon", f"{whole}: {said}"
     for number, goal in enumerate(document.goals, 1):
         gap = "" if goal.gap_claimed is None else f", within {100 * goal.gap_claimed:.2f} % by the solver's word"
