@@ -97,3 +97,32 @@ def edited(name: str, old: str, new: str) -> dict[str, str | None]:
     if old not in FILES[name]:
         raise ValueError(f"{name} holds no {old!r}")
     return {name: FILES[name].replace(old, new)}
+
+
+SLICED = """
+region,model,service,slice,requests_per_s,mean_requests_per_s
+paris,m8,chat,day,8,4
+paris,m8,chat,night,2,1
+berlin,m8,chat,day,2,1
+berlin,m8,chat,night,6,6
+"""
+SLICES = "slice,start_utc,hours_per_day\nday,06:00,12\nnight,18:00,12\n"
+IN_PERIODS = """
+region,model,service,period,requests_per_s,mean_requests_per_s
+paris,m8,chat,h1,4,2
+berlin,m8,chat,h1,3,3
+paris,m8,chat,h2,8,4
+berlin,m8,chat,h2,6,6
+"""
+
+
+def document_with(text: str) -> dict[str, str | None]:
+    """scenario.toml with `text` at its end."""
+    return {"scenario.toml": FILES["scenario.toml"] + text}
+
+
+def column(table: str, name: str, *values: object) -> dict[str, str | None]:
+    """A table of the scenario with one column more; `name` and every value may hold several, joined by commas."""
+    head, *rows = FILES[table].strip().splitlines()
+    lines = [f"{head},{name}", *(f"{row},{value}" for row, value in zip(rows, values, strict=True))]
+    return {table: "\n".join(lines) + "\n"}

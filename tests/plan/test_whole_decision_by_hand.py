@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+from tiny import IN_PERIODS, SLICED, SLICES, column, document_with
 
 from placement.plan.document import PlanDocument
 from placement.planning import plan_scenario
@@ -21,33 +22,7 @@ SERVER = 231.90
 ALPHA = 50 + SERVER
 BOTH_UNSERVED = 10_512 + 15_768
 METROS = "domain,kind,site\nmetro-alpha,metro,alpha\nmetro-beta,metro,beta\n"
-SLICED = """
-region,model,service,slice,requests_per_s,mean_requests_per_s
-paris,m8,chat,day,8,4
-paris,m8,chat,night,2,1
-berlin,m8,chat,day,2,1
-berlin,m8,chat,night,6,6
-"""
-SLICES = "slice,start_utc,hours_per_day\nday,06:00,12\nnight,18:00,12\n"
-IN_PERIODS = """
-region,model,service,period,requests_per_s,mean_requests_per_s
-paris,m8,chat,h1,4,2
-berlin,m8,chat,h1,3,3
-paris,m8,chat,h2,8,4
-berlin,m8,chat,h2,6,6
-"""
 FIRST_HALF = 40 + SERVER + (43.80 + 13.14) / 2  # half the demand, on one replica
-
-
-def document_with(text: str) -> Changes:
-    return {"scenario.toml": (tiny.FILES["scenario.toml"] or "") + text}
-
-
-def column(table: str, name: str, *values: object) -> dict[str, str | None]:
-    """A table of the scenario with one column more."""
-    head, *rows = tiny.FILES[table].strip().splitlines()
-    lines = [f"{head},{name}", *(f"{row},{value}" for row, value in zip(rows, values, strict=True))]
-    return {table: "\n".join(lines) + "\n"}
 
 
 def n_minus_1(failover: str) -> Changes:

@@ -14,6 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # when it is run by itself
 
 import tiny
+from tiny import IN_PERIODS, SLICED, SLICES, column, document_with
 
 from placement.problem import build_rollout
 from placement.scenario import load
@@ -25,31 +26,6 @@ GOLDEN = Path(__file__).parent / "golden"
 Changes = Mapping[str, str | None]
 
 
-def document_with(text: str) -> dict[str, str | None]:
-    return {"scenario.toml": (tiny.FILES["scenario.toml"] or "") + text}
-
-
-def column(table: str, name: str, *values: object) -> dict[str, str | None]:
-    head, *rows = tiny.FILES[table].strip().splitlines()
-    lines = [f"{head},{name}", *(f"{row},{value}" for row, value in zip(rows, values, strict=True))]
-    return {table: "\n".join(lines) + "\n"}
-
-
-SLICED = """
-region,model,service,slice,requests_per_s,mean_requests_per_s
-paris,m8,chat,day,8,4
-paris,m8,chat,night,2,1
-berlin,m8,chat,day,2,1
-berlin,m8,chat,night,6,6
-"""
-SLICES = "slice,start_utc,hours_per_day\nday,06:00,12\nnight,18:00,12\n"
-IN_PERIODS = """
-region,model,service,period,requests_per_s,mean_requests_per_s
-paris,m8,chat,h1,4,2
-berlin,m8,chat,h1,3,3
-paris,m8,chat,h2,8,4
-berlin,m8,chat,h2,6,6
-"""
 CARBON = {**column("sites.csv", "gco2_per_kwh", 500, 400), **column("servers.csv", "embodied_kgco2e", 960)}
 
 EQUATIONS: dict[str, tuple[Changes, tuple[str, ...], tuple[str, ...]]] = {
