@@ -11,14 +11,12 @@ from typing import TypeVar
 import numpy as np
 
 from placement.plan.document import Cost
-from placement.plan.exact import FINEST, cents, cents_below, exact, exact_or_zero, finest, grouped, scaled, total
+from placement.plan.exact import FINEST, cents, exact, exact_or_zero, finest, grouped, scaled, total
 from placement.plan.latency import Ways, served_requests, waiting_ms
 from placement.plan.month import Month, Standing
 from placement.plan.prices import MONTH_HOURS, Prices
 from placement.plan.shares import BILLION
 from placement.problem.names import JobOption
-
-__all__ = ["Bill", "bill", "cents_below", "mean_cost"]
 
 FREE_OF_P95 = Fraction(5, 100)
 OPERATING = ("support", "power_space", "idle_energy", "load_energy", "open_sites", "egress", "jobs")
