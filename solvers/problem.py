@@ -5,7 +5,7 @@ Notation (the numbers are those of `docs/mathematics.md`):
     p site, k server, o offer (a way to hold servers of one kind at one site: those standing there, or new ones),
     d shape, b block (a shape at a site), i demand row (a class in a slice), n pair (a demand row on a block)
 
-    minimise   Σ_p open_usd·open_p + Σ_o offer_usd·s_o + Σ_n pair_usd·x_n + Σ_i unserved_usd·u_i
+    minimise   Σ_p open_usd·open_p + Σ_o offer_usd·s_o + Σ_b replica_usd·y_b + Σ_n pair_usd·x_n + Σ_i unserved_usd·u_i
     (1)   Σ_{n of i} x_n + u_i = 1                                              every demand row
     (4)   Σ_{n of b in slice t} pair_load·x_n ≤ capacity_factor·y_b              every block and slice
     (5)   x_n ≤ y_b                                                             where pair_load ≤ 1
@@ -86,6 +86,7 @@ class Problem:
     single_source: bool = False
     capacity_factor: float = CAPACITY_FACTOR
     block_slice: Int | None = None  # B: the one slice the block stands in, -1 for all; None: all stand in all
+    replica_usd: Float | None = None  # B, ≥ 0: USD a month for each replica, full or not; None: nothing
     rules: Rules = NO_RULES
 
     def __post_init__(self) -> None:
@@ -115,6 +116,11 @@ class Problem:
     @property
     def slices(self) -> int:
         return int(self.demand_slice.max(initial=-1)) + 1
+
+    @property
+    def each_replica_usd(self) -> Float:
+        """USD a month for each replica of every block, B."""
+        return np.zeros(self.blocks) if self.replica_usd is None else self.replica_usd
 
     @property
     def follows_slices(self) -> bool:
@@ -162,6 +168,8 @@ def _misfits(problem: Problem) -> list[str]:
     )
     if problem.limit_matrix.shape != (len(problem.limit_rhs), len(problem.offer_site)):
         found.append("limit_matrix is not limits × offers")
+    if problem.replica_usd is not None and problem.replica_usd.shape != problem.block_site.shape:
+        found.append("replica_usd has not one value for each block")
     if found:
         return found
     ranges = (

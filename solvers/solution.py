@@ -24,6 +24,47 @@ class Status(StrEnum):
     ERROR = "ERROR"
 
 
+def _none() -> Int:
+    return np.empty(0, np.int64)
+
+
+def _nothing() -> Float:
+    return np.empty(0)
+
+
+def _first() -> Int:
+    return np.zeros(1, np.int64)
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """C rounding (MIR) cuts; `docs/certificate.md` (C) derives their coefficients, so any descriptor is sound.
+
+    Cut c takes the demand rows `row[row_first[c]:row_first[c + 1]]`, each with its weight, and counts by replicas the
+    blocks `block[block_first[c]:block_first[c + 1]]`; every other block counts by shares.
+    """
+
+    unit: Float = field(default_factory=_nothing)  # C, > 0: what the weights are divided by before rounding
+    row_first: Int = field(default_factory=_first)  # C + 1
+    row: Int = field(default_factory=_none)
+    weight: Float = field(default_factory=_nothing)  # > 0
+    block_first: Int = field(default_factory=_first)  # C + 1
+    block: Int = field(default_factory=_none)
+
+    @property
+    def count(self) -> int:
+        return len(self.unit)
+
+
+@dataclass(frozen=True)
+class Backup:
+    """Prices of (13): that the share of a row inside a failing domain finds a backup outside. Sparse, each once."""
+
+    domain: Int = field(default_factory=_none)
+    row: Int = field(default_factory=_none)
+    usd: Float = field(default_factory=_nothing)  # ≥ 0, for the whole row
+
+
 @dataclass(frozen=True)
 class Multipliers:
     """Prices of the relaxed rows. Any values ≥ 0 (demand: any sign) are sound; better ones are tighter."""
@@ -33,22 +74,57 @@ class Multipliers:
     downlink_usd: Float  # P × T
     limit_usd: Float  # L: (10–12), USD a month per unit of the row
     budget: float = 0.0  # (12), USD per USD
+    cut_usd: Float = field(default_factory=_nothing)  # C: of the certificate's cuts
+    backup: Backup = field(default_factory=Backup)
+
+
+SPLIT_OPEN, SPLIT_SERVERS, SPLIT_REPLICAS = 0, 1, 2
+"""What a branching counts: whether a site is open, servers of an offer, replicas of a block."""
 
 
 @dataclass(frozen=True)
-class Leaf:
-    """One branch of the proof: what is fixed there, and the prices. The empty fixing is the whole problem."""
+class Tree:
+    """Branchings that cover every plan. Node 0 is the root; a child ≥ 0 is a node, a child -1 - j is leaf j.
 
-    multipliers: Multipliers
-    closed_sites: Int = field(default_factory=lambda: np.empty(0, np.int64))
-    open_sites: Int = field(default_factory=lambda: np.empty(0, np.int64))
+    At a node a plan goes left if the count is ≤ `most`, right if it is more. Without nodes there is one leaf.
+    """
+
+    kind: Int = field(default_factory=_none)
+    index: Int = field(default_factory=_none)  # site, offer or block of the problem
+    most: Int = field(default_factory=_none)
+    left: Int = field(default_factory=_none)
+    right: Int = field(default_factory=_none)
+
+
+@dataclass(frozen=True)
+class GroupLeaf:
+    """Prices of one leaf of a group."""
+
+    demand_usd: Float  # of the group's rows, ≥ 0; more than the root's price counts as that
+    cut_usd: Float  # of the group's cuts
+
+
+@dataclass(frozen=True)
+class Group:
+    """Sites whose joint value is bounded by branching at the root's prices, instead of one by one.
+
+    Its problem: the sites of the group alone, a row unserved by them at the root's price. `docs/certificate.md` (G).
+    """
+
+    site: Int
+    row: Int  # demand rows with a pair on the sites
+    cuts: Cuts
+    tree: Tree
+    leaves: tuple[GroupLeaf, ...]
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """Leaves that together cover every plan; the bound is the least of theirs."""
+    """What proves a bound: prices, the cuts among them, and groups of sites (disjoint) that are priced by branching."""
 
-    leaves: tuple[Leaf, ...]
+    multipliers: Multipliers
+    cuts: Cuts = field(default_factory=Cuts)
+    groups: tuple[Group, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,6 +162,7 @@ def cost_usd(problem: Problem, placement: Placement) -> float:
     total = (
         problem.open_usd @ placement.open
         + problem.offer_usd @ placement.servers
+        + problem.each_replica_usd @ placement.replicas
         + problem.pair_usd @ placement.share
         + placement.unserved[left] @ problem.unserved_usd[left]
     )

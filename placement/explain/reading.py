@@ -18,7 +18,7 @@ from placement.problem.tenants import owners
 from placement.scenario import Scenario
 from placement.topology import build_pairs
 from solvers.problem import Problem
-from solvers.solution import Certificate, Leaf, Multipliers, Placement
+from solvers.solution import Certificate, Multipliers, Placement
 
 Int = NDArray[np.int64]
 Key = tuple[str, ...]
@@ -180,4 +180,4 @@ def _certificate(arrays: Any, h: int, names: Names) -> Certificate:
         np.array([limit[name] for name in names.limits]),
         float(arrays[f"{leaf}_budget"]),
     )
-    return Certificate((Leaf(prices),))
+    return Certificate(prices)

@@ -84,7 +84,7 @@ def _cent(row: Worth) -> float:
 
 def _prices(case: Case) -> list[Multipliers]:
     """The certificate's prices. A row that the plan leaves, or that has no pair, is worth its penalty, none is more."""
-    found = [c.leaves[0].multipliers for c in case.certificates if c is not None and c.leaves]
+    found = [c.multipliers for c in case.certificates if c is not None]
     if case.plans is None or len(found) < len(case.built.names):
         raise NoPricesError("there is no plan with a certificate, so no prices to tell what more would be worth")
     prices = []

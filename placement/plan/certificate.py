@@ -18,7 +18,7 @@ def certificate_arrays(
     certificates: Sequence[Certificate | None], names: Sequence[Names]
 ) -> dict[str, NDArray[Any]] | None:
     """The arrays of certificate.npz, `p{h}_…` for period h; None where any period has no certificate."""
-    given = [certificate for certificate in certificates if certificate is not None and certificate.leaves]
+    given = [certificate for certificate in certificates if certificate is not None]
     if len(given) < len(names):
         return None
     arrays: dict[str, NDArray[Any]] = {
@@ -40,37 +40,35 @@ def shadow_prices(certificates: Sequence[Certificate | None], names: Sequence[Na
     found = []
     for certificate, period in zip(certificates, names, strict=bool(certificates)):
         prefix = f"{period.period}: " if len(names) > 1 else ""
-        rows = [] if certificate is None or not certificate.leaves else _priced(certificate, period)
+        rows = [] if certificate is None else _priced(certificate, period)
         found += [ShadowPrice(limit=prefix + name, usd_month=round(usd, 2)) for name, usd in rows if usd >= LEAST_USD]
     return tuple(found)
 
 
 def _period(certificate: Certificate, names: Names) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {
-        "leaves": np.array(len(certificate.leaves)),
+        "leaves": np.array(1),
         "demand_region": _text(d.region for d in names.demands),
         "demand_model": _text(d.model for d in names.demands),
         "demand_service": _text(d.service for d in names.demands),
         "demand_slice": _text(d.slice for d in names.demands),
         "limit": _text(names.limits),
     }
-    for j, leaf in enumerate(certificate.leaves):
-        prices = leaf.multipliers
-        arrays |= {
-            f"leaf{j}_demand_usd": prices.demand_usd,
-            f"leaf{j}_uplink_usd": prices.uplink_usd,
-            f"leaf{j}_downlink_usd": prices.downlink_usd,
-            f"leaf{j}_limit_usd": prices.limit_usd,
-            f"leaf{j}_budget": np.array(prices.budget),
-            f"leaf{j}_closed_sites": _text(names.sites[p] for p in leaf.closed_sites),
-            f"leaf{j}_open_sites": _text(names.sites[p] for p in leaf.open_sites),
-        }
-    return arrays
+    prices = certificate.multipliers
+    return arrays | {
+        "leaf0_demand_usd": prices.demand_usd,
+        "leaf0_uplink_usd": prices.uplink_usd,
+        "leaf0_downlink_usd": prices.downlink_usd,
+        "leaf0_limit_usd": prices.limit_usd,
+        "leaf0_budget": np.array(prices.budget),
+        "leaf0_closed_sites": _text(()),
+        "leaf0_open_sites": _text(()),
+    }
 
 
 def _priced(certificate: Certificate, names: Names) -> list[tuple[str, float]]:
-    """Limits, then uplinks, then downlinks, by name, with the first leaf's prices."""
-    prices = certificate.leaves[0].multipliers
+    """Limits, then uplinks, then downlinks, by name, with the certificate's prices."""
+    prices = certificate.multipliers
     rows = sorted(zip(names.limits, prices.limit_usd.tolist(), strict=True))
     for kind, per_site in (("uplink", prices.uplink_usd), ("downlink", prices.downlink_usd)):
         usd = per_site.sum(axis=1).tolist()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from solvers.bound.evaluate import Evaluator, Sweep
 from solvers.bound.layout import layout_of
 from solvers.problem import Problem
-from solvers.solution import Certificate, Leaf, Multipliers
+from solvers.solution import Certificate, Multipliers
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -40,7 +40,7 @@ class BoundResult:
 
     @property
     def multipliers(self) -> Multipliers:
-        return self.certificate.leaves[0].multipliers
+        return self.certificate.multipliers
 
 
 def lagrangian_bound(
@@ -98,7 +98,7 @@ def _ascend(
         mean.add(evaluator, evaluator.sweep(best_at))
     trace.append((time.monotonic() - began, best))
     return BoundResult(
-        best, Certificate((Leaf(best_at),)), mean.share / mean.weight, mean.replicas / mean.weight,
+        best, Certificate(best_at), mean.share / mean.weight, mean.replicas / mean.weight,
         mean.open / mean.weight, tuple(trace), done,
     )  # fmt: skip
 

@@ -162,6 +162,9 @@ def _limits(problem: Problem, placement: Placement, tolerance: float) -> Iterato
 
 def _budget(problem: Problem, placement: Placement, tolerance: float) -> Iterator[str]:
     spent = (
-        problem.open_usd @ placement.open + problem.offer_usd @ placement.servers + problem.pair_usd @ placement.share
+        problem.open_usd @ placement.open
+        + problem.offer_usd @ placement.servers
+        + problem.each_replica_usd @ placement.replicas
+        + problem.pair_usd @ placement.share
     ) + beyond.spent_usd(problem, placement)
     yield from exceeded("(12) monthly budget", np.array([spent]), np.array([problem.monthly_budget_usd]), tolerance)

@@ -118,7 +118,8 @@ def _servers(problem: Problem, most: Most) -> Kind:
 
 
 def _replicas(problem: Problem, most: Most) -> Kind:
-    return _free("replicas", (np.arange(problem.blocks),), most.replicas.astype(np.float64), whole=True)
+    upper = most.replicas.astype(np.float64)
+    return Kind("replicas", (np.arange(problem.blocks),), upper, problem.each_replica_usd, True)
 
 
 def _choice(problem: Problem, most: Most) -> Kind:

@@ -22,7 +22,7 @@ from solvers.exact.solve import clean
 from solvers.exact.start import quick
 from solvers.exact.values import vector
 from solvers.problem import Float, Problem
-from solvers.solution import Certificate, Leaf, Multipliers, Placement, Solution, Status, cost_usd
+from solvers.solution import Certificate, Multipliers, Placement, Solution, Status, cost_usd
 
 _SPARE = (1.4, 2)
 """The first threshold leaves a·k + b sites, where the relaxation opens k."""
@@ -199,7 +199,7 @@ class _Run:
         return vector(model, core.problem, replace(self.plan, share=self.plan.share[core.pairs]))
 
     def solution(self) -> Solution:
-        certificate = None if self.multipliers is None else Certificate((Leaf(self.multipliers),))
+        certificate = None if self.multipliers is None else Certificate(self.multipliers)
         trace = tuple(self.trace)
         if self.plan is None:
             status = Status.LIMIT if self.limit_s is not None else Status.ERROR
@@ -216,7 +216,7 @@ def _first_threshold(probed: Probe) -> float:
 
 def _whole_costs(problem: Problem) -> bool:
     """Whether some optimum costs a whole number: whole costs, rows served whole, nothing left unserved in part."""
-    costs = (problem.open_usd, problem.offer_usd, problem.pair_usd, problem.unserved_usd)
+    costs = (problem.open_usd, problem.offer_usd, problem.each_replica_usd, problem.pair_usd, problem.unserved_usd)
     return whole_rows(problem) and all((np.isinf(usd) | (usd == np.rint(usd))).all() for usd in costs)
 
 

@@ -136,7 +136,7 @@ def _cleaned(problem: Problem, model: Model, answer: Answer) -> tuple[Placement 
 def _floor(problem: Problem) -> float:
     """What no plan can go below, whatever a backend says: the rows that nobody can serve, if nothing earns money."""
     rules = problem.rules
-    costs = [problem.open_usd, problem.offer_usd, problem.pair_usd, problem.unserved_usd]
+    costs = [problem.open_usd, problem.offer_usd, problem.each_replica_usd, problem.pair_usd, problem.unserved_usd]
     costs += [] if rules.jobs is None else [rules.jobs.option_usd]
     costs += [] if rules.moves is None else [rules.moves.usd]
     costs += [] if rules.transit is None else [rules.transit.usd_per_mbps]

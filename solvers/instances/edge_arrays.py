@@ -3,48 +3,37 @@
 What differs from the arrays' own matrix, all of it on purpose:
 
 - Costs stay in USD a DAY, so every `_usd` of the problem and its solutions is a day's.
-- The arrays charge for each replica; a problem prices servers and flows only. So a pair pays for the replicas its
-  load fills, whole or not, and `replica_usd_day` says what a plan's rounding up adds to get back to the arrays' cost.
 - Equation 6 asks for servers as large as a replica; the arrays do not. They differ only with replicas of more GPUs
-  than the smallest server has (two), that is on scales with four-GPU replicas.
+  than the smallest server has (two), that is on scales with four-GPU replicas. Plans of the problem are plans of the
+  arrays, and bounds leave these rows out.
 - Bandwidth is Gbit/s in the arrays and Mbit/s here.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
 
-from solvers.problem import Float, Int, Problem
-from solvers.solution import Placement
+from solvers.problem import Int, Problem
 
+_WANTED = (
+    "open_cost", "server_cost", "replica_cost", "gpu_slots", "power_kw", "rack_units", "uplink", "uplink_per_replica",
+    "unserved_cost", "inventory", "demand", "class_model", "gpus_per_replica", "pair_class", "pair_site", "pair_cost",
+    "replica_site", "replica_model",
+)  # fmt: skip
+"""The matrix, which is most of the file at full scale, is left unread."""
 _SERVER_GPUS = np.array([2, 4, 8])
 _SERVER_KW = np.array([1.6, 3.0, 5.8])
 _SERVER_RACK_UNITS = np.array([2.0, 4.0, 6.0])
 
 
-@dataclass(frozen=True)
-class EdgeInstance:
-    """A reference instance: the problem, and USD a day for each replica of every block."""
-
-    problem: Problem
-    replica_usd_day: Float  # B
-
-    def reference_cost_usd_day(self, placement: Placement, cost_usd: float) -> float:
-        """`cost_usd` of a placement as the arrays would charge it: whole replicas instead of filled ones."""
-        problem = self.problem
-        filled = np.bincount(problem.pair_block, problem.pair_load * placement.share, problem.blocks)
-        return cost_usd + float(self.replica_usd_day @ (placement.replicas - filled))
-
-
-def read_edge_arrays(path: Path) -> EdgeInstance:
+def read_edge_arrays(path: Path) -> Problem:
     """Read one `.npz` of the reference generator.
 
     Raises KeyError when an array is missing.
     """
     with np.load(path) as file:
-        arrays = {name: file[name] for name in file.files}
+        arrays = {name: file[name] for name in _WANTED}
     sites = len(arrays["open_cost"])
     demand, quarters = arrays["demand"], np.rint(4 * arrays["gpus_per_replica"]).astype(np.int64)
     models = len(quarters)
@@ -58,7 +47,7 @@ def read_edge_arrays(path: Path) -> EdgeInstance:
     kind = np.tile(np.arange(3), sites)
     stock = sp.csr_matrix((np.ones(3 * sites), (kind, np.arange(3 * sites))), shape=(3, 3 * sites))
     mbps = 1000.0 * demand * arrays["uplink_per_replica"][arrays["class_model"]]
-    problem = Problem(
+    return Problem(
         open_usd=arrays["open_cost"].astype(np.float64),
         uplink_mbps=1000.0 * arrays["uplink"],
         downlink_mbps=np.full(sites, np.inf),
@@ -85,12 +74,12 @@ def read_edge_arrays(path: Path) -> EdgeInstance:
         pair_demand=pair_class.astype(np.int64),
         pair_block=pair_block,
         pair_load=load,
-        pair_usd=arrays["pair_cost"][order] + load * arrays["replica_cost"][arrays["replica_model"][pair_block]],
+        pair_usd=arrays["pair_cost"][order],
         limit_matrix=stock,
         limit_rhs=arrays["inventory"].astype(np.float64),
         capacity_factor=1.0,
+        replica_usd=arrays["replica_cost"][arrays["replica_model"]].astype(np.float64),
     )
-    return EdgeInstance(problem, arrays["replica_cost"][problem.block_shape])
 
 
 def _blocks_of_pairs(arrays: dict[str, np.ndarray]) -> Int:

@@ -9,11 +9,12 @@ _QUARTERS = np.array([1, 2, 4, 8, 16, 32])
 _LIKELY = np.array([0.15, 0.2, 0.3, 0.2, 0.1, 0.05])
 
 
-def random_tiny(seed: int, *, single_source: bool | None = None) -> Problem:
+def random_tiny(seed: int, *, single_source: bool | None = None, replica_price: bool = False) -> Problem:
     """A random problem of 1–3 sites and a few pairs; the same seed gives the same problem.
 
     Some have several slices, GPU types, sizes, exclusive operating points, stock and capex rows, uplinks, a budget,
     rows that must be served, and rows that nobody can serve. Costs are ≥ 0; a few seeds are infeasible.
+    With `replica_price` each replica costs something too.
     """
     draw = np.random.default_rng(seed)
     sites, gpus = int(draw.integers(1, 4)), 1 + int(draw.random() < 0.3)
@@ -77,6 +78,7 @@ def random_tiny(seed: int, *, single_source: bool | None = None) -> Problem:
         monthly_budget_usd=round(float(draw.uniform(5, 40)), 1) if draw.random() < 0.25 else np.inf,
         single_source=bool(draw.random() < 0.2) if single_source is None else single_source,
         capacity_factor=CAPACITY_FACTOR if draw.random() < 0.5 else 1.0,
+        replica_usd=draw.uniform(0, 3, blocks).round(2) if replica_price else None,
     )
 
 

@@ -12,7 +12,7 @@ from placement.plan.build import build_plan
 from placement.plan.certificate import certificate_arrays, shadow_prices
 from placement.plan.folder import ROUTES, write_files
 from placement.problem.names import Names, Offer, ShapeName
-from solvers.solution import Certificate, Leaf, Multipliers
+from solvers.solution import Certificate, Multipliers
 
 
 def same_bytes(folder: Path, sketches: list[sketch.Sketch], changed: dict[str, str | None]) -> None:
@@ -49,7 +49,7 @@ def test_failures_that_split_in_equal_parts_have_the_same_bytes_in_any_numbering
 
 def leaf(limit: float, uplink: float) -> Certificate:
     none = np.zeros((1, 1))
-    return Certificate((Leaf(Multipliers(np.array([1.0]), none + uplink, none, np.array([limit]))),))
+    return Certificate(Multipliers(np.array([1.0]), none + uplink, none, np.array([limit])))
 
 
 def names(period: str) -> Names:

@@ -23,8 +23,9 @@ def optimum_usd(problem: Problem) -> float:
         if fixed + floor >= best:
             break
         for replicas in _replica_plans(problem, servers):
-            flow = _flow(problem, replicas, opened, problem.monthly_budget_usd - fixed)
-            best = min(best, fixed + flow)
+            paid = fixed + float(problem.each_replica_usd @ np.array(replicas, float))
+            flow = _flow(problem, replicas, opened, problem.monthly_budget_usd - paid)
+            best = min(best, paid + flow)
     return best
 
 
@@ -63,6 +64,8 @@ def _server_plans(problem: Problem) -> list[tuple[float, tuple[int, ...], tuple[
 def _replica_plans(problem: Problem, servers: tuple[int, ...]) -> list[tuple[int, ...]]:
     """Counts of replicas that equation 6 allows, less those that another one covers in every block."""
     allowed = [replicas for replicas in _counts(problem.block_max) if _fits(problem, servers, replicas)]
+    if problem.each_replica_usd.any():
+        return allowed
     return [a for a in allowed if not any(a != b and all(x <= y for x, y in zip(a, b, strict=True)) for b in allowed)]
 
 

@@ -25,6 +25,17 @@ def test_the_exact_optimum_is_the_least_over_every_whole_number_plan(first: int)
         assert violations(problem, found.placement) == [], seed
 
 
+def test_replicas_that_cost_something_are_counted_whole() -> None:
+    for seed in range(4000, 4060):
+        problem = random_tiny(seed, replica_price=True)
+        least = optimum_usd(problem)
+        found = solve_exact(problem, gap=1e-9)
+        assert (found.status == Status.INFEASIBLE) == bool(np.isinf(least)), seed
+        if found.placement is not None:
+            assert found.objective_usd == pytest.approx(least, rel=1e-6, abs=1e-6), seed
+            assert violations(problem, found.placement) == [], seed
+
+
 @pytest.mark.parametrize("single_source", [False, True])
 def test_splitting_rows_and_serving_them_whole_both_match_the_enumeration(single_source: bool) -> None:
     for seed in range(1000, 1040):
