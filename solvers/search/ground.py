@@ -48,6 +48,7 @@ class Ground(NamedTuple):
     block_cap: Int
     block_choice: Int
     block_slice: Int  # the one slice it stands in, -1: all
+    replica_usd: Float  # B: of each replica, full or not
     part_first: Int  # U + 1
     team_first: Int  # parts + 1
     member_first: Int
@@ -131,7 +132,7 @@ def ground_of(problem: Problem, multipliers: Multipliers) -> tuple[Ground, Sizes
         block_first=first_block, block_unit=teams["block_unit"],
         block_quarters=problem.shape_quarters[problem.block_shape].astype(np.int64), block_cap=caps,
         block_choice=problem.block_choice.astype(np.int64),
-        block_slice=_block_slice(problem),
+        block_slice=_block_slice(problem), replica_usd=problem.each_replica_usd.astype(float),
         part_first=s.part_first,
         team_first=teams["team_first"], member_first=teams["member_first"], members=teams["members"],
         unit_first=s.unit_first, unit_site=layout.unit_site.astype(np.int64), unit_quantum=s.unit_quantum,

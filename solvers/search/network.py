@@ -13,6 +13,7 @@ def keep_network(g: Ground, state: State, work: Work, p: int) -> None:
     item, shares, pair_demand, demand_slice = state.item, state.share, g.pair_demand, g.demand_slice
     out_mbps, in_mbps, price, pair_usd = g.out_mbps, g.in_mbps, work.price, g.pair_usd
     base, end = g.item_first[p], g.item_first[p] + state.length[p]
+    given = False
     for t in range(g.slices):
         for link in range(2):
             mbps = out_mbps if link == 0 else in_mbps
@@ -37,3 +38,26 @@ def keep_network(g: Ground, state: State, work: Work, p: int) -> None:
                 flow -= back * mbps[i]
                 shares[at] -= back
                 give(work, i, back)
+                given = True
+    if given:
+        drop_idle(g, state, p)
+
+
+@njit(cache=True, nogil=True)
+def drop_idle(g: Ground, state: State, p: int) -> None:
+    """Take away the replicas of site p that its shares no longer ask for."""
+    item, shares, pair_block = state.item, state.share, g.pair_block
+    base, end = g.item_first[p], g.item_first[p] + state.length[p]
+    for b in range(g.block_first[p], g.block_first[p + 1]):
+        if state.replicas[b] == 0:
+            continue
+        busiest, used = 0.0, 0
+        for t in range(g.slices):
+            load = 0.0
+            for j in range(base, end):
+                if pair_block[item[j]] == b and shares[j] > 0.0 and g.demand_slice[g.pair_demand[item[j]]] == t:
+                    load += shares[j] * g.pair_load[item[j]]
+                    used = 1
+            busiest = max(busiest, load)
+        need = max(int(np.ceil(busiest / g.capacity - 1e-9)), used)
+        state.replicas[b] = min(state.replicas[b], need)

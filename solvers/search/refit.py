@@ -73,6 +73,7 @@ def serve_picks(g: Ground, state: State, work: Work, p: int) -> float:
         b = work.pick_block[k]
         count = work.pick_count[k]
         state.replicas[b] += count
+        gained -= count * g.replica_usd[b]
         for t in range(slices):
             room = capacity * count
             c = (b - b0) * slices + t

@@ -75,6 +75,8 @@ def _fill(g: Ground, state: State, pair: Int, share: Float) -> None:
             if state.servers[o] > 0:
                 state.open[p] = True
                 state.usd[p] += state.servers[o] * g.offer_usd[o]
+        for b in range(g.block_first[p], g.block_first[p + 1]):
+            state.usd[p] += state.replicas[b] * g.replica_usd[b]
         if state.open[p]:
             state.usd[p] += g.open_usd[p]
 

@@ -25,7 +25,7 @@ class State(NamedTuple):
     length: Int  # P
     replicas: Int  # B
     servers: Int  # O
-    usd: Float  # P: open, servers and pairs; 0 where closed
+    usd: Float  # P: open, servers, replicas and pairs; 0 where closed
     open: NDArray[np.bool_]  # P
 
 
@@ -219,6 +219,8 @@ def settle(g: Ground, state: State, work: Work, p: int) -> None:
     base = g.item_first[p]
     for j in range(base, base + state.length[p]):
         usd += share[j] * pair_usd[item[j]]
+    for b in range(g.block_first[p], g.block_first[p + 1]):
+        usd += state.replicas[b] * g.replica_usd[b]
     if held:
         usd += g.open_usd[p]
     state.open[p] = held

@@ -18,7 +18,8 @@ Int32 = NDArray[np.int32]
 def size_value(
     g: Ground, state: State, work: Work, first: int, last: int, b0: int, width: int, value: Float, winner: Int32
 ) -> int:
-    """Write the best value by replicas of members first..last-1 (one size) to `value`; the useful count."""
+    """Write the best value by replicas of members first..last-1 (one size), what they cost taken off, to `value`;
+    the useful count."""
     cell_first, block_value = work.cell_first, work.block_value
     slices = g.slices
     upto = 0
@@ -37,9 +38,11 @@ def size_value(
                 filled = max(
                     filled, fill_value(work.density, work.load, work.order, a, e, g.capacity, most, block_value)
                 )
+        each = g.replica_usd[b]
         for y in range(1, filled + 1):
-            if y > upto or block_value[y] > value[y]:
-                value[y] = block_value[y]
+            worth = block_value[y] - each * y
+            if y > upto or worth > value[y]:
+                value[y] = worth
                 winner[y] = at
         upto = max(upto, filled)
     return upto

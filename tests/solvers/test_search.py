@@ -3,18 +3,22 @@
 import numpy as np
 import pytest
 from enumeration import optimum_usd
+from small import one_of_each
 
 from solvers.check import violations
 from solvers.instances.synthetic import synthetic
 from solvers.instances.tiny import random_tiny
 from solvers.search import greedy, net_gap, solve_scale
-from solvers.solution import Status
+from solvers.solution import Status, cost_usd
 
 
+@pytest.mark.parametrize("replica_price", [False, True])
 @pytest.mark.parametrize("first", range(0, 120, 20))
-def test_a_plan_of_a_tiny_problem_keeps_every_rule_and_costs_no_less_than_the_optimum(first: int) -> None:
+def test_a_plan_of_a_tiny_problem_keeps_every_rule_and_costs_no_less_than_the_optimum(
+    first: int, replica_price: bool
+) -> None:
     for seed in range(first, first + 20):
-        problem = random_tiny(seed, single_source=False)
+        problem = random_tiny(seed, single_source=False, replica_price=replica_price)
         least = optimum_usd(problem)
         found = solve_scale(problem, work=2, sweeps=100)
         if found.placement is None:
@@ -25,17 +29,17 @@ def test_a_plan_of_a_tiny_problem_keeps_every_rule_and_costs_no_less_than_the_op
         assert found.bound_usd <= least + 1e-6 * max(1, least), seed
 
 
-def test_most_plans_of_tiny_problems_are_optimal() -> None:
+@pytest.mark.parametrize("replica_price", [False, True])
+def test_most_plans_of_tiny_problems_are_optimal(replica_price: bool) -> None:
     hits, count = 0, 0
     for seed in range(200, 260):
-        problem = random_tiny(seed, single_source=False)
+        problem = random_tiny(seed, single_source=False, replica_price=replica_price)
         least = optimum_usd(problem)
         if np.isinf(least):
             continue
         count += 1
         found = solve_scale(problem, work=2, sweeps=100)
         hits += found.placement is not None and found.objective_usd <= least + 1e-6 * max(1, least)
-    print(hits, count)
     assert hits >= 0.8 * count
 
 
@@ -63,6 +67,23 @@ def test_a_run_cut_off_by_time_is_repeated_by_its_work_and_sweeps(sweeps: int) -
     assert timed.objective_usd == again.objective_usd
     assert timed.placement.share.tobytes() == again.placement.share.tobytes()
     assert timed.placement.servers.tobytes() == again.placement.servers.tobytes()
+
+
+def test_the_accounts_of_the_search_are_the_cost_of_its_plan() -> None:
+    """What the kernels add up site by site is what `cost_usd` makes of the plan."""
+    for seed in range(40):
+        problem = random_tiny(seed, single_source=False, replica_price=True)
+        found = solve_scale(problem, work=1, sweeps=50)
+        if found.placement is not None:
+            assert found.trace[-1][1] == pytest.approx(cost_usd(problem, found.placement), rel=1e-9, abs=1e-9), seed
+
+
+@pytest.mark.parametrize(("usd", "served"), [(0.0, 1.0), (80.0, 1.0), (84.0, 0.0)])
+def test_a_replica_stands_only_where_it_is_worth_its_price(usd: float, served: float) -> None:
+    """Serving saves 100 - 10 - 5 - 2 = 83 a month."""
+    found = solve_scale(one_of_each(replica_usd=np.array([usd])), work=1, sweeps=50)
+    assert found.placement is not None
+    assert found.placement.share.tolist() == [served]
 
 
 def test_a_given_plan_is_never_made_worse() -> None:
