@@ -111,7 +111,8 @@ def cold_start(problem: Problem) -> Multipliers:
     zeros = np.zeros((problem.sites, max(problem.slices, 1)))
     gpu_usd = _gpu_usd(problem)
     shape = problem.block_shape[problem.pair_block]
-    replica_usd = problem.shape_quarters[shape] / 4 * gpu_usd[problem.shape_gpu[shape]] / max(problem.slices, 1)
+    replica_usd = problem.shape_quarters[shape] / 4 * gpu_usd[problem.shape_gpu[shape]]
+    replica_usd = (replica_usd + problem.each_replica_usd[problem.pair_block]) / max(problem.slices, 1)
     whole = problem.pair_usd + problem.pair_load * replica_usd
     price = np.full(problem.demands, np.inf)
     np.minimum.at(price, problem.pair_demand, whole)
@@ -228,6 +229,7 @@ class _Steps:
         if np.isfinite(problem.monthly_budget_usd):
             servers = swept.answer.servers * swept.open[problem.offer_site]
             paid = float(problem.open_usd @ swept.open + problem.offer_usd @ servers) + evaluator.totals()[2]
+            paid += float(problem.each_replica_usd @ (swept.answer.replicas * swept.open[problem.block_site]))
             direction = self.budget(np.array([paid / max(problem.monthly_budget_usd, 1e-9) - 1.0]))
             moved = replace(moved, budget=max(0.0, moved.budget + step * float(direction[0])))
         return moved

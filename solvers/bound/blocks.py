@@ -63,17 +63,19 @@ def fill_value(
 
 @njit(cache=True, nogil=True)
 def fill_shares(
-    load: Float, item: Int32, first: int, last: int, room: float, out_item: Int32, out_share: Float, count: int
-) -> int:
-    """Write the shares of the best filling of `room` behind position `count`; returns the new count."""
+    load: Float, pair: Int32, item: Int32, first: int, last: int, room: float, out_pair: Int32, out_share: Float,
+    count: int,
+) -> int:  # fmt: skip
+    """Write the pairs and shares of the best filling of `room` behind position `count`; returns the new count."""
     for j in range(first, last):
         n = item[j]
         share = 1.0 if load[n] <= room else room / load[n]
         if share <= 0.0:
             break
-        out_item[count] = n
-        out_share[count] = share
-        count += 1
+        if pair[n] >= 0:
+            out_pair[count] = pair[n]
+            out_share[count] = share
+            count += 1
         room -= load[n] * share
         if share < 1.0:
             break

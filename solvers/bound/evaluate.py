@@ -37,6 +37,7 @@ class Evaluator:
         self.threads = threads
         problem, s = layout.problem, layout.structure
         self.facts = _facts(problem)
+        self.replica_usd = problem.each_replica_usd.astype(float)
         self.room = _room(problem, s)
         self.tables = Tables(
             np.full(self.room.table_first[-1], np.inf),
@@ -72,7 +73,7 @@ class Evaluator:
         network = bool((multipliers.uplink_usd > 0).any() or (multipliers.downlink_usd > 0).any())
         return Prices(
             multipliers.demand_usd, multipliers.uplink_usd, multipliers.downlink_usd, np.asarray(offer, float),
-            paid, network,
+            paid * self.replica_usd, paid, network,
         )  # fmt: skip
 
     def sweep(self, multipliers: Multipliers) -> Sweep:

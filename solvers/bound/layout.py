@@ -40,6 +40,7 @@ class Structure(NamedTuple):
     member_first: Int  # groups + 1: positions in `members`
     members: Int  # block numbers of the problem, by group
     member_slice: Int  # the one slice a member is priced in here, -1: all
+    member_cost: Float  # part of a replica's price that a member bears: 1, or 1/T where it has a copy in every part
     block_max: Int  # B
     cell_first: Int  # B·T + 1: pairs of (block, slice)
     pair: Int32  # N: pair number of the problem, by (block, slice)
@@ -162,6 +163,7 @@ def _groups(problem: Problem, block_unit: Int, units: int) -> dict[str, Any]:
         "member_first": np.append(first, len(block)).astype(np.int64),
         "members": block[order].astype(np.int64),
         "member_slice": slice_[order].astype(np.int64),
+        "member_cost": 1.0 / copies[block[order]],
     }
 
 

@@ -27,7 +27,7 @@ def reference_bound(problem: Problem, multipliers: Multipliers) -> float:
     for site in range(problem.sites):
         profit = -paid * problem.open_usd[site] + _network_rent(problem, multipliers, site)
         for gpu in np.unique(problem.shape_gpu):
-            values = _unit_values(problem, gain, site, int(gpu))
+            values = _unit_values(problem, gain, paid * problem.each_replica_usd, site, int(gpu))
             for_servers = _servers(problem, offer_usd, site, int(gpu))
             profit += max([0.0, *(sum(_at_most(value, 4 * g) for value in values) - usd for g, usd in for_servers)])
         bound -= max(0.0, profit)
@@ -60,19 +60,21 @@ def _servers(problem: Problem, offer_usd: Float, site: int, gpu: int) -> list[tu
     return found
 
 
-def _unit_values(problem: Problem, gain: Float, site: int, gpu: int) -> list[Float]:
+def _unit_values(problem: Problem, gain: Float, replica_usd: Float, site: int, gpu: int) -> list[Float]:
     """Best value by quarters used exactly, 0 quarters first; one for each slice where replicas follow the slices."""
     blocks = np.flatnonzero((problem.block_site == site) & (problem.shape_gpu[problem.block_shape] == gpu))
     stands = np.full(problem.blocks, -1) if problem.block_slice is None else problem.block_slice
     slices = np.arange(problem.slices)
     if not (stands[blocks] >= 0).any():
-        return [_packed(problem, gain, [(int(b), slices) for b in blocks])]
+        return [_packed(problem, gain, replica_usd, [(int(b), slices) for b in blocks])]
+    each = np.where(stands < 0, replica_usd / problem.slices, replica_usd)
     return [
-        _packed(problem, gain, [(int(b), slices[t : t + 1]) for b in blocks if stands[b] in (-1, t)]) for t in slices
+        _packed(problem, gain, each, [(int(b), slices[t : t + 1]) for b in blocks if stands[b] in (-1, t)])
+        for t in slices
     ]
 
 
-def _packed(problem: Problem, gain: Float, blocks: list[tuple[int, Int]]) -> Float:
+def _packed(problem: Problem, gain: Float, replica_usd: Float, blocks: list[tuple[int, Int]]) -> Float:
     """Best value by quarters used exactly, of blocks that count in the given slices."""
     groups: dict[tuple[int, int], list[tuple[int, Int]]] = {}
     for b, slices in blocks:
@@ -82,12 +84,11 @@ def _packed(problem: Problem, gain: Float, blocks: list[tuple[int, Int]]) -> Flo
     value = np.zeros(1)
     for (quarters, _), members in groups.items():
         most = max(int(problem.block_max[b]) for b, _ in members)
-        steps = [
-            max([block_value(problem, gain, b, y, t) for b, t in members if problem.block_max[b] >= y], default=0.0)
-            for y in range(most + 1)
-        ]
         grown = np.full(len(value) + quarters * most, -np.inf)
-        for y, usd in enumerate(steps):
+        grown[: len(value)] = value
+        for y in range(1, most + 1):
+            allowed = [(b, t) for b, t in members if problem.block_max[b] >= y]
+            usd = max(block_value(problem, gain, b, y, t) - y * replica_usd[b] for b, t in allowed)
             at = slice(y * quarters, y * quarters + len(value))
             grown[at] = np.maximum(grown[at], value + usd)
         value = grown
@@ -95,7 +96,7 @@ def _packed(problem: Problem, gain: Float, blocks: list[tuple[int, Int]]) -> Flo
 
 
 def block_value(problem: Problem, gain: Float, block: int, replicas: int, slices: Int) -> float:
-    """V_b(y): the fractional knapsacks of the slices, greedy by gain per replica (Dantzig 1957)."""
+    """V_b(y) before replicas are paid: fractional knapsacks of the slices, greedy by gain per replica (Dantzig 1957)."""
     total = 0.0
     if replicas == 0:
         return total

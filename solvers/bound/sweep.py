@@ -4,10 +4,12 @@ With prices π (demand), μ (network), ρ (limit rows) and ν (budget) the sites
 
     profit_p = Σ_units max_G [ F(G) − C(G) ] − (1 + ν)·open_usd_p + μ_p·(uplink, downlink)
     F(G) = Σ_parts max Σ_groups max_{b of the group} V_b(y)  over Σ quarters·y ≤ 4·G
-    V_b(y) = Σ_t max Σ_n (π_i − (1 + ν)·pair_usd − μ·mbps)·x_n,  Σ_n pair_load·x_n ≤ capacity_factor·y, 0 ≤ x ≤ 1
+    V_b(y) = Σ_t max Σ_n (π_i − (1 + ν)·pair_usd − μ·mbps)·x_n − (1 + ν)·replica_usd·y,
+             Σ_n pair_load·x_n ≤ capacity_factor·y, 0 ≤ x ≤ 1
 
 and L = Σ_i min(π_i, unserved_i) − Σ_p max(0, profit_p) − ρ·limit_rhs − ν·budget. A unit has one part, or one a slice
-where replicas follow the slices: the same GPUs are packed anew in each.
+where replicas follow the slices: the same GPUs are packed anew in each (a block that stands in all slices beside such
+replicas costs its part of a replica in each).
 Relaxed besides: the rows of (6) above "all", a demand row served by several blocks of one site,
 and (7, 8) between units.
 """
@@ -35,6 +37,7 @@ class Prices(NamedTuple):
     uplink: Float  # P × T
     downlink: Float  # P × T
     offer: Float  # O: (1 + ν)·offer_usd + ρ·limit_matrix
+    replica: Float  # B: what a replica costs, below 0 where cuts pay more than that
     paid: float  # 1 + ν
     network: bool  # whether any of μ is above 0
 
@@ -66,8 +69,10 @@ class Room(NamedTuple):
 class Scratch(NamedTuple):
     """Work space of one thread."""
 
-    density: Float  # of the profitable pairs of a unit
-    item: Int32
+    density: Float  # of what one unit may earn from, dearest first within a cell
+    item: Int32  # along with `density`: the slot that it is
+    load: Float  # by slot
+    pair: Int32  # by slot: position in the structure's pair order
     cell_end: Int  # members × (slices + 1)
     value: Float  # V_b
     f: Float  # best value by width, before and after a group
@@ -139,9 +144,15 @@ def price_servers(s: Structure, facts: Facts, prices: Prices, room: Room, tables
 
 @njit(cache=True, nogil=True)
 def collect(
-    s: Structure, facts: Facts, prices: Prices, site: int, cell: int, slice_: int, density: Float, item: Int32, at: int
+    s: Structure, facts: Facts, prices: Prices, site: int, cell: int, slice_: int, scratch: Scratch, at: int
 ) -> int:
-    """Put the profitable pairs of one (block, slice) behind `at`, dearest per replica first; returns the end."""
+    """Put what earns something on one (block, slice) behind `at`, dearest per replica first; returns the end.
+
+    Slots at, at + 1, … are filled: `density` (USD per replica) and `item` (the slot) are sorted together, `load`
+    (replicas) and `pair` stay where they are. Whatever else earns by the replica is one more slot, appended before
+    the sort, with room for it counted in `Room.pairs`; if it is no pair, its `pair` must be below 0: then it takes room
+    and writes no share.
+    """
     end = at
     for j in range(s.cell_first[cell], s.cell_first[cell + 1]):
         i = s.pair_demand[j]
@@ -149,19 +160,24 @@ def collect(
         if prices.network:
             gain -= prices.uplink[site, slice_] * facts.out_mbps[i] + prices.downlink[site, slice_] * facts.in_mbps[i]
         if gain > 0.0:
-            density[end] = gain / max(s.pair_load[j], TINY)
-            item[end] = j
+            scratch.density[end] = gain / max(s.pair_load[j], TINY)
+            scratch.load[end] = s.pair_load[j]
+            scratch.pair[end] = j
+            scratch.item[end] = end
             end += 1
-    sort_falling(density, item, at, end)
+    sort_falling(scratch.density, scratch.item, at, end)
     return end
 
 
 @njit(cache=True, nogil=True)
-def value_block(s: Structure, facts: Facts, scratch: Scratch, m: int, cells: int, first: int, top: int) -> int:
-    """Write V_b(0..) of the collected member `m` to `scratch.value`; returns the count that takes everything."""
+def value_block(
+    s: Structure, facts: Facts, prices: Prices, scratch: Scratch, m: int, cells: int, first: int, top: int
+) -> int:
+    """Write V_b(0..) of the collected member `m` to `scratch.value`; returns the count beyond which it never grows."""
     b = s.members[m]
+    each = prices.replica[b] * s.member_cost[m]
     most = min(top, s.block_max[b])
-    if most <= 0 or scratch.cell_end[cells + facts.slices] == first:
+    if most <= 0 or (each >= 0.0 and scratch.cell_end[cells + facts.slices] == first):
         return 0
     value = scratch.value
     for y in range(most + 1):
@@ -171,8 +187,13 @@ def value_block(s: Structure, facts: Facts, scratch: Scratch, m: int, cells: int
         a, e = scratch.cell_end[cells + t], scratch.cell_end[cells + t + 1]
         if e > a:
             filled = max(
-                filled, fill_value(scratch.density, s.pair_load, scratch.item, a, e, facts.capacity, most, value)
+                filled, fill_value(scratch.density, scratch.load, scratch.item, a, e, facts.capacity, most, value)
             )
+    if each < 0.0:
+        filled = most
+    if each != 0.0:
+        for y in range(1, filled + 1):
+            value[y] -= each * y
     return filled
 
 
@@ -232,11 +253,9 @@ def pack_part(
             for t in range(facts.slices):
                 scratch.cell_end[cells + t] = pairs
                 if s.member_slice[m] < 0 or s.member_slice[m] == t:
-                    pairs = collect(
-                        s, facts, prices, site, s.members[m] * facts.slices + t, t, scratch.density, scratch.item, pairs
-                    )
+                    pairs = collect(s, facts, prices, site, s.members[m] * facts.slices + t, t, scratch, pairs)
             scratch.cell_end[cells + facts.slices] = pairs
-            most = value_block(s, facts, scratch, m, cells, first, width // weight)
+            most = value_block(s, facts, prices, scratch, m, cells, first, width // weight)
             for y in range(1, most + 1):
                 if y > upto or scratch.value[y] > scratch.most[y]:
                     scratch.most[y] = scratch.value[y]
@@ -281,8 +300,8 @@ def write_unit(
             for t in range(facts.slices):
                 cell = (m - m0) * (facts.slices + 1) + t
                 count = fill_shares(
-                    s.pair_load, scratch.item, scratch.cell_end[cell], scratch.cell_end[cell + 1], facts.capacity * y,
-                    answer.item[base:], answer.share[base:], count,
+                    scratch.load, scratch.pair, scratch.item, scratch.cell_end[cell], scratch.cell_end[cell + 1],
+                    facts.capacity * y, answer.item[base:], answer.share[base:], count,
                 )  # fmt: skip
     answer.item_count[site] = count
     k0, k1 = s.kind_first[unit], s.kind_first[unit + 1]
@@ -304,7 +323,7 @@ def sweep_sites(
     """Solve sites first..last-1 and write their part of `answer`."""
     rows = (room.groups + 1) * (room.width + 1)
     scratch = Scratch(
-        np.empty(room.pairs), np.empty(room.pairs, np.int32),
+        np.empty(room.pairs), np.empty(room.pairs, np.int32), np.empty(room.pairs), np.empty(room.pairs, np.int32),
         np.empty((room.groups + 1) * (facts.slices + 1), np.int64),
         np.empty(room.width + 2), np.empty(room.width + 2), np.empty(room.width + 2), np.empty(room.width + 2),
         np.empty(rows, np.int32),

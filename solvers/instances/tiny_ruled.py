@@ -74,6 +74,7 @@ def following(problem: Problem, which: np.ndarray | None = None) -> Problem:
         block_max=problem.block_max[block],
         block_choice=np.where(problem.block_choice[block] >= 0, choice, -1),
         block_slice=number,
+        replica_usd=None if problem.replica_usd is None else problem.replica_usd[block],
         pair_block=at,
     )
 
