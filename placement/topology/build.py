@@ -59,12 +59,12 @@ def build_pairs(scenario: "Scenario") -> Topology:
         probes.reading.ImportFailure: a file in the folder is no native record file; every bad record is named.
     """
     folder = scenario.folder / "measurements"
-    records = read_folder(folder) if folder.is_dir() else empty_table()
     planning_date = scenario.document.planning_date
     newest = window_start(planning_date, scenario.document.limits.max_age_days)
     names = ("regions", "sites", "endpoints", "links", "demand")
     tables = {name: scenario.table(name) for name in names}
-    return build_topology(records, tables, newest)
+    # Handed on without a name here, so that the records are gone once they are summarised.
+    return build_topology(read_folder(folder) if folder.is_dir() else empty_table(), tables, newest)
 
 
 def build_topology(records: Any, tables: Mapping[str, pd.DataFrame], newer_than: date | None = None) -> Topology:
@@ -75,6 +75,7 @@ def build_topology(records: Any, tables: Mapping[str, pd.DataFrame], newer_than:
     sites = tables["sites"].sort_values("site", ignore_index=True)
     ends = endpoints(tables["endpoints"], list(regions["region"]), list(sites["site"]))
     found = summarise(records, ends.names, newer_than)
+    del records
     matches = match(found.frame, ends)
     measured = direct(found.frame, matches, (len(regions), len(sites)))
     distance_km = great_circle_km(

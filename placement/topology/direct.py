@@ -7,7 +7,9 @@ came back say nothing of latency, and nothing of loss while another method gets 
 is not); an HTTP time holds the server's work and counts only where nothing else was measured.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +19,8 @@ from placement.topology.endpoints import Endpoints
 from placement.topology.pairs import Float
 
 Ints = NDArray[np.int64]
+Column = Callable[[str], NDArray[Any]]
+"""A column of the summaries, at the matches."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +74,16 @@ def match(summaries: pd.DataFrame, ends: Endpoints) -> Matches:
 
 def direct(summaries: pd.DataFrame, matches: Matches, shape: tuple[int, int]) -> Direct:
     """The measured figures of every pair; `shape` is (R, P)."""
-    column = {name: summaries[name].to_numpy()[matches.row] for name in summaries.columns}
+
+    def column(name: str) -> NDArray[Any]:  # taken when it is asked for: together they are larger than the summaries
+        return np.asarray(summaries[name].to_numpy()[matches.row])
+
     pair = matches.region * shape[1] + matches.site
     used = _speaks_of_latency(pair, column, shape)
-    timed = used & ~np.isnan(column["rtt_p95_ms"])
+    timed = used & ~np.isnan(column("rtt_p95_ms"))
 
     def figure(kind: str, name: str, rows: NDArray[np.bool_], share: float = 0.0) -> Float:
-        values = column[name].astype(np.float64)
+        values = column(name).astype(np.float64, copy=False)
         rows = rows & ~np.isnan(values)
         if kind == "quantile":
             found, value = weighted_quantile(pair[rows], values[rows], matches.weight[rows], share)
@@ -84,11 +91,11 @@ def direct(summaries: pd.DataFrame, matches: Matches, shape: tuple[int, int]) ->
             found, value = weighted_mean(pair[rows], values[rows], matches.weight[rows])
         return _spread(found, value, shape)
 
-    averages = used & np.isnan(column["rtt_p95_ms"])
+    averages = used & np.isnan(column("rtt_p95_ms"))
     newest = np.full(shape[0] * shape[1], -np.inf)
-    np.maximum.at(newest, pair, column["observed_at_s"])
+    np.maximum.at(newest, pair, column("observed_at_s"))
     samples = np.zeros(shape[0] * shape[1], np.int64)
-    np.add.at(samples, pair[used], column["samples"][used])
+    np.add.at(samples, pair[used], column("samples")[used])
     return Direct(
         rtt_base_ms=figure("quantile", "rtt_base_ms", used, 0.0),
         rtt_p50_ms=figure("quantile", "rtt_p50_ms", timed, 0.5),
@@ -139,22 +146,22 @@ def _places(names: pd.Series, side: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["code"] >= 0].merge(behind, on="code")[["row", "place", "weight"]]
 
 
-def _speaks_of_latency(pair: Ints, column: dict[str, NDArray[np.generic]], shape: tuple[int, int]) -> NDArray[np.bool_]:
+def _speaks_of_latency(pair: Ints, column: Column, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Rows that speak of their pair's latency and loss: those that got answers by the best kind of method that did."""
     worst = np.int8(2)
-    answered = ~np.isnan(column["rtt_p95_ms"].astype(float)) | ~np.isnan(column["rtt_avg_ms"].astype(float))
-    answered |= column["samples"].astype(np.int64) > 0
-    rank = np.where(answered, np.where(column["method"] == "http", 1, 0), worst).astype(np.int8)
+    answered = ~np.isnan(column("rtt_p95_ms").astype(float)) | ~np.isnan(column("rtt_avg_ms").astype(float))
+    answered |= column("samples").astype(np.int64) > 0
+    rank = np.where(answered, np.where(column("method") == "http", 1, 0), worst).astype(np.int8)
     best = np.full(shape[0] * shape[1], worst)
     np.minimum.at(best, pair, rank)
     return np.asarray(rank == best[pair])
 
 
-def _mbps(pair: Ints, column: dict[str, NDArray[np.float64]], matches: Matches, shape: tuple[int, int]) -> Float:
+def _mbps(pair: Ints, column: Column, matches: Matches, shape: tuple[int, int]) -> Float:
     """Region to site: the weighted median of each method's figures, and of the methods the least."""
-    value = np.where(matches.forward, column["mbps_up"], column["mbps_down"]).astype(np.float64)
+    value = np.where(matches.forward, column("mbps_up"), column("mbps_down")).astype(np.float64)
     known = ~np.isnan(value)
-    code, methods = pd.factorize(pd.Series(column["method"][known], dtype=object), sort=True)
+    code, methods = pd.factorize(pd.Series(column("method")[known], dtype=object), sort=True)
     methods_count = max(len(methods), 1)
     group = pair[known] * methods_count + code
     found, median = weighted_quantile(group, value[known], matches.weight[known], 0.5)

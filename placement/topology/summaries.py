@@ -16,8 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-MEMORY = "1500MB"  # what DuckDB may hold before it spills to disk
-VALUES_AT_ONCE = 8_000_000  # records and samples
+MEMORY = "1GB"  # what DuckDB may hold before it spills to disk
+VALUES_AT_ONCE = 2_000_000  # records and samples
 KEYS = ("source", "target", "method", "family")
 
 COLUMNS = {
@@ -251,7 +251,9 @@ def _stale(connection: duckdb.DuckDBPyConnection, window: str) -> dict[str, int]
 
 
 def _frame(connection: duckdb.DuckDBPyConnection, query: str) -> pd.DataFrame:
-    frame: pd.DataFrame = connection.sql(query).to_arrow_table().to_pandas()
+    table = connection.sql(query).to_arrow_table()
+    # Millions of rows: the table goes as the frame comes, a column at a time.
+    frame: pd.DataFrame = table.to_pandas(self_destruct=True, split_blocks=True)
     for name in ("source", "target", "method"):
         if name in frame:
             frame[name] = frame[name].astype(object)
