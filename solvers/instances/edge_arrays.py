@@ -9,12 +9,17 @@ What differs from the arrays' own matrix, all of it on purpose:
 - Bandwidth is Gbit/s in the arrays and Mbit/s here.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from solvers.problem import Int, Problem
+
+Arrays = Mapping[str, NDArray[Any]]
 
 _WANTED = (
     "open_cost", "server_cost", "replica_cost", "gpu_slots", "power_kw", "rack_units", "uplink", "uplink_per_replica",
@@ -33,14 +38,15 @@ def read_edge_arrays(path: Path) -> Problem:
     Raises KeyError when an array is missing.
     """
     with np.load(path) as file:
-        arrays = {name: file[name] for name in _WANTED}
+        return edge_problem({name: file[name] for name in _WANTED})
+
+
+def edge_problem(arrays: Arrays) -> Problem:
+    """The problem of one reference instance; `arrays` by the names of the generator's file."""
     sites = len(arrays["open_cost"])
     demand, quarters = arrays["demand"], np.rint(4 * arrays["gpus_per_replica"]).astype(np.int64)
     models = len(quarters)
-    pair_block = _blocks_of_pairs(arrays)
-    order = np.lexsort((pair_block, arrays["pair_class"]))
-    pair_class, pair_block = arrays["pair_class"][order], pair_block[order]
-    load = demand[pair_class]
+    pair_class, pair_block, pair_usd = _sorted_pairs(arrays)
     server_use = np.column_stack([_SERVER_KW, _SERVER_RACK_UNITS, _SERVER_GPUS])
     slots = arrays["gpu_slots"].astype(np.float64)
     # Server kind k of site p is offer 3p + k; its stock row counts it at every site.
@@ -71,10 +77,10 @@ def read_edge_arrays(path: Path) -> Problem:
         unserved_usd=arrays["unserved_cost"].astype(np.float64),
         out_mbps=mbps,
         in_mbps=np.zeros(len(demand)),
-        pair_demand=pair_class.astype(np.int64),
+        pair_demand=pair_class,
         pair_block=pair_block,
-        pair_load=load,
-        pair_usd=arrays["pair_cost"][order],
+        pair_load=demand[pair_class],
+        pair_usd=pair_usd,
         limit_matrix=stock,
         limit_rhs=arrays["inventory"].astype(np.float64),
         capacity_factor=1.0,
@@ -82,9 +88,24 @@ def read_edge_arrays(path: Path) -> Problem:
     )
 
 
-def _blocks_of_pairs(arrays: dict[str, np.ndarray]) -> Int:
+def _sorted_pairs(arrays: Arrays) -> tuple[Int, Int, NDArray[np.float64]]:
+    """Class, (site, model) block and cost of every pair, sorted by class and block, N each."""
+    pair_class, pair_block = arrays["pair_class"].astype(np.int64), _blocks_of_pairs(arrays)
+    later = (pair_class[1:] > pair_class[:-1]) | (
+        (pair_class[1:] == pair_class[:-1]) & (pair_block[1:] > pair_block[:-1])
+    )
+    if later.all():
+        return pair_class, pair_block, arrays["pair_cost"].astype(np.float64)
+    order = np.lexsort((pair_block, pair_class))
+    return pair_class[order], pair_block[order], arrays["pair_cost"][order].astype(np.float64)
+
+
+def _blocks_of_pairs(arrays: Arrays) -> Int:
     """The (site, model) block of every pair; the arrays keep blocks sorted that way."""
     models = len(arrays["gpus_per_replica"])
-    key = arrays["replica_site"] * models + arrays["replica_model"]
-    wanted = arrays["pair_site"] * models + arrays["class_model"][arrays["pair_class"]]
-    return np.asarray(np.searchsorted(key, wanted), np.int64)
+    block_of = np.full(len(arrays["open_cost"]) * models, -1)
+    block_of[arrays["replica_site"] * models + arrays["replica_model"]] = np.arange(len(arrays["replica_site"]))
+    place = arrays["pair_site"].astype(np.int64)
+    place *= models
+    place += arrays["class_model"][arrays["pair_class"]]
+    return np.asarray(block_of[place], np.int64)
