@@ -58,11 +58,14 @@ class Cuts:
 
 @dataclass(frozen=True)
 class Backup:
-    """Prices of (13): that the share of a row inside a failing domain finds a backup outside. Sparse, each once."""
+    """Prices of (13): that what a row serves is served outside of a domain that has failed. Sparse, each once.
+
+    The j-th is the failure row I + j, of which cuts may speak; `docs/certificate.md` (B).
+    """
 
     domain: Int = field(default_factory=_none)
     row: Int = field(default_factory=_none)
-    usd: Float = field(default_factory=_nothing)  # ≥ 0, for the whole row
+    usd: Float = field(default_factory=_nothing)  # for the whole row
 
 
 @dataclass(frozen=True)
