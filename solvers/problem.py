@@ -25,6 +25,7 @@ period; `solvers.rollout` chains them.
 """
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -35,6 +36,8 @@ from solvers.rules import NO_RULES, Rules
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
+Index = NDArray[Any]
+"""int32 or int64, of pairs, which may be tens of millions: multiply only after widening."""
 
 CAPACITY_FACTOR = 1 - 1e-6
 """Kept free of every replica, so that shares rounded to parts per billion still fit."""
@@ -76,8 +79,8 @@ class Problem:
     unserved_usd: Float  # I: USD a month if the whole row is unserved
     out_mbps: Float  # I
     in_mbps: Float  # I
-    pair_demand: Int  # N
-    pair_block: Int  # N
+    pair_demand: Index  # N
+    pair_block: Index  # N
     pair_load: Float  # N: replicas busy if the whole row is served here
     pair_usd: Float  # N: USD a month if the whole row is served here
     limit_matrix: sp.csr_matrix  # L × O, coefficients ≥ 0
@@ -185,8 +188,8 @@ def _misfits(problem: Problem) -> list[str]:
         for name, index, size in ranges
         if len(index) and (index.min() < 0 or index.max() >= size)
     )
-    key = problem.pair_demand * max(problem.blocks, 1) + problem.pair_block
-    if (np.diff(key) <= 0).any():
+    row, block = problem.pair_demand, problem.pair_block
+    if ((row[1:] < row[:-1]) | ((row[1:] == row[:-1]) & (block[1:] <= block[:-1]))).any():
         found.append("pairs are not sorted by (demand row, block), each once")
     stands = problem.block_slice if problem.block_slice is not None else np.full(problem.blocks, -1)
     place = problem.block_site * (len(problem.shape_gpu) + 1) + problem.block_shape

@@ -16,7 +16,7 @@ The letters are those of `solvers.problem`: P sites, O offers, B blocks, I deman
 """
 
 from dataclasses import dataclass, field, fields
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,8 +45,8 @@ class Reserve:
     """(13) Failure domains and who may stand in. Backup pairs are sorted by (demand row, block), each once."""
 
     domain_site: Bool  # E × P: the site fails with the domain
-    pair_demand: Int  # Z
-    pair_block: Int  # Z
+    pair_demand: NDArray[Any]  # Z, int32 or int64
+    pair_block: NDArray[Any]  # Z
     pair_load: Float  # Z: replicas busy if the whole row is served here
     policy: Policy = "planned"
 

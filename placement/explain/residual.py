@@ -104,8 +104,8 @@ def _standing(problem: Problem, names: Names, plan: Placement, roomy: Elastics, 
     replicas[block] = plan.replicas
     used = np.flatnonzero(plan.share > 0)
     pair = np.searchsorted(
-        wide.pair_demand * wide.blocks + wide.pair_block,
-        problem.pair_demand[used] * wide.blocks + block[problem.pair_block[used]],
+        wide.pair_demand.astype(np.int64) * wide.blocks + wide.pair_block,
+        problem.pair_demand[used].astype(np.int64) * wide.blocks + block[problem.pair_block[used]],
     )
     share = np.zeros(wide.pairs)
     share[pair] = plan.share[used]

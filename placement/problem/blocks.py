@@ -10,7 +10,7 @@ from placement.frames import numbered, texts
 from placement.problem.pins import PinTable
 from placement.problem.routes import Routes
 from placement.problem.shapes import groups, quarters
-from solvers.problem import CAPACITY_FACTOR
+from solvers.problem import CAPACITY_FACTOR, Index
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -36,7 +36,7 @@ class Blocks:
     slice: Int | None  # None: all blocks stand in all slices
     most: Int
     choice: Int  # the same number: at most one of them runs; -1: free
-    of_route: Int  # N: block of every route, -1 where the site cannot hold the shape
+    of_route: Index  # N: block of every route, -1 where the site cannot hold the shape
 
     def sharing(self, other: "Blocks") -> "Blocks":
         """The same blocks, with the other's equal numbering of routes instead of a copy."""
@@ -69,7 +69,7 @@ def all_blocks(
     what could be of use, in either role. With a `reserve` a block counts as a place to go though its rows ask nothing.
     """
     stands = slices if follows else 1
-    key = (routes.site * host.shapes + routes.shape) * stands
+    key = (routes.site.astype(np.int64) * host.shapes + routes.shape) * stands
     if follows:
         key += row_slice[routes.demand]
     asked = pinned_replicas(pins, host, stands)
@@ -85,7 +85,7 @@ def all_blocks(
         useful = np.maximum(useful, 1)
     most = np.minimum(useful, host.most[site, shape]).astype(np.int64)
     held = most > 0
-    renumbered = np.where(held, np.cumsum(held) - 1, -1)
+    renumbered = np.where(held, np.cumsum(held) - 1, -1).astype(np.int32)
     site, shape, own = site[held], shape[held], used[held] % stands
     choice = _choice((site * stands + own) * (host.group.max(initial=0) + 1) + host.group[shape])
     return Blocks(site, shape, own if follows else None, most[held], choice, renumbered[block])

@@ -13,6 +13,7 @@ from placement.problem.residency import Residency
 from placement.problem.tenants import Tenants
 from placement.scenario import Scenario
 from placement.topology.pairs import Pairs
+from solvers.problem import Index
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -26,9 +27,9 @@ class Routes:
     With `backup` a route may be admissible as one of the two only; a mask is None where all routes are.
     """
 
-    demand: Int
-    site: Int
-    shape: Int
+    demand: Index
+    site: Index
+    shape: Index
     latency_ms: Float
     primary: Bool | None = None
     backup: Bool | None = None
@@ -81,12 +82,12 @@ def admissible_routes(
     """
     parts = list(route_parts(scenario, pairs, demand, shapes, tenants, residency=residency, backup=backup))
     if not parts:
-        none = np.empty(0, np.int64)
+        none = np.empty(0, np.int32)
         return Routes(none, none, none, np.empty(0))
-    site = np.concatenate([part.site for part in parts])
-    shape = np.concatenate([np.full(len(part.site), part.shape) for part in parts])
-    row = np.concatenate([part.demand for part in parts])
-    order = np.argsort((row * len(pairs.sites) + site) * len(shapes) + shape, kind="stable")
+    site = np.concatenate([part.site for part in parts], dtype=np.int32)
+    shape = np.concatenate([np.full(len(part.site), part.shape, np.int32) for part in parts])
+    row = np.concatenate([part.demand for part in parts], dtype=np.int32)
+    order = np.argsort((row.astype(np.int64) * len(pairs.sites) + site) * len(shapes) + shape, kind="stable")
     latency = np.concatenate([part.latency_ms for part in parts])[order]
     one_budget = all(part.primary is part.backup for part in parts)
     masks = (

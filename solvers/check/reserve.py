@@ -182,7 +182,7 @@ class _Failure:
         np.add.at(found, np.searchsorted(places, takes), self.backup.share)
         off = np.abs(found - due) - _PPB
         yield from self._exceeded("backup not in proportion to the shares that survive", off, np.zeros(len(off)))
-        allowed = np.isin(places, self.reserve.pair_demand * width + self.reserve.pair_block)
+        allowed = np.isin(places, self.reserve.pair_demand.astype(np.int64) * width + self.reserve.pair_block)
         elsewhere = np.where(allowed, 0.0, due)
         yield from self._exceeded("loss falls on a pair that may not back up", elsewhere, np.zeros(len(places)))
 

@@ -75,11 +75,12 @@ def _replicas_of_demand(problem: Problem) -> Float:
     A survivor carries x and z of a row whose primary share fails with the domain: x + z ≤ 1, so the larger load of
     the two counts once.
     """
-    demand, block, load = problem.pair_demand, problem.pair_block, problem.pair_load
+    demand, block, load = problem.pair_demand.astype(np.int64), problem.pair_block, problem.pair_load
     reserve = problem.rules.reserve
     if reserve is not None:
         blocks = max(problem.blocks, 1)
-        key = np.concatenate([demand * blocks + block, reserve.pair_demand * blocks + reserve.pair_block])
+        backed = reserve.pair_demand.astype(np.int64)
+        key = np.concatenate([demand * blocks + block, backed * blocks + reserve.pair_block])
         pair, which = np.unique(key, return_inverse=True)
         largest = np.zeros(len(pair))
         np.maximum.at(largest, which, np.concatenate([load, reserve.pair_load]))
