@@ -9,10 +9,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from solvers.bound.cuts import broken, replica_gain, slot_usd, table_of
 from solvers.bound.layout import Layout, Structure, layout_of
 from solvers.bound.sweep import Answer, Facts, Prices, Room, Tables, sweep_sites
 from solvers.problem import Problem
-from solvers.solution import Multipliers
+from solvers.solution import Cuts, Multipliers
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -32,32 +33,42 @@ class Sweep:
 class Evaluator:
     """Sweeps of one problem; holds the work space and the threads. Use as a context manager."""
 
-    def __init__(self, layout: Layout, threads: int = 2) -> None:
+    def __init__(self, layout: Layout, threads: int = 2, cuts: Cuts | None = None) -> None:
         self.layout = layout
         self.threads = threads
         problem, s = layout.problem, layout.structure
         self.facts = _facts(problem)
         self.replica_usd = problem.each_replica_usd.astype(float)
-        self.room = _room(problem, s)
-        self.tables = Tables(
-            np.full(self.room.table_first[-1], np.inf),
-            np.zeros(self.room.best_first[-1], np.int32),
-            np.full(problem.offers, np.nan),
-            np.full(len(s.unit_quantum), -1, np.int64),
-        )
         slices = self.facts.slices
         first_block = np.searchsorted(problem.block_site, np.arange(problem.sites + 1))
         self.answer = Answer(
             np.zeros(problem.sites),
             np.zeros(problem.blocks, np.int64),
             np.zeros(problem.offers, np.int64),
-            np.zeros(problem.pairs, np.int32),
-            np.zeros(problem.pairs),
+            np.empty(problem.pairs, np.int32),
+            np.empty(problem.pairs),
             s.cell_first[first_block * slices],
             np.zeros(problem.sites, np.int64),
         )
-        self._cuts = np.searchsorted(self.answer.item_first, np.linspace(0, problem.pairs, 4 * threads + 1)[1:-1])
+        self._spans = np.searchsorted(self.answer.item_first, np.linspace(0, problem.pairs, 4 * threads + 1)[1:-1])
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self.use(Cuts() if cuts is None else cuts)
+
+    def use(self, cuts: Cuts) -> None:
+        """Price these cuts from now on.
+
+        Raises ValueError for a cut that proves nothing.
+        """
+        problem, s = self.layout.problem, self.layout.structure
+        self.cuts, self.cut_table = cuts, table_of(self.layout, cuts)
+        paid_for = np.bincount(self.cut_table.reach_block, minlength=problem.blocks) > 0
+        self.room = _room(problem, s, paid_for)
+        self.tables = Tables(
+            np.full(self.room.table_first[-1], np.inf),
+            np.zeros(self.room.best_first[-1], np.int32),
+            np.full(problem.offers, np.nan),
+            np.full(len(s.unit_quantum), -1, np.int64),
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -73,14 +84,16 @@ class Evaluator:
         network = bool((multipliers.uplink_usd > 0).any() or (multipliers.downlink_usd > 0).any())
         return Prices(
             multipliers.demand_usd, multipliers.uplink_usd, multipliers.downlink_usd, np.asarray(offer, float),
-            paid * self.replica_usd, paid, network,
+            paid * self.replica_usd - replica_gain(self.cut_table, multipliers.cut_usd, problem.blocks),
+            self.cut_table.slot_first, self.cut_table.slot_pair, slot_usd(self.cut_table, multipliers.cut_usd),
+            paid, network,
         )  # fmt: skip
 
     def sweep(self, multipliers: Multipliers) -> Sweep:
         """L at `multipliers`, the open sites and how often they serve every demand row."""
         problem, s = self.layout.problem, self.layout.structure
         prices = self.prices(multipliers)
-        edges = [0, *self._cuts.tolist(), problem.sites]
+        edges = [0, *self._spans.tolist(), problem.sites]
         spans = [(a, b) for a, b in pairwise(edges) if b > a]
 
         def work(span: tuple[int, int]) -> None:
@@ -103,9 +116,17 @@ class Evaluator:
         usd = add_traffic(s, self.facts, problem.demand_slice, self.answer, up, down)
         return up, down, usd
 
+    def broken(self) -> Float:
+        """How far the last sweep's choice breaks every cut: the slope of L along their prices, C."""
+        problem = self.layout.problem
+        is_open = self.answer.profit > 0
+        share = slot_shares(self.cut_table.slot_pair, self.answer)
+        return broken(self.cut_table, share, (self.answer.replicas * is_open[problem.block_site]).astype(float))
+
     def _bound(self, multipliers: Multipliers) -> float:
         problem = self.layout.problem
         bound = float(np.minimum(multipliers.demand_usd, problem.unserved_usd).sum())
+        bound += float(multipliers.cut_usd @ (self.cut_table.ceiling - self.cut_table.weight))
         bound -= float(np.maximum(self.answer.profit, 0.0).sum())
         if len(problem.limit_rhs):
             active = multipliers.limit_usd > 0
@@ -115,10 +136,25 @@ class Evaluator:
         return bound
 
 
-def evaluate(problem: Problem, multipliers: Multipliers, threads: int = 2) -> float:
-    """The lower bound, USD a month, that `multipliers` prove: any values ≥ 0 (demand: any sign) give a valid one."""
-    with Evaluator(layout_of(problem), threads) as evaluator:
+def evaluate(problem: Problem, multipliers: Multipliers, cuts: Cuts | None = None, threads: int = 2) -> float:
+    """The lower bound, USD a month, that `multipliers` prove: any values ≥ 0 (demand: any sign) give a valid one.
+
+    Raises ValueError for a cut that proves nothing.
+    """
+    with Evaluator(layout_of(problem), threads, cuts) as evaluator:
         return evaluator.sweep(multipliers).bound_usd
+
+
+@njit(cache=True, nogil=True)
+def slot_shares(slot_pair: Int32, answer: Answer) -> Float:
+    """The shares that a sweep gave to these pairs (positions in the structure's order, sorted)."""
+    share = np.zeros(len(slot_pair))
+    for p in range(len(answer.item_count)):
+        for at in range(answer.item_first[p], answer.item_first[p] + answer.item_count[p]):
+            slot = np.searchsorted(slot_pair, answer.item[at])
+            if slot < len(slot_pair) and slot_pair[slot] == answer.item[at]:
+                share[slot] += answer.share[at]
+    return share
 
 
 @njit(cache=True, nogil=True)
@@ -157,8 +193,11 @@ def _facts(problem: Problem) -> Facts:
     )
 
 
-def _room(problem: Problem, s: Structure) -> Room:
-    """Sizes of the work space: the replicas a block can fill limit the GPUs a unit can use."""
+def _room(problem: Problem, s: Structure, paid_for: NDArray[np.bool_]) -> Room:
+    """Sizes of the work space: the replicas a block can fill limit the GPUs a unit can use.
+
+    Not so the blocks (B) whose replicas may be `paid_for` by cuts, full or not.
+    """
     slices = max(problem.slices, 1)
     units = len(s.unit_quantum)
     load = np.bincount(
@@ -166,6 +205,7 @@ def _room(problem: Problem, s: Structure) -> Room:
         minlength=problem.blocks * slices,
     ).reshape(problem.blocks, slices)  # fmt: skip
     filled = np.minimum(problem.block_max, np.ceil(load.max(axis=1, initial=0) / problem.capacity_factor) + 1)
+    filled = np.where(paid_for, problem.block_max, filled)
     group_most = np.maximum.reduceat(filled[s.members], s.member_first[:-1]) if len(s.members) else np.zeros(0)
     group_part = np.repeat(np.arange(int(s.part_first[-1])), np.diff(s.group_first))
     part_need = np.bincount(group_part, group_most * s.group_quarters, minlength=int(s.part_first[-1]))

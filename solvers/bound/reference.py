@@ -1,19 +1,23 @@
 """The Lagrangian function once more, in plain numpy and loops: what the compiled sweep is tested against."""
 
 import itertools
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 
 from solvers.problem import Problem
-from solvers.solution import Multipliers
+from solvers.solution import Cuts, Multipliers
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
 
-def reference_bound(problem: Problem, multipliers: Multipliers) -> float:
-    """L(multipliers), USD a month; the formulas are those of `solvers.bound.sweep`. Slow, for small problems."""
+def reference_bound(problem: Problem, multipliers: Multipliers, cuts: Cuts | None = None) -> float:
+    """L(multipliers), USD a month, with the `cuts` at their prices; slow, for small problems.
+
+    The formulas are those of `solvers.bound.sweep` and `solvers.bound.cuts`.
+    """
     paid = 1.0 + multipliers.budget
     bound = float(np.minimum(multipliers.demand_usd, problem.unserved_usd).sum())
     for row, price in enumerate(multipliers.limit_usd):
@@ -23,15 +27,39 @@ def reference_bound(problem: Problem, multipliers: Multipliers) -> float:
     slice_ = problem.demand_slice[problem.pair_demand]
     gain -= multipliers.uplink_usd[problem.pair_site, slice_] * problem.out_mbps[problem.pair_demand]
     gain -= multipliers.downlink_usd[problem.pair_site, slice_] * problem.in_mbps[problem.pair_demand]
+    replica_usd = paid * problem.each_replica_usd
+    for c, price in enumerate(multipliers.cut_usd):
+        if cuts is not None:
+            bound += _cut(problem, cuts, c, float(price), gain, replica_usd)
     offer_usd = paid * problem.offer_usd + problem.limit_matrix.T @ multipliers.limit_usd
     for site in range(problem.sites):
         profit = -paid * problem.open_usd[site] + _network_rent(problem, multipliers, site)
         for gpu in np.unique(problem.shape_gpu):
-            values = _unit_values(problem, gain, paid * problem.each_replica_usd, site, int(gpu))
+            values = _unit_values(problem, gain, replica_usd, site, int(gpu))
             for_servers = _servers(problem, offer_usd, site, int(gpu))
             profit += max([0.0, *(sum(_at_most(value, 4 * g) for value in values) - usd for g, usd in for_servers)])
         bound -= max(0.0, profit)
     return bound
+
+
+def _cut(problem: Problem, cuts: Cuts, c: int, price: float, gain: Float, replica_usd: Float) -> float:
+    """What cut c adds to the bound; lowers `gain` (N) and `replica_usd` (B) by what it changes there."""
+    rows = slice(int(cuts.row_first[c]), int(cuts.row_first[c + 1]))
+    weight = dict(zip(cuts.row[rows].tolist(), cuts.weight[rows].tolist(), strict=True))
+    unit = float(cuts.unit[c])
+    units = sum(weight.values()) / unit
+    fraction = units - math.floor(units)
+    for b in cuts.block[cuts.block_first[c] : cuts.block_first[c + 1]].tolist():
+        best = dict.fromkeys(range(problem.slices), 0.0)
+        for n in np.flatnonzero(problem.pair_block == b).tolist():
+            i = int(problem.pair_demand[n])
+            if i in weight:
+                t = int(problem.demand_slice[i])
+                best[t] = max(best[t], weight[i] / float(problem.pair_load[n]))
+                gain[n] -= price * weight[i] / (unit * fraction)
+        alpha = problem.capacity_factor * sum(best.values()) / unit
+        replica_usd[b] -= price * (math.floor(alpha) + min(1.0, (alpha - math.floor(alpha)) / fraction))
+    return price * (math.ceil(units) - units / fraction)
 
 
 def _network_rent(problem: Problem, multipliers: Multipliers, site: int) -> float:
@@ -96,7 +124,7 @@ def _packed(problem: Problem, gain: Float, replica_usd: Float, blocks: list[tupl
 
 
 def block_value(problem: Problem, gain: Float, block: int, replicas: int, slices: Int) -> float:
-    """V_b(y) before replicas are paid: fractional knapsacks of the slices, greedy by gain per replica (Dantzig 1957)."""
+    """V_b(y) before replicas are paid: fractional knapsacks of the slices, greedy by gain a replica (Dantzig 1957)."""
     total = 0.0
     if replicas == 0:
         return total

@@ -7,9 +7,10 @@ With prices π (demand), μ (network), ρ (limit rows) and ν (budget) the sites
     V_b(y) = Σ_t max Σ_n (π_i − (1 + ν)·pair_usd − μ·mbps)·x_n − (1 + ν)·replica_usd·y,
              Σ_n pair_load·x_n ≤ capacity_factor·y, 0 ≤ x ≤ 1
 
-and L = Σ_i min(π_i, unserved_i) − Σ_p max(0, profit_p) − ρ·limit_rhs − ν·budget. A unit has one part, or one a slice
-where replicas follow the slices: the same GPUs are packed anew in each (a block that stands in all slices beside such
-replicas costs its part of a replica in each).
+and L = Σ_i min(π_i, unserved_i) − Σ_p max(0, profit_p) − ρ·limit_rhs − ν·budget. Rounding cuts change the gain of some
+pairs, the price of some replicas, and L by a constant (`solvers.bound.cuts`).
+A unit has one part, or one a slice where replicas follow the slices: the same GPUs are packed anew in each (a block that
+stands in all slices beside such replicas costs its part of a replica in each).
 Relaxed besides: the rows of (6) above "all", a demand row served by several blocks of one site,
 and (7, 8) between units.
 """
@@ -38,6 +39,9 @@ class Prices(NamedTuple):
     downlink: Float  # P × T
     offer: Float  # O: (1 + ν)·offer_usd + ρ·limit_matrix
     replica: Float  # B: what a replica costs, below 0 where cuts pay more than that
+    slot_first: Int  # B·T + 1: pairs that earn less by cuts (`solvers.bound.cuts.CutTable`)
+    slot_pair: Int32
+    slot_usd: Float  # how much less
     paid: float  # 1 + ν
     network: bool  # whether any of μ is above 0
 
@@ -154,11 +158,15 @@ def collect(
     and writes no share.
     """
     end = at
+    slot, slots = prices.slot_first[cell], prices.slot_first[cell + 1]
     for j in range(s.cell_first[cell], s.cell_first[cell + 1]):
         i = s.pair_demand[j]
         gain = prices.demand[i] - prices.paid * s.pair_usd[j]
         if prices.network:
             gain -= prices.uplink[site, slice_] * facts.out_mbps[i] + prices.downlink[site, slice_] * facts.in_mbps[i]
+        if slot < slots and prices.slot_pair[slot] == j:
+            gain -= prices.slot_usd[slot]
+            slot += 1
         if gain > 0.0:
             scratch.density[end] = gain / max(s.pair_load[j], TINY)
             scratch.load[end] = s.pair_load[j]

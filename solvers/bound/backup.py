@@ -1,0 +1,126 @@
+"""N-1 in the bound: a failure is a slice of no hours in which a domain is absent; `docs/certificate.md` (B).
+
+When domain e has failed, all of a row that is not left unserved is served outside of e. So (e, i) is one more demand
+row, in a slice of its own that it shares with the other rows of e and of its slice: its pairs are those of row i
+outside of e, they cost and earn nothing, and its unserved share is that of row i. With the failure rows appended the
+problem is one of the usual kind, and whatever prices, cuts or groups it works on failures too.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solvers.problem import Problem
+from solvers.rules import NO_RULES, Reserve
+from solvers.solution import Backup, Multipliers
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Survivors:
+    """A problem with failure rows appended: row I + j is row `row[j]` after `domain[j]` has failed."""
+
+    problem: Problem  # without rules
+    domain: Int  # J
+    row: Int  # J
+    whose: Int  # I + J: the row whose unserved share it is
+
+
+def has_failures(problem: Problem) -> bool:
+    """Whether the bound of `problem` can count its failures: N-1 as planned, replicas the same in all slices."""
+    reserve = problem.rules.reserve
+    return reserve is not None and reserve.policy == "planned" and not problem.follows_slices
+
+
+def secured(problem: Problem) -> Bool:
+    """E × I: rows that a failure cannot make lost: they have a backup pair outside of the domain, or no pair inside."""
+    reserve = _reserve(problem)
+    safe = ~reserve.exempt(problem.demands, problem.block_site[reserve.pair_block])
+    return safe | ~touched(problem)
+
+
+def touched(problem: Problem) -> Bool:
+    """E × I: rows that have a pair inside of the domain."""
+    inside = np.zeros((_reserve(problem).domains, problem.demands), np.bool_)
+    for e, sites in enumerate(_reserve(problem).domain_site):
+        inside[e, problem.pair_demand[sites[problem.pair_site]]] = True
+    return inside
+
+
+def with_failures(problem: Problem, domain: Int, row: Int) -> Survivors:
+    """`problem` and what its rows `row` need after each `domain` has failed. Nothing is checked but their size.
+
+    Every (domain, row) must be `secured`, each once. Wires are relaxed: failure rows take none.
+    """
+    reserve = _reserve(problem)
+    pair_row, pair_block, pair_load = _standing(problem, reserve)
+    first = np.searchsorted(pair_row, np.arange(problem.demands + 1))
+    count = (first[1:] - first[:-1])[row]
+    number = np.repeat(np.arange(len(row)), count)
+    pair = np.arange(len(number)) - np.repeat(np.cumsum(count) - count, count) + first[:-1][row][number]
+    outside = ~reserve.domain_site[domain[number], problem.block_site[pair_block[pair]]]
+    number, pair = number[outside], pair[outside]
+    slices = max(problem.slices, 1)
+    place = np.unique(domain * slices + problem.demand_slice[row], return_inverse=True)[1].reshape(-1)
+    nothing = np.zeros(len(row))
+    extended = replace(
+        problem,
+        demand_model=np.concatenate([problem.demand_model, problem.demand_model[row]]),
+        demand_slice=np.concatenate([problem.demand_slice, slices + place]),
+        unserved_usd=np.concatenate([problem.unserved_usd, problem.unserved_usd[row]]),
+        out_mbps=np.concatenate([problem.out_mbps, nothing]),
+        in_mbps=np.concatenate([problem.in_mbps, nothing]),
+        pair_demand=np.concatenate([problem.pair_demand, problem.demands + number]),
+        pair_block=np.concatenate([problem.pair_block, pair_block[pair]]),
+        pair_load=np.concatenate([problem.pair_load, pair_load[pair]]),
+        pair_usd=np.concatenate([problem.pair_usd, np.zeros(len(pair))]),
+        rules=NO_RULES,
+    )
+    return Survivors(extended, domain, row, np.concatenate([np.arange(problem.demands), row]))
+
+
+def _standing(problem: Problem, reserve: Reserve) -> tuple[Int, Int, Float]:
+    """Row, block and load of all that may serve or back up, sorted, each once; the smaller load where it is both."""
+    width = max(problem.blocks, 1)
+    own, spare = (pairs.pair_demand * width + pairs.pair_block for pairs in (problem, reserve))
+    if np.array_equal(own, spare):
+        return problem.pair_demand, problem.pair_block, np.minimum(problem.pair_load, reserve.pair_load)
+    key, at = np.unique(np.concatenate([own, spare]), return_inverse=True)
+    load = np.full(len(key), np.inf)
+    np.minimum.at(load, at, np.concatenate([problem.pair_load, reserve.pair_load]))
+    return key // width, key % width, load
+
+
+def _reserve(problem: Problem) -> Reserve:
+    if problem.rules.reserve is None:
+        raise ValueError("the problem has no failure domains")
+    return problem.rules.reserve
+
+
+def joined(problem: Problem, prices: Multipliers, survivors: Survivors) -> Multipliers:
+    """Prices of `problem` as prices of its survivors: failure rows behind the others, no wires in their slices."""
+    more = survivors.problem.slices - prices.uplink_usd.shape[1]
+    free = np.zeros((problem.sites, max(more, 0)))
+    return replace(
+        prices,
+        demand_usd=np.concatenate([prices.demand_usd, prices.backup.usd]),
+        uplink_usd=np.concatenate([prices.uplink_usd, free], axis=1),
+        downlink_usd=np.concatenate([prices.downlink_usd, free], axis=1),
+        backup=Backup(),
+    )
+
+
+def parted(problem: Problem, prices: Multipliers, survivors: Survivors) -> Multipliers:
+    """Prices of survivors as prices of `problem`: the other way of `joined`."""
+    slices = max(problem.slices, 1)
+    return replace(
+        prices,
+        demand_usd=prices.demand_usd[: problem.demands],
+        uplink_usd=prices.uplink_usd[:, :slices],
+        downlink_usd=prices.downlink_usd[:, :slices],
+        backup=Backup(survivors.domain, survivors.row, prices.demand_usd[problem.demands :]),
+    )
