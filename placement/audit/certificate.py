@@ -1,133 +1,119 @@
 """Reads a certificate without trusting it: multipliers by period and name, or the reasons why it proves nothing."""
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from placement.audit.arrays import Arrays, CertificateError, Float, count, figures, load, names, prices, texts
+from placement.audit.descriptors import (
+    BACKUPS,
+    BLOCKS,
+    CUTS,
+    GROUP,
+    BackupPrices,
+    Blocks,
+    Cuts,
+    Group,
+    read_backups,
+    read_blocks,
+    read_cuts,
+    read_groups,
+)
 from placement.audit.facts import Key
 
-Float = NDArray[np.float64]
-Arrays = Mapping[str, NDArray[Any]]
+__all__ = ["Arrays", "CertificateError", "Prices", "read_certificate"]
 
-SCHEMA = "nearserve-certificate-2"
+SCHEMA = "nearserve-certificate-3"
 COMMON = ("period", "site", "slice")
 DEMAND = ("demand_region", "demand_model", "demand_service", "demand_slice")
-LEAF = ("demand_usd", "uplink_usd", "downlink_usd", "limit_usd", "budget", "closed_sites", "open_sites")
-PRICES = LEAF[:5]
-
-
-class CertificateError(ValueError):
-    """The certificate proves nothing; the message says why."""
+ROWS = ("demand_usd", "uplink_usd", "downlink_usd", "limit_usd", "budget")
+PERIOD = (*DEMAND, "limit", *ROWS, *BLOCKS, *CUTS, *BACKUPS, "groups")
 
 
 @dataclass(frozen=True)
 class Prices:
-    """Multipliers of one period by name: of demand rows any sign, of all others ≥ 0. One that is missing is 0."""
+    """What a certificate says of one period. One multiplier that is missing is 0.
 
-    demand_usd: Mapping[Key, float]
+    Prices of demand rows have any sign, all others are ≥ 0. Cuts, backups and groups speak of sites, slices, rows and
+    blocks by their position in `sites`, `slices`, `keys` and `blocks`.
+    """
+
+    sites: tuple[str, ...]
+    slices: tuple[str, ...]
+    keys: tuple[Key, ...]
+    demand_usd: Float  # of `keys`
     uplink_usd: Mapping[tuple[str, str], float]  # (site, slice)
     downlink_usd: Mapping[tuple[str, str], float]
     limit_usd: Mapping[str, float]
     budget: float
+    blocks: Blocks
+    cuts: Cuts
+    backups: BackupPrices
+    groups: tuple[Group, ...]
 
 
 def read_certificate(source: Path | Arrays) -> dict[str, Prices]:
-    """The multipliers of every period, of the one leaf that this version knows; "" names the only period.
+    """What is said of every period; "" names the only one.
 
     Raises:
-        CertificateError: unreadable; unknown or missing arrays; no period; more leaves than one, or fixings; arrays
-            that do not fit their names; NaN, infinite, or negative where a row is an inequality; a name twice.
+        CertificateError: unreadable; unknown or missing arrays; no period; arrays that do not fit each other; NaN,
+            infinite, or negative where a row is an inequality; a name, or an entry of a cut, a backup or a group twice;
+            a tree that does not cover every plan.
     """
-    arrays = _load(source) if isinstance(source, Path) else source
+    arrays = load(source) if isinstance(source, Path) else source
     schema = arrays.get("schema")
     if schema is None or schema.shape != () or str(schema) != SCHEMA:
         raise CertificateError(f"the schema is not {SCHEMA!r}")
-    if "period" not in arrays:
-        raise CertificateError("missing arrays ['period']")
-    periods = _names(arrays, "period")
+    for name in COMMON:
+        if name not in arrays:
+            raise CertificateError(f"missing arrays [{name!r}]")
+    periods, sites, slices = (names(arrays, name) for name in COMMON)
     if not periods:
         raise CertificateError("there is no period")
-    _refuse_strange_arrays(arrays, len(periods))
-    sites, slices = _names(arrays, "site"), _names(arrays, "slice")
-    return {name: _period(arrays, f"p{h}_", sites, slices) for h, name in enumerate(periods)}
+    _refuse_strange_arrays(arrays, len(periods), len(sites))
+    return {name: _period(arrays, f"p{h}_", tuple(sites), tuple(slices)) for h, name in enumerate(periods)}
 
 
-def _refuse_strange_arrays(arrays: Arrays, periods: int) -> None:
-    """Exactly the arrays of one leaf without fixings in each of the periods."""
+def _refuse_strange_arrays(arrays: Arrays, periods: int, sites: int) -> None:
+    """Exactly the arrays of the periods and of as many groups as each says that it has."""
     known = {"schema", *COMMON}
     for h in range(periods):
-        known |= {f"p{h}_{name}" for name in (*DEMAND, "limit", "leaves", *(f"leaf0_{name}" for name in LEAF))}
-        leaves = arrays.get(f"p{h}_leaves")
-        if leaves is not None and (leaves.shape != () or leaves.dtype.kind not in "iu" or int(leaves) != 1):
-            raise CertificateError(f"p{h}_leaves: only one leaf is known in this version")
+        known |= {f"p{h}_{name}" for name in PERIOD}
+        groups = count(arrays, f"p{h}_groups", sites) if f"p{h}_groups" in arrays else 0
+        known |= {f"p{h}_g{k}_{name}" for k in range(groups) for name in GROUP}
     strange, missing = sorted(set(arrays) - known), sorted(known - set(arrays))
     if strange or missing:
-        raise CertificateError(f"missing arrays {missing}, unknown arrays {strange}")
-    for h in range(periods):
-        for name in ("closed_sites", "open_sites"):
-            if arrays[f"p{h}_leaf0_{name}"].size:
-                raise CertificateError(f"p{h}_leaf0_{name}: fixings are not known in this version")
+        raise CertificateError(f"missing arrays {missing[:9]}, unknown arrays {strange[:9]}")
 
 
-def _period(arrays: Arrays, prefix: str, sites: list[str], slices: list[str]) -> Prices:
-    columns = [_texts(arrays, prefix + name) for name in DEMAND]
+def _period(arrays: Arrays, prefix: str, sites: tuple[str, ...], slices: tuple[str, ...]) -> Prices:
+    columns = [texts(arrays, prefix + name) for name in DEMAND]
     if len({len(column) for column in columns}) > 1:
         raise CertificateError(f"{prefix}: the names of the demand rows differ in length")
-    keys: list[Key] = list(zip(*columns, strict=True))
+    keys: tuple[Key, ...] = tuple(zip(*columns, strict=True))
     if len(set(keys)) < len(keys):
         raise CertificateError(f"{prefix}: a demand row is named twice")
-    limits = _texts(arrays, f"{prefix}limit")
-    shapes = dict(zip(PRICES, ((len(keys),), *2 * ((len(sites), len(slices)),), (len(limits),), ()), strict=True))
-    leaf = {name: _figures(arrays, f"{prefix}leaf0_{name}", shape) for name, shape in shapes.items()}
-    for name in PRICES[1:]:
-        if (leaf[name] < 0).any():
-            raise CertificateError(f"{prefix}leaf0_{name} holds a negative multiplier of an inequality")
+    limits = texts(arrays, f"{prefix}limit")
     summed: dict[str, float] = {}
-    for name, usd in zip(limits, leaf["limit_usd"].tolist(), strict=True):
+    for name, usd in zip(limits, prices(arrays, f"{prefix}limit_usd", (len(limits),)).tolist(), strict=True):
         summed[name] = summed.get(name, 0.0) + usd
-    wires = [(site, name) for site in sites for name in slices]
+    blocks = read_blocks(arrays, prefix, len(sites), len(slices))
     return Prices(
-        demand_usd=dict(zip(keys, leaf["demand_usd"].tolist(), strict=True)),
-        uplink_usd=dict(zip(wires, leaf["uplink_usd"].ravel().tolist(), strict=True)),
-        downlink_usd=dict(zip(wires, leaf["downlink_usd"].ravel().tolist(), strict=True)),
+        sites=sites,
+        slices=slices,
+        keys=keys,
+        demand_usd=figures(arrays, f"{prefix}demand_usd", (len(keys),)),
+        uplink_usd=_wires(arrays, f"{prefix}uplink_usd", sites, slices),
+        downlink_usd=_wires(arrays, f"{prefix}downlink_usd", sites, slices),
         limit_usd=summed,
-        budget=float(leaf["budget"]),
+        budget=float(prices(arrays, f"{prefix}budget", ())),
+        blocks=blocks,
+        cuts=read_cuts(arrays, prefix, len(keys), len(blocks.site)),
+        backups=read_backups(arrays, prefix, len(keys)),
+        groups=read_groups(arrays, prefix, len(keys), len(slices), blocks, len(sites)),
     )
 
 
-def _load(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except Exception as error:  # a damaged archive may fail anywhere in zip, zlib or numpy
-        raise CertificateError(f"cannot be read: {type(error).__name__}: {error}") from error
-
-
-def _names(arrays: Arrays, what: str) -> list[str]:
-    """Names that differ."""
-    listed = _texts(arrays, what)
-    if len(set(listed)) < len(listed):
-        raise CertificateError(f"a {what} is named twice")
-    return listed
-
-
-def _texts(arrays: Arrays, name: str) -> list[str]:
-    values = arrays[name]
-    if values.ndim != 1 or (values.dtype.kind != "U" and values.size):
-        raise CertificateError(f"{name} is no list of names")
-    return [str(value) for value in values.tolist()]
-
-
-def _figures(arrays: Arrays, name: str, shape: tuple[int, ...]) -> Float:
-    values = arrays[name]
-    if values.dtype.kind not in "fiu" or values.shape != shape:
-        raise CertificateError(f"{name} is not a float array of shape {shape}")
-    figures = np.asarray(values, np.float64)
-    if not np.isfinite(figures).all():
-        raise CertificateError(f"{name} holds NaN or an infinity")
-    return figures
+def _wires(arrays: Arrays, name: str, sites: tuple[str, ...], slices: tuple[str, ...]) -> dict[tuple[str, str], float]:
+    usd = prices(arrays, name, (len(sites), len(slices)))
+    return dict(zip(((site, t) for site in sites for t in slices), usd.ravel().tolist(), strict=True))

@@ -36,7 +36,7 @@ from placement.audit.grid import SiteRoutes
 from placement.audit.hosting import stands
 from placement.audit.limits import LimitRow, limit_rows, monthly_budget_usd
 from placement.audit.penalties import Penalties
-from placement.audit.pools import Float
+from placement.audit.pools import Float, Int
 from placement.audit.site_value import (
     EPS,
     Group,
@@ -73,7 +73,7 @@ class Pricing:
     def refuse_strangers(self) -> None:
         """Raise CertificateError where names are not those of the tables."""
         facts, grid = self.case.facts, self.penalties.grid
-        named = set(self.prices.demand_usd)
+        named = set(self.prices.keys)
         if named != set(grid.keys):
             strangers, missing = sorted(named - set(grid.keys)), sorted(set(grid.keys) - named)
             raise CertificateError(f"demand rows: unknown {strangers[:3]}, missing {missing[:3]}")
@@ -81,6 +81,8 @@ class Pricing:
         for priced in (self.prices.uplink_usd, self.prices.downlink_usd):
             if set(priced) != wires:
                 raise CertificateError("sites or slices are not those of the scenario")
+        if self.prices.cuts.count or len(self.prices.backups.usd) or self.prices.groups:
+            raise CertificateError("cuts, backups and groups are not known yet")
         unknown = sorted(set(self.prices.limit_usd) - {row.name for row in self.limits})
         if unknown:
             raise CertificateError(f"limits that the tables do not state: {unknown[:3]}")
@@ -121,8 +123,13 @@ class Pricing:
     @cached_property
     def row_usd(self) -> Float:
         """min(π, U) of every demand row, I."""
-        listed = np.array([self.prices.demand_usd[key] for key in self.penalties.grid.keys], np.float64)
-        return np.minimum(listed, self.penalties.least_usd)
+        return np.minimum(self.prices.demand_usd[self.position], self.penalties.least_usd)
+
+    @cached_property
+    def position(self) -> Int:
+        """Where the certificate names every demand row, I."""
+        at = {key: n for n, key in enumerate(self.prices.keys)}
+        return np.array([at[key] for key in self.penalties.grid.keys], np.int64)
 
     def wire_usd(self, site_name: str) -> tuple[Float, Float, float]:
         """Price of the site's uplink and downlink in every slice, T each, and the credit that opening it brings."""

@@ -124,7 +124,7 @@ class _Reader:
 
     def _shares(self, rows: _Rows) -> NDArray[np.float64]:
         problem = self.problem
-        key = problem.pair_demand * max(problem.blocks, 1) + problem.pair_block
+        key = problem.pair_demand.astype(np.int64) * max(problem.blocks, 1) + problem.pair_block
         share = np.zeros(problem.pairs)
         for row in rows.routes:
             if (row["period"] or "") != rows.period:
@@ -157,27 +157,27 @@ class _Reader:
 
 
 def _certificates(folder: Path, names: tuple[Names, ...]) -> tuple[Certificate | None, ...]:
-    """The first leaf of every period, in the problem's numbering; none where the plan has no certificate."""
+    """The prices of every period, in the problem's numbering; none where the plan has no certificate."""
     path = folder / "certificate.npz"
     if not path.exists():
         return ()
     with np.load(path, allow_pickle=False) as arrays:
-        return tuple(_certificate(arrays, h, period) for h, period in enumerate(names))
+        return tuple(_certificate(arrays, f"p{h}_", period) for h, period in enumerate(names))
 
 
-def _certificate(arrays: Any, h: int, names: Names) -> Certificate:
+def _certificate(arrays: Any, prefix: str, names: Names) -> Certificate:
+    """What is told of worth: prices of demand, wires, limits and the budget; cuts, backups and groups stay behind."""
     kinds = ("region", "model", "service", "slice")
-    classes = list(zip(*(arrays[f"p{h}_demand_{kind}"].tolist() for kind in kinds), strict=True))
-    leaf = f"p{h}_leaf0"
-    usd = dict(zip(classes, arrays[f"{leaf}_demand_usd"].tolist(), strict=True))
-    limit = dict(zip(arrays[f"p{h}_limit"].tolist(), arrays[f"{leaf}_limit_usd"].tolist(), strict=True))
+    classes = list(zip(*(arrays[f"{prefix}demand_{kind}"].tolist() for kind in kinds), strict=True))
+    usd = dict(zip(classes, arrays[f"{prefix}demand_usd"].tolist(), strict=True))
+    limit = dict(zip(arrays[f"{prefix}limit"].tolist(), arrays[f"{prefix}limit_usd"].tolist(), strict=True))
     site = [arrays["site"].tolist().index(name) for name in names.sites]
     slices = [arrays["slice"].tolist().index(name) for name in names.slices]
     prices = Multipliers(
         np.array([usd[d.region, d.model, d.service, d.slice] for d in names.demands]),
-        arrays[f"{leaf}_uplink_usd"][np.ix_(site, slices)],
-        arrays[f"{leaf}_downlink_usd"][np.ix_(site, slices)],
+        arrays[f"{prefix}uplink_usd"][np.ix_(site, slices)],
+        arrays[f"{prefix}downlink_usd"][np.ix_(site, slices)],
         np.array([limit[name] for name in names.limits]),
-        float(arrays[f"{leaf}_budget"]),
+        float(arrays[f"{prefix}budget"]),
     )
     return Certificate(prices)

@@ -121,7 +121,8 @@ def build_plan(solved: Solved, parameters: dict[str, Any]) -> PlanFiles:
         provenance=_provenance(solved, parameters),
     )
     routes = routes_table([(part.problem, part.month, part.backup, part.names) for part in told])
-    return PlanFiles(document, routes, certificate_arrays(solution.certificates, built.names))
+    certificate = certificate_arrays(solution.certificates, built.names, built.rollout.periods)
+    return PlanFiles(document, routes, certificate)
 
 
 def _told(solved: Solved, h: int, placement: Placement) -> Told:

@@ -1,4 +1,7 @@
-"""The certificate in the scenario's own names, so that anyone can check it without the solver's numbering."""
+"""The certificate in the scenario's own names, so that anyone can check it without the solver's numbering.
+
+`docs/certificate.md` is the format. Blocks and offers of the problem become names of sites, shapes, servers and owners.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -8,27 +11,39 @@ from numpy.typing import NDArray
 
 from placement.plan.document import ShadowPrice
 from placement.problem.names import Names
-from solvers.solution import Certificate
+from solvers.problem import Problem
+from solvers.solution import (
+    SPLIT_OPEN,
+    SPLIT_REPLICAS,
+    SPLIT_SERVERS,
+    Certificate,
+    Cuts,
+    Group,
+    Tree,
+)
 
-SCHEMA = "nearserve-certificate-2"
+SCHEMA = "nearserve-certificate-3"
 LEAST_USD = 0.01
+
+Arrays = dict[str, NDArray[Any]]
+Int = NDArray[np.int64]
 
 
 def certificate_arrays(
-    certificates: Sequence[Certificate | None], names: Sequence[Names]
-) -> dict[str, NDArray[Any]] | None:
+    certificates: Sequence[Certificate | None], names: Sequence[Names], problems: Sequence[Problem]
+) -> Arrays | None:
     """The arrays of certificate.npz, `p{h}_…` for period h; None where any period has no certificate."""
     given = [certificate for certificate in certificates if certificate is not None]
     if len(given) < len(names):
         return None
-    arrays: dict[str, NDArray[Any]] = {
+    arrays: Arrays = {
         "schema": np.array(SCHEMA),
         "period": _text(period.period for period in names),
         "site": _text(names[0].sites),
         "slice": _text(names[0].slices),
     }
-    for h, (certificate, period) in enumerate(zip(given, names, strict=True)):
-        arrays |= {f"p{h}_{name}": array for name, array in _period(certificate, period).items()}
+    for h, (certificate, period, problem) in enumerate(zip(given, names, problems, strict=True)):
+        arrays |= {f"p{h}_{name}": array for name, array in _period(certificate, period, problem).items()}
     return arrays
 
 
@@ -45,25 +60,107 @@ def shadow_prices(certificates: Sequence[Certificate | None], names: Sequence[Na
     return tuple(found)
 
 
-def _period(certificate: Certificate, names: Names) -> dict[str, NDArray[Any]]:
-    arrays: dict[str, NDArray[Any]] = {
-        "leaves": np.array(1),
+def _period(certificate: Certificate, names: Names, problem: Problem) -> Arrays:
+    blocks = _spoken_of(certificate)
+    arrays = _prices(certificate, names) | _blocks(blocks, names, problem) | _cuts(certificate.cuts, blocks)
+    arrays["cut_usd"] = certificate.multipliers.cut_usd
+    backup = certificate.multipliers.backup
+    arrays |= {
+        "backup_domain": _text(names.domains[e] for e in backup.domain),
+        "backup_row": backup.row,
+        "backup_usd": backup.usd,
+        "groups": np.array(len(certificate.groups)),
+    }
+    for k, group in enumerate(certificate.groups):
+        arrays |= {f"g{k}_{name}": array for name, array in _group(group, blocks, names, problem).items()}
+    return arrays
+
+
+def _prices(certificate: Certificate, names: Names) -> Arrays:
+    """(R) and the names that it speaks of."""
+    prices = certificate.multipliers
+    return {
         "demand_region": _text(d.region for d in names.demands),
         "demand_model": _text(d.model for d in names.demands),
         "demand_service": _text(d.service for d in names.demands),
         "demand_slice": _text(d.slice for d in names.demands),
         "limit": _text(names.limits),
+        "demand_usd": prices.demand_usd,
+        "uplink_usd": prices.uplink_usd,
+        "downlink_usd": prices.downlink_usd,
+        "limit_usd": prices.limit_usd,
+        "budget": np.array(prices.budget),
     }
-    prices = certificate.multipliers
-    return arrays | {
-        "leaf0_demand_usd": prices.demand_usd,
-        "leaf0_uplink_usd": prices.uplink_usd,
-        "leaf0_downlink_usd": prices.downlink_usd,
-        "leaf0_limit_usd": prices.limit_usd,
-        "leaf0_budget": np.array(prices.budget),
-        "leaf0_closed_sites": _text(()),
-        "leaf0_open_sites": _text(()),
+
+
+def _spoken_of(certificate: Certificate) -> Int:
+    """Blocks that cuts and trees speak of, ascending."""
+    listed = [certificate.cuts.block, *(group.cuts.block for group in certificate.groups)]
+    listed += [group.tree.index[group.tree.kind == SPLIT_REPLICAS] for group in certificate.groups]
+    return np.unique(np.concatenate(listed)).astype(np.int64)
+
+
+def _blocks(blocks: Int, names: Names, problem: Problem) -> Arrays:
+    shapes = [names.shapes[d] for d in problem.block_shape[blocks]]
+    return {
+        "block_site": np.asarray(problem.block_site[blocks], np.int64),
+        "block_shape": _text(shape.shape for shape in shapes),
+        "block_tenant": _text(shape.tenant for shape in shapes),
+        "block_slice": _slices(blocks, problem),
     }
+
+
+def _slices(blocks: Int, problem: Problem) -> Int:
+    return np.full(len(blocks), -1) if problem.block_slice is None else problem.block_slice[blocks]
+
+
+def _cuts(cuts: Cuts, blocks: Int) -> Arrays:
+    return {
+        "cut_unit": cuts.unit,
+        "cut_row_first": cuts.row_first,
+        "cut_row": cuts.row,
+        "cut_weight": cuts.weight,
+        "cut_block_first": cuts.block_first,
+        "cut_block": np.searchsorted(blocks, cuts.block),
+    }
+
+
+def _group(group: Group, blocks: Int, names: Names, problem: Problem) -> Arrays:
+    leaves = len(group.leaves)
+    return {
+        "site": group.site,
+        "row": group.row,
+        **_cuts(group.cuts, blocks),
+        "cut_usd": np.array([leaf.cut_usd for leaf in group.leaves]).reshape(leaves, group.cuts.count),
+        "leaf_usd": np.array([leaf.demand_usd for leaf in group.leaves]).reshape(leaves, len(group.row)),
+        **{f"tree_{name}": array for name, array in _tree(group.tree, names, problem).items()},
+    }
+
+
+def _tree(tree: Tree, names: Names, problem: Problem) -> Arrays:
+    """Branchings by name: (site, name of the server or shape, owner, slice)."""
+    told = [_branching(kind, index, names, problem) for kind, index in zip(tree.kind, tree.index, strict=True)]
+    return {
+        "kind": tree.kind,
+        "site": np.array([site for site, _, _, _ in told], np.int64),
+        "name": _text(name for _, name, _, _ in told),
+        "tenant": _text(tenant for _, _, tenant, _ in told),
+        "slice": np.array([t for _, _, _, t in told], np.int64),
+        "most": tree.most,
+        "left": tree.left,
+        "right": tree.right,
+    }
+
+
+def _branching(kind: int, index: int, names: Names, problem: Problem) -> tuple[int, str, str, int]:
+    if kind == SPLIT_OPEN:
+        return int(index), "", "", -1
+    if kind == SPLIT_SERVERS:
+        offer = names.offers[index]
+        return int(problem.offer_site[index]), offer.server, offer.tenant, -1
+    shape = names.shapes[problem.block_shape[index]]
+    stands = -1 if problem.block_slice is None else int(problem.block_slice[index])
+    return int(problem.block_site[index]), shape.shape, shape.tenant, stands
 
 
 def _priced(certificate: Certificate, names: Names) -> list[tuple[str, float]]:

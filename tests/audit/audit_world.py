@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from audit_arrays import nothing_more
 
 from placement.scenario import Document, Finding, Scenario
 from placement.scenario.dictionary import tables
@@ -294,20 +295,18 @@ def certificate(demand: Any = None, **leaf: Any) -> dict[str, np.ndarray]:
         "downlink_usd": np.zeros((2, 2)),
         "limit_usd": np.zeros(len(LIMITS)),
         "budget": np.array(0.0),
-        "closed_sites": np.array([], np.str_),
-        "open_sites": np.array([], np.str_),
+        **nothing_more(),
         **leaf,
     }
     names = ("demand_region", "demand_model", "demand_service", "demand_slice")
     return {
-        "schema": np.array("nearserve-certificate-2"),
+        "schema": np.array("nearserve-certificate-3"),
         "period": np.array([""]),
         "site": np.array(["alba", "brest"]),
         "slice": np.array(["day", "night"]),
-        "p0_leaves": np.array(1),
         **{f"p0_{name}": column for name, column in zip(names, columns, strict=True)},
         "p0_limit": np.array(LIMITS),
-        **{f"p0_leaf0_{name}": value for name, value in prices.items()},
+        **{f"p0_{name}": value for name, value in prices.items()},
     }
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from audit_arrays import nothing_more
 from audit_oracle import (
     FEATURES,
     ONE_GPU,
@@ -34,7 +35,7 @@ def arrays(told: World, prices: dict[str, Prices], rng: np.random.Generator | No
     shape = (len(common["sites"]), len(common["slices"]))
     wires = [(site, t) for site in common["sites"] for t in common["slices"]]
     found = {
-        "schema": np.array("nearserve-certificate-2"),
+        "schema": np.array("nearserve-certificate-3"),
         "period": np.array(periods, np.str_),
         "site": np.array(common["sites"]),
         "slice": np.array(common["slices"], np.str_),
@@ -43,19 +44,17 @@ def arrays(told: World, prices: dict[str, Prices], rng: np.random.Generator | No
         keys, limits = [tuple(key) for key in listed[period]["keys"]], listed[period]["limits"]
         columns, of_period = np.array(keys).T, prices[period]
         part = {
-            "leaves": np.array(1),
             "demand_region": columns[0],
             "demand_model": columns[1],
             "demand_service": columns[2],
             "demand_slice": columns[3],
             "limit": np.array(limits, np.str_),
-            "leaf0_demand_usd": np.array([of_period.demand[key] for key in keys]),
-            "leaf0_uplink_usd": np.array([of_period.up[wire] for wire in wires]).reshape(shape),
-            "leaf0_downlink_usd": np.array([of_period.down[wire] for wire in wires]).reshape(shape),
-            "leaf0_limit_usd": np.array([of_period.limit[name] for name in limits], np.float64),
-            "leaf0_budget": np.array(of_period.budget),
-            "leaf0_closed_sites": np.array([], np.str_),
-            "leaf0_open_sites": np.array([], np.str_),
+            **nothing_more(),
+            "demand_usd": np.array([of_period.demand[key] for key in keys]),
+            "uplink_usd": np.array([of_period.up[wire] for wire in wires]).reshape(shape),
+            "downlink_usd": np.array([of_period.down[wire] for wire in wires]).reshape(shape),
+            "limit_usd": np.array([of_period.limit[name] for name in limits], np.float64),
+            "budget": np.array(of_period.budget),
         }
         found |= {f"p{h}_{name}": value for name, value in part.items()}
     return found

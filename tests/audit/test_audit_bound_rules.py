@@ -6,6 +6,7 @@ interest); 5 requests/s keep half of it busy. A row at 1000 USD that is served o
 
 import numpy as np
 import pytest
+from audit_arrays import nothing_more
 from audit_world import scenario
 from numpy.typing import NDArray
 
@@ -68,7 +69,7 @@ def arrays(world, usd=1000.0, limits=None, budget=0.0) -> dict[str, NDArray]:
     cases = open_cases(world, pairs())
     slices = list(cases[0].facts.hours)
     found = {
-        "schema": np.array("nearserve-certificate-2"),
+        "schema": np.array("nearserve-certificate-3"),
         "period": np.array([case.period.name for case in cases]),
         "site": np.array(["p"]),
         "slice": np.array(slices),
@@ -79,7 +80,7 @@ def arrays(world, usd=1000.0, limits=None, budget=0.0) -> dict[str, NDArray]:
         priced = [(limits or {}).get(name, 0.0) for name in stated]
         columns = zip(("region", "model", "service", "slice"), np.array(keys).T, strict=True)
         found |= {f"p{h}_demand_{name}": column for name, column in columns}
-        found |= {f"p{h}_limit": np.array(stated, np.str_), f"p{h}_leaves": np.array(1)}
+        found |= {f"p{h}_limit": np.array(stated, np.str_)}
         of_slice = [usd.get(key[3], 0.0) if isinstance(usd, dict) else usd for key in keys]
         leaf = {
             "demand_usd": np.array(of_slice, np.float64),
@@ -87,10 +88,9 @@ def arrays(world, usd=1000.0, limits=None, budget=0.0) -> dict[str, NDArray]:
             "downlink_usd": np.zeros((1, len(slices))),
             "limit_usd": np.array(priced, np.float64),
             "budget": np.array(budget),
-            "closed_sites": np.array([], np.str_),
-            "open_sites": np.array([], np.str_),
+            **nothing_more(),
         }
-        found |= {f"p{h}_leaf0_{name}": value for name, value in leaf.items()}
+        found |= {f"p{h}_{name}": value for name, value in leaf.items()}
     return found
 
 

@@ -27,20 +27,19 @@ def with_array(name: str, values: Any) -> dict[str, Any]:
 
 
 REJECTED = [
-    ("another schema", with_array("schema", "nearserve-certificate-1"), "schema"),
-    ("a list of schemas", with_array("schema", ["nearserve-certificate-2"]), "schema"),
+    ("another schema", with_array("schema", "nearserve-certificate-2"), "schema"),
+    ("a list of schemas", with_array("schema", ["nearserve-certificate-3"]), "schema"),
     ("no schema", without("schema"), "schema"),
-    ("two leaves", with_array("p0_leaves", 2), "one leaf"),
-    ("no leaf", with_array("p0_leaves", 0), "one leaf"),
-    ("leaves that are no count", with_array("p0_leaves", 1.0), "one leaf"),
-    ("leaves that are a list", with_array("p0_leaves", [1]), "one leaf"),
-    ("an unknown array", with_array("p0_leaf0_cuts", [1.0]), "leaf0_cuts"),
-    ("a missing array", without("p0_leaf0_budget"), "leaf0_budget"),
-    ("a closed site", certificate(closed_sites=np.array(["alba"])), "fixings"),
-    ("an open site", certificate(open_sites=np.array(["alba"])), "fixings"),
+    ("groups that are a list", with_array("p0_groups", [0]), "p0_groups"),
+    ("groups that are no count", with_array("p0_groups", 0.0), "p0_groups"),
+    ("fewer groups than none", with_array("p0_groups", -1), "p0_groups"),
+    ("more groups than sites", with_array("p0_groups", 3), "p0_groups"),
+    ("a group that is not there", with_array("p0_groups", 1), "p0_g0_"),
+    ("an unknown array", with_array("p0_cuts", [1.0]), "cuts"),
+    ("a missing array", without("p0_budget"), "budget"),
     ("a missing demand row", certificate()
      | {f"p0_demand_{n}": certificate()[f"p0_demand_{n}"][:4] for n in ("region", "model", "service", "slice")}
-     | {"p0_leaf0_demand_usd": np.zeros(4)}, "missing"),
+     | {"p0_demand_usd": np.zeros(4)}, "missing"),
     ("a demand row that is not there", with_array("p0_demand_region", [*["north"] * 3, "south", "west"]), "unknown"),
     ("a demand row twice", with_array("p0_demand_service", ["chat", "chat", "code", "chat", "chat"]), "twice"),
     ("names of unequal length", with_array("p0_demand_region", ["north"]), "length"),
@@ -51,9 +50,9 @@ REJECTED = [
     ("a limit that no table states", with_array("p0_limit", [*LIMITS[:-1], "stock|s9|"]), "do not state"),
     ("names that are numbers", with_array("site", [1, 2]), "names"),
     ("names in a matrix", with_array("site", [["alba", "brest"]]), "names"),
-    ("prices that are text", with_array("p0_leaf0_demand_usd", ["1"] * 5), "float"),
-    ("prices that are complex", with_array("p0_leaf0_demand_usd", [1j] * 5), "float"),
-    ("too few prices", with_array("p0_leaf0_demand_usd", [1.0] * 4), "shape"),
+    ("prices that are text", with_array("p0_demand_usd", ["1"] * 5), "float"),
+    ("prices that are complex", with_array("p0_demand_usd", [1j] * 5), "float"),
+    ("too few prices", with_array("p0_demand_usd", [1.0] * 4), "shape"),
     ("prices turned round", certificate(uplink_usd=np.zeros((2, 3))), "shape"),
     ("a list of budgets", certificate(budget=np.array([0.0])), "shape"),
     ("NaN for a demand row", certificate([NAN, 0, 0, 0, 0]), "NaN"),
@@ -106,7 +105,7 @@ def test_a_price_above_the_penalty_proves_no_more_than_the_penalty():
 
 def test_prices_of_limits_that_are_off_do_not_count():
     free = scenario({"budgets": None, "deliveries": None, "export": None})
-    bare = {"p0_limit": np.array([], np.str_), "p0_leaf0_limit_usd": np.zeros(0)}
+    bare = {"p0_limit": np.array([], np.str_), "p0_limit_usd": np.zeros(0)}
     zero = verify_bound(certificate() | bare, free, pairs())
     priced = verify_bound(
         certificate(budget=np.array(3.0), downlink_usd=np.array([[0, 0], [9.0, 9.0]])) | bare, free, pairs()
@@ -129,14 +128,14 @@ def test_a_price_beyond_floats_of_what_is_banned_anyway_proves_nothing():
 
 
 def test_a_limit_that_the_certificate_leaves_out_has_the_price_zero():
-    short = {"p0_limit": np.array(["capex|"]), "p0_leaf0_limit_usd": np.array([0.001])}
+    short = {"p0_limit": np.array(["capex|"]), "p0_limit_usd": np.array([0.001])}
     full = certificate(limit_usd=np.array([0.001, 0, 0, 0, 0, 0]))
     assert verify_bound(certificate() | short, scenario(), pairs()) == verify_bound(full, scenario(), pairs())
 
 
 def test_a_limit_named_twice_adds_its_prices():
-    twice = {"p0_limit": np.array(["capex|", "capex|"]), "p0_leaf0_limit_usd": np.array([0.001, 0.002])}
-    once = {"p0_limit": np.array(["capex|"]), "p0_leaf0_limit_usd": np.array([0.003])}
+    twice = {"p0_limit": np.array(["capex|", "capex|"]), "p0_limit_usd": np.array([0.001, 0.002])}
+    once = {"p0_limit": np.array(["capex|"]), "p0_limit_usd": np.array([0.003])}
     assert verify_bound(certificate() | twice, scenario(), pairs()) == verify_bound(
         certificate() | once, scenario(), pairs()
     )
@@ -172,7 +171,7 @@ def test_a_row_that_earns_less_than_a_dollar_counts():
     }
     money = {"money": {"wacc": 0.0, "latency_usd_per_million_request_ms": 0.0}}
     told = verify_bound(
-        certificate([0, 0.5, 0, 0, 0]) | {"p0_limit": np.array([], np.str_), "p0_leaf0_limit_usd": np.zeros(0)},
+        certificate([0, 0.5, 0, 0, 0]) | {"p0_limit": np.array([], np.str_), "p0_limit_usd": np.zeros(0)},
         scenario(free, money),
         pairs(),
     )
@@ -216,16 +215,14 @@ OF_PERIODS = [
     ("no period", {"period": np.array([], np.str_)}, "no period"),
     ("no array of periods", {"period": None}, "missing arrays"),
     ("periods that are numbers", {"period": [1, 2]}, "names"),
-    ("a missing array of the second", {"p1_leaf0_budget": None}, "p1_leaf0_budget"),
-    ("a second period without a leaf", {"p1_leaves": 0}, "p1_leaves"),
-    ("two leaves in the second", {"p1_leaves": 2}, "p1_leaves"),
-    ("a fixing in the second", {"p1_leaf0_open_sites": ["p1"]}, "fixings"),
-    ("NaN in the second", {"p1_leaf0_demand_usd": first("p1_leaf0_demand_usd") * NAN}, "p1_leaf0_demand_usd holds NaN"),
-    ("a negative limit in the second", {"p1_leaf0_limit_usd": -1.0 - first("p1_leaf0_limit_usd")}, "negative"),
-    ("a site's wires missing", {"p1_leaf0_uplink_usd": first("p1_leaf0_uplink_usd")[1:]}, "shape"),
-    ("the other period's limits", {"p1_limit": first("p0_limit"), "p1_leaf0_limit_usd": first("p0_leaf0_limit_usd")},
+    ("a missing array of the second", {"p1_budget": None}, "p1_budget"),
+    ("a group of the second that is not there", {"p1_groups": 1}, "p1_g0_"),
+    ("NaN in the second", {"p1_demand_usd": first("p1_demand_usd") * NAN}, "p1_demand_usd holds NaN"),
+    ("a negative limit in the second", {"p1_limit_usd": -1.0 - first("p1_limit_usd")}, "negative"),
+    ("a site's wires missing", {"p1_uplink_usd": first("p1_uplink_usd")[1:]}, "shape"),
+    ("the other period's limits", {"p1_limit": first("p0_limit"), "p1_limit_usd": first("p0_limit_usd")},
      "do not state"),
-    ("prices beyond floats in the second", {"p1_leaf0_uplink_usd": np.full_like(first("p1_leaf0_uplink_usd"), 1.7e308)},
+    ("prices beyond floats in the second", {"p1_uplink_usd": np.full_like(first("p1_uplink_usd"), 1.7e308)},
      "too large"),
 ]  # fmt: skip
 
@@ -244,7 +241,7 @@ def test_periods_are_known_by_name_and_not_by_their_order():
     other = {"p0": "p1", "p1": "p0"}
     turned = {other.get(name[:2], name[:2]) + name[2:]: value for name, value in kept.items()}
     turned |= {"period": kept["period"][::-1]}
-    assert turned["p0_leaf0_demand_usd"].tolist() == kept["p1_leaf0_demand_usd"].tolist()
+    assert turned["p0_demand_usd"].tolist() == kept["p1_demand_usd"].tolist()
     assert verify_bound(turned, told.scenario, told.pairs) == verify_bound(kept, told.scenario, told.pairs)
 
 

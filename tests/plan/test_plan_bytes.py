@@ -1,6 +1,7 @@
 """The numbering of the arrays leaves no trace: a plan drawn with every name numbered in reverse has the same bytes."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -47,6 +48,11 @@ def test_failures_that_split_in_equal_parts_have_the_same_bytes_in_any_numbering
     assert sorted(taken) == [333_333_333, 333_333_333, 333_333_334]
 
 
+BLOCKS = SimpleNamespace(  # what the writer asks of a problem: one block, one offer
+    block_site=np.array([0]), block_shape=np.array([0]), block_slice=None, offer_site=np.array([0])
+)
+
+
 def leaf(limit: float, uplink: float) -> Certificate:
     none = np.zeros((1, 1))
     return Certificate(Multipliers(np.array([1.0]), none + uplink, none, np.array([limit])))
@@ -60,13 +66,13 @@ def names(period: str) -> Names:
 
 def test_every_period_has_its_own_part_of_the_certificate_and_its_own_prices() -> None:
     periods, certificates = (names("h1"), names("h2")), (leaf(3.0, 0.0), leaf(0.001, 2.5))
-    arrays = certificate_arrays(certificates, periods)
+    arrays = certificate_arrays(certificates, periods, [BLOCKS] * 2)
     assert arrays is not None
-    assert str(arrays["schema"]) == "nearserve-certificate-2"
+    assert str(arrays["schema"]) == "nearserve-certificate-3"
     assert arrays["period"].tolist() == ["h1", "h2"]
-    assert (int(arrays["p0_leaves"]), arrays["p1_limit"].tolist()) == (1, ["stock|s2|"])
-    assert arrays["p0_leaf0_limit_usd"].tolist() == [3.0]
-    assert arrays["p1_leaf0_uplink_usd"].tolist() == [[2.5]]
+    assert arrays["p1_limit"].tolist() == ["stock|s2|"]
+    assert arrays["p0_limit_usd"].tolist() == [3.0]
+    assert arrays["p1_uplink_usd"].tolist() == [[2.5]]
     assert arrays["p1_demand_region"].tolist() == ["paris"]
     prices = [(price.limit, price.usd_month) for price in shadow_prices(certificates, periods)]
     assert prices == [("h1: stock|s2|", 3.0), ("h2: uplink|beta", 2.5)]
@@ -74,6 +80,6 @@ def test_every_period_has_its_own_part_of_the_certificate_and_its_own_prices() -
 
 
 def test_a_period_without_a_certificate_leaves_the_roll_out_without_one() -> None:
-    assert certificate_arrays((leaf(1.0, 1.0), None), (names("h1"), names("h2"))) is None
-    assert certificate_arrays((), (names("h1"),)) is None
+    assert certificate_arrays((leaf(1.0, 1.0), None), (names("h1"), names("h2")), [BLOCKS] * 2) is None
+    assert certificate_arrays((), (names("h1"),), [BLOCKS]) is None
     assert shadow_prices((), (names("h1"),)) == ()

@@ -1,0 +1,37 @@
+"""Arrays of a period of a certificate: without cuts, backups and groups, and what adds them."""
+
+from typing import Any
+
+import numpy as np
+
+Arrays = dict[str, Any]
+
+
+def no_cuts() -> Arrays:
+    """Arrays of cuts where there are none."""
+    none, first = np.empty(0, np.int64), np.zeros(1, np.int64)
+    return {
+        "cut_unit": np.empty(0),
+        "cut_row_first": first,
+        "cut_row": none,
+        "cut_weight": np.empty(0),
+        "cut_block_first": first,
+        "cut_block": none,
+        "cut_usd": np.empty(0),
+    }
+
+
+def nothing_more() -> Arrays:
+    """What stands beside the prices of a period that has no blocks, cuts, backups or groups."""
+    none, text = np.empty(0, np.int64), np.array([], np.str_)
+    return {
+        "block_site": none,
+        "block_shape": text,
+        "block_tenant": text,
+        "block_slice": none,
+        **no_cuts(),
+        "backup_domain": text,
+        "backup_row": none,
+        "backup_usd": np.empty(0),
+        "groups": np.array(0),
+    }
