@@ -29,6 +29,11 @@ class Survivors:
     row: Int  # J
     whose: Int  # I + J: the row whose unserved share it is
 
+    @property
+    def rows(self) -> int:
+        """Rows of the problem itself, I."""
+        return len(self.whose) - len(self.row)
+
 
 def has_failures(problem: Problem) -> bool:
     """Whether the bound of `problem` can count its failures: N-1 as planned, replicas the same in all slices."""
@@ -52,11 +57,13 @@ def touched(problem: Problem) -> Bool:
 
 
 def with_failures(problem: Problem, domain: Int, row: Int) -> Survivors:
-    """`problem` and what its rows `row` need after each `domain` has failed. Nothing is checked but their size.
+    """`problem` and what its rows `row` need after each `domain` has failed; every (domain, row) once.
 
-    Every (domain, row) must be `secured`, each once. Wires are relaxed: failure rows take none.
+    Wires are relaxed: failure rows take none. Raises ValueError where a failure may lose the row.
     """
     reserve = _reserve(problem)
+    if reserve.policy != "planned" or not secured(problem)[domain, row].all():
+        raise ValueError("a failure may lose the row, so that nothing is needed elsewhere")
     pair_row, pair_block, pair_load = _standing(problem, reserve)
     first = np.searchsorted(pair_row, np.arange(problem.demands + 1))
     count = (first[1:] - first[:-1])[row]
@@ -124,3 +131,8 @@ def parted(problem: Problem, prices: Multipliers, survivors: Survivors) -> Multi
         downlink_usd=prices.downlink_usd[:, :slices],
         backup=Backup(survivors.domain, survivors.row, prices.demand_usd[problem.demands :]),
     )
+
+
+def per_row(usd: Float, whose: Int | None, rows: int) -> Float:
+    """What a row and its failures are worth together, I."""
+    return usd if whose is None else np.bincount(whose, usd, minlength=rows).astype(np.float64)

@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from solvers.bound.backup import Survivors, joined, per_row, with_failures
 from solvers.bound.cuts import broken, replica_gain, slot_usd, table_of
 from solvers.bound.layout import Layout, Structure, layout_of
 from solvers.bound.sweep import Answer, Facts, Prices, Room, Tables, sweep_sites
@@ -33,9 +34,14 @@ class Sweep:
 class Evaluator:
     """Sweeps of one problem; holds the work space and the threads. Use as a context manager."""
 
-    def __init__(self, layout: Layout, threads: int = 2, cuts: Cuts | None = None) -> None:
+    def __init__(
+        self, layout: Layout, threads: int = 2, cuts: Cuts | None = None, survivors: Survivors | None = None
+    ) -> None:
+        """`survivors`, whose problem is that of the layout, name the rows that are left unserved together."""
         self.layout = layout
         self.threads = threads
+        self.whose = None if survivors is None else survivors.whose
+        self.rows = layout.problem.demands if survivors is None else survivors.rows
         problem, s = layout.problem, layout.structure
         self.facts = _facts(problem)
         self.replica_usd = problem.each_replica_usd.astype(float)
@@ -125,7 +131,8 @@ class Evaluator:
 
     def _bound(self, multipliers: Multipliers) -> float:
         problem = self.layout.problem
-        bound = float(np.minimum(multipliers.demand_usd, problem.unserved_usd).sum())
+        asked = problem.unserved_usd[: self.rows]
+        bound = float(np.minimum(per_row(multipliers.demand_usd, self.whose, self.rows), asked).sum())
         bound += float(multipliers.cut_usd @ (self.cut_table.ceiling - self.cut_table.weight))
         bound -= float(np.maximum(self.answer.profit, 0.0).sum())
         if len(problem.limit_rhs):
@@ -139,8 +146,12 @@ class Evaluator:
 def evaluate(problem: Problem, multipliers: Multipliers, cuts: Cuts | None = None, threads: int = 2) -> float:
     """The lower bound, USD a month, that `multipliers` prove: any values ≥ 0 (demand: any sign) give a valid one.
 
-    Raises ValueError for a cut that proves nothing.
+    Raises ValueError for a cut that proves nothing, or a price of what a failure may lose.
     """
+    if len(multipliers.backup.row):
+        survivors = with_failures(problem, multipliers.backup.domain, multipliers.backup.row)
+        with Evaluator(layout_of(survivors.problem), threads, cuts, survivors) as evaluator:
+            return evaluator.sweep(joined(problem, multipliers, survivors)).bound_usd
     with Evaluator(layout_of(problem), threads, cuts) as evaluator:
         return evaluator.sweep(multipliers).bound_usd
 
