@@ -14,11 +14,11 @@ from dataclasses import replace
 import numpy as np
 
 from solvers.problem import Float, Problem, ProblemError
-from solvers.rules import NO_RULES, Transit
+from solvers.rules import NO_RULES, Rules, Transit
 
 
-def base_problem(problem: Problem) -> Problem:
-    """`problem` without its rules, itself where it has none.
+def base_problem(problem: Problem, *, keep_reserve: bool = False) -> Problem:
+    """`problem` without its rules, itself where it has none; `keep_reserve` keeps N-1, which the bound can count.
 
     Raises ProblemError where a rule would pay for being kept (a negative cost): leaving it out would not be a
     relaxation.
@@ -34,9 +34,10 @@ def base_problem(problem: Problem) -> Problem:
     for name, usd in costs.items():
         if usd is not None and (usd < 0).any():
             raise ProblemError(f"a cost of {name} is negative, so a bound without them would not hold")
+    kept = Rules(reserve=rules.reserve) if keep_reserve else NO_RULES
     if rules.transit is None:
-        return replace(problem, rules=NO_RULES)
-    return replace(problem, rules=NO_RULES, pair_usd=problem.pair_usd + _transit_usd(problem, rules.transit))
+        return replace(problem, rules=kept)
+    return replace(problem, rules=kept, pair_usd=problem.pair_usd + _transit_usd(problem, rules.transit))
 
 
 def slice_weights(transit: Transit) -> Float:
