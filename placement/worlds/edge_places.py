@@ -63,9 +63,11 @@ def draw_regions(rng: np.random.Generator, towns: pd.DataFrame, count: int) -> p
     """`count` cities, drawn by users^0.6; columns of regions.csv and `town`, the row of `towns`."""
     towns_drawn = rng.choice(len(towns), count, replace=False, p=_weights(towns, 0.6))
     places = _placed(rng, towns, np.sort(towns_drawn))
-    # cities of one name in one country are told apart; a number would look like a site's
+    # Cities of one name in one country are told apart; a number would look like a site's, and so does that of a city
+    # such as Seremban 2.
     other = places["slug"] + "-" + towns["geoname_id"].iloc[places["town"]].astype(str).to_numpy()
-    frame = _named(places, "region", places["slug"].where(places["number"] == 1, other))
+    plain = (places["number"] == 1) & ~places["slug"].str.contains(r"-\d+$")
+    frame = _named(places, "region", places["slug"].where(plain, other))
     users = towns["users"].to_numpy(np.float64)[frame["town"]] * rng.lognormal(0.0, 0.4, count)
     return frame.assign(users=np.maximum(1, np.round(users)).astype(np.int64))
 

@@ -11,6 +11,7 @@ import pytest
 from placement.datasets import dataset
 from placement.worlds.edge import generate
 from placement.worlds.edge_demand import MODELS as MODELS_KNOWN
+from placement.worlds.edge_places import cities, draw_regions, draw_sites
 
 SITES, REGIONS, MODELS, SEED = 120, 60, 8, 7
 
@@ -137,6 +138,14 @@ def test_no_round_trip_is_faster_than_light_in_fibre(folder: Path) -> None:
     assert (measured["rtt_min_ms"].to_numpy() >= distance_km / 100).all()
     assert (measured["rtt_min_ms"] <= measured["rtt_p50_ms"]).all()
     assert (measured["rtt_p50_ms"] <= measured["rtt_p95_ms"]).all()
+
+
+def test_no_region_goes_by_the_name_of_a_site_however_many_there_are() -> None:
+    towns = cities(without=[])
+    regions = draw_regions(np.random.default_rng(0), towns, len(towns))
+    sites = draw_sites(np.random.default_rng(1), towns, regions, 20_000)
+    assert not set(regions["region"]) & set(sites["site"])
+    assert regions["region"].is_unique
 
 
 def test_no_place_lies_where_export_is_banned(folder: Path) -> None:
