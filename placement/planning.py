@@ -10,16 +10,24 @@ from pathlib import Path
 from time import monotonic
 
 from placement.audit import AuditReport, audit
+from placement.clock import Clock
+from placement.interrupting import Interrupted, never
 from placement.pinning import pinned
 from placement.plan.build import Solved, build_plan
 from placement.plan.document import PlanDocument
 from placement.plan.exact import cents_below
 from placement.plan.folder import atomic_folder, write_document, write_files
-from placement.problem import Previous, build_rollout, read_previous
+from placement.problem import Built, Previous, build_rollout, read_previous
+from placement.replan import read_start
 from placement.scenario import Finding, Scenario
-from placement.solving import Request, Tell, reliability_price_usd_month, solve
+from placement.solving import NoPlanError, Request, prices_reliability, reliability_price_usd_month, solve
 from placement.topology import build_pairs
-from placement.topology.pairs import Pairs
+
+LEAST_SEARCH_S = 1.0
+"""What the search gets where the time limit leaves it less."""
+CLOSING_S = 0.3
+CLOSING_OF_BUILDING = 1.5
+CLOSING_S_PER_PAIR = 6e-6
 
 
 class LaterRulesError(ValueError):
@@ -51,12 +59,18 @@ class Progress:
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan that passed its audit and stands in its folder; with pins in the request, what they add to the cost."""
+    """A plan that passed its audit and stands in its folder.
+
+    `pins_usd_month` is what pins in the request add to the cost, where there was time to find out. `needed_s` is what
+    all but the search took, where the time limit was too short even for that.
+    """
 
     document: PlanDocument
     report: AuditReport
     seconds: float
     pins_usd_month: float | None = None
+    interrupted: bool = False
+    needed_s: float | None = None
 
 
 def plan_scenario(
@@ -66,14 +80,19 @@ def plan_scenario(
     *,
     overwrite: bool = False,
     progress: Callable[[Progress], None] = lambda _: None,
+    interrupted: Interrupted = never,
+    began: float | None = None,
 ) -> Planned:
     """Plan `scenario`, with the pins of the request, into the folder `target`.
 
-    The price of the pins is the difference to a second run without them, so it is known as well as the gaps of both.
+    The time limit runs from `began`, by the monotonic clock, from now by default. Once `interrupted` says so, the best
+    plan found by then is audited and written. The price of the pins is the difference to a second run without them,
+    so it is known as well as the gaps of both.
 
     Raises:
         placement.pinning.PinError: a pin names what the scenario does not know.
         LaterRulesError: the scenario states rules of a later version.
+        placement.replan.StartError: the plan to begin with cannot be read.
         placement.solving.TooLargeError: it is too large for a rule that only the exact solver honours.
         placement.solving.InfeasibleError, NoPlanError: there is no plan, or none was found within the limit.
         AuditFailedError: the auditor does not accept the plan.
@@ -81,28 +100,82 @@ def plan_scenario(
     """
     if scenario.later:
         raise LaterRulesError(scenario.later)
-    start = monotonic()
-    free, scenario = scenario, pinned(scenario, request.pins) if request.pins else scenario
+    clock = Clock(monotonic() if began is None else began, request.time_limit_s)
+    return _Planning(scenario, request, clock, progress, interrupted).into(target, overwrite=overwrite)
 
-    def tell(stage: str, objective: float = inf, bound: float = -inf, gap: float = inf) -> None:
+
+class _Planning:
+    """One scenario on its way to a folder."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        request: Request,
+        clock: Clock,
+        progress: Callable[[Progress], None],
+        interrupted: Interrupted,
+    ) -> None:
+        self.free = scenario
+        self.scenario = pinned(scenario, request.pins) if request.pins else scenario
+        self.request, self.clock, self.progress, self.interrupted = request, clock, progress, interrupted
+        self.searched_s = 0.0
+
+    def into(self, target: Path, *, overwrite: bool) -> Planned:
+        """Plan, audit, write."""
+        with atomic_folder(target, replace=overwrite) as folder:
+            solved = self._solved()
+            document, report = self._audited(folder, solved)
+        spent_s = self.clock.spent_s
+        needed_s = spent_s - self.searched_s
+        limit_s = self.clock.limit_s
+        return Planned(
+            document,
+            report,
+            spent_s,
+            self._pins_usd(solved, document),
+            self.interrupted(),
+            needed_s if limit_s is not None and needed_s > limit_s else None,
+        )
+
+    def tell(self, stage: str, objective: float = inf, bound: float = -inf, gap: float = inf) -> None:
         known = (value if isfinite(value) else None for value in (objective, bound, gap))
-        progress(Progress(stage, monotonic() - start, *known))
+        self.progress(Progress(stage, self.clock.spent_s, *known))
 
-    previous = previous_of(scenario)
-    with atomic_folder(target, replace=overwrite) as folder:
-        tell("topology")
+    def _solved(self) -> Solved:
+        """The solution, in the time that the rest leaves it."""
+        scenario, request = self.scenario, self.request
+        building_s = -self.clock.spent_s
+        self.tell("topology")
         pairs = build_pairs(scenario).pairs
-        tell("problem")
+        self.tell("problem")
+        previous = previous_of(scenario)
         built = build_rollout(scenario, pairs, previous=previous)
-        left_s = None if request.time_limit_s is None else max(1.0, request.time_limit_s - (monotonic() - start))
-        solution = solve(built, request, left_s, scenario.document.seed, tell)
-        price = reliability_price_usd_month(built, solution, request, left_s, scenario.document.seed)
-        tell("plan")
-        solved = Solved(scenario, pairs, built, solution, previous, price)
-        files = build_plan(solved, request.parameters(solution))
+        building_s += self.clock.spent_s
+        start = None if request.start is None else read_start(request.start, scenario, built)
+        if self.interrupted():
+            raise NoPlanError("interrupted before any plan was found")
+        left_s = self.clock.left_s(closing_s(built, building_s), LEAST_SEARCH_S)
+        shares = 1 + bool(request.pins) + prices_reliability(built, request)
+        part_s = None if left_s is None else max(left_s / shares, LEAST_SEARCH_S)
+        seed, before_s = scenario.document.seed, self.clock.spent_s
+        solution = solve(built, request, part_s, seed, self.tell, interrupted=self.interrupted, start=start)
+        price = None
+        if not self.interrupted():
+            price = reliability_price_usd_month(built, solution, request, part_s, seed, self.interrupted)
+        self.searched_s = self.clock.spent_s - before_s
+        return Solved(scenario, pairs, built, solution, previous, price)
+
+    def _audited(self, folder: Path, solved: Solved) -> tuple[PlanDocument, AuditReport]:
+        """The plan in `folder`, with what the auditor proved.
+
+        Raises:
+            AuditFailedError: it found something.
+        """
+        self.tell("plan")
+        files = build_plan(solved, self.request.parameters(solved.solution))
         write_files(folder, files)
-        tell("audit")
-        report = audit(folder, scenario, pairs)
+        self.tell("audit")
+        report = audit(folder, solved.scenario, solved.pairs)
         if not report.passed:
             raise AuditFailedError(report)
         bound = report.bound_verified_usd_month
@@ -112,14 +185,29 @@ def plan_scenario(
         }
         document = files.document.model_copy(update=verified)
         write_document(folder, document)
-    price_usd = document.objective_usd_month - _least_usd(free, pairs, request, tell) if request.pins else None
-    return Planned(document, report, monotonic() - start, price_usd)
+        return document, report
+
+    def _pins_usd(self, solved: Solved, document: PlanDocument) -> float | None:
+        """What the pins add, against the scenario planned in the same way without them; None where that ends early."""
+        if not self.request.pins or self.interrupted():
+            return None
+        built = build_rollout(self.free, solved.pairs, previous=previous_of(self.free))
+        left_s, seed = self.clock.left_s(least_s=LEAST_SEARCH_S), self.free.document.seed
+        try:
+            free = solve(built, self.request, left_s, seed, self.tell, interrupted=self.interrupted)
+        except NoPlanError:
+            return None
+        return None if self.interrupted() else document.objective_usd_month - free.objective_usd
 
 
-def _least_usd(scenario: Scenario, pairs: Pairs, request: Request, tell: Tell) -> float:
-    """What the scenario costs when it is planned as `request` asks, USD a month."""
-    built = build_rollout(scenario, pairs, previous=previous_of(scenario))
-    return solve(built, request, request.time_limit_s, scenario.document.seed, tell).objective_usd
+def closing_s(built: Built, building_s: float) -> float:
+    """About what is left to do after the search: the plan in names, and its audit.
+
+    The auditor goes the way from the tables to the pairs once more, so its time is a multiple of what building took
+    on this machine; its bound looks at every pair. Measured in docs/planning.md.
+    """
+    pairs = sum(problem.pairs for problem in built.rollout.periods)
+    return CLOSING_S + CLOSING_OF_BUILDING * building_s + CLOSING_S_PER_PAIR * pairs
 
 
 def previous_of(scenario: Scenario) -> Previous | None:

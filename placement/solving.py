@@ -7,16 +7,23 @@ either case. Rules that only the exact solver honours are refused by name where 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import inf, isfinite
+from pathlib import Path
 from time import monotonic
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from placement.clock import Clock
+from placement.interrupting import Interrupted, never, unless_interrupted
 from placement.pinning import Pin
 from placement.problem import Built
+from placement.replan import Start, plan_sha256
 from solvers.problem import Problem
 from solvers.rollout import Rollout, RolloutSolution, rollout_cost_usd, rollout_violations
 from solvers.solution import Placement, Status
+
+if TYPE_CHECKING:
+    from solvers.search import Progress
 
 Method = Literal["auto", "exact", "scale"]
 
@@ -57,39 +64,55 @@ class Request:
     work: int | None = None
     sweeps: int | None = None
     pins: tuple[Pin, ...] = ()
+    start: Path | None = None  # a plan to begin with
 
     def parameters(self, solution: RolloutSolution) -> dict[str, Any]:
         """What the plan's provenance records: `work` and `sweeps` as done repeat a run that time cut off."""
         asked = {"method": self.method, "gap": self.gap, "time_limit_s": self.time_limit_s, "work": self.work}
-        return asked | {"sweeps": solution.sweeps} | ({"pins": [str(pin) for pin in self.pins]} if self.pins else {})
+        pins = {"pins": [str(pin) for pin in self.pins]} if self.pins else {}
+        start = {} if self.start is None else {"start_sha256": plan_sha256(self.start)}
+        return asked | {"sweeps": solution.sweeps} | pins | start
 
 
-def solve(built: Built, request: Request, time_limit_s: float | None, seed: int, tell: Tell) -> RolloutSolution:
+def solve(
+    built: Built,
+    request: Request,
+    time_limit_s: float | None,
+    seed: int,
+    tell: Tell,
+    *,
+    interrupted: Interrupted = never,
+    start: Start | None = None,
+) -> RolloutSolution:
     """Run the solver that `request` asks for, or the one that fits the size and the rules.
+
+    Once `interrupted` says so, the best plan found by then is the answer. `start` is a plan to begin with.
 
     Raises:
         TooLargeError: a rule that only the exact solver honours, and more pairs than it can carry.
         InfeasibleError, NoPlanError: there is no plan, or none was found within the limit.
     """
-    began = monotonic()
-    refused = refused_rules(built)
-    pairs = sum(_size(problem) for problem in built.rollout.periods)
-    exact = request.method == "exact" or (
-        request.method == "auto" and pairs <= (EXACT_ALONE if refused else EXACT_PAIRS)
-    )
+    refused, exact = refused_rules(built), exact_for(built, request)
     if refused and not exact:
-        raise TooLargeError(refused, pairs)
-    bare = _bare(built.rollout) if refused else built.rollout
-    found = _search(bare, request, time_limit_s, seed, tell, exact=exact)
+        raise TooLargeError(refused, _pairs(built))
+    run = _Run(built, request, Clock(monotonic(), time_limit_s), seed, tell, interrupted, start)
+    found = run.search(bare=bool(refused), exact=exact)
     if exact:
         tell("branch and bound", found.objective_usd if not refused else inf, found.bound_usd, inf)
-        left_s = None if time_limit_s is None else max(1.0, time_limit_s - (monotonic() - began))
-        found = _branch(built, request.gap, left_s, found)
+        found = run.branch(found)
     if found.status is Status.INFEASIBLE:
         raise InfeasibleError(found.message or "no plan satisfies the hard rules")
     if found.placements is None:
-        raise NoPlanError(found.message or f"the solver ended with {found.status} and no plan")
+        said = found.message or f"the solver ended with {found.status} and no plan"
+        raise NoPlanError(said if interrupted() else f"{said}; give more --time-limit")
     return found
+
+
+def exact_for(built: Built, request: Request) -> bool:
+    """Whether branch and bound solves it."""
+    if request.method != "auto":
+        return request.method == "exact"
+    return _pairs(built) <= (EXACT_ALONE if refused_rules(built) else EXACT_PAIRS)
 
 
 def refused_rules(built: Built) -> tuple[str, ...]:
@@ -99,6 +122,10 @@ def refused_rules(built: Built) -> tuple[str, ...]:
     goals = tuple(goal.name for goal in built.goals)
     several = () if goals == ("cost",) else (f"goals {', '.join(goals)}",)
     return refused_at_scale(built.rollout) + several
+
+
+def _pairs(built: Built) -> int:
+    return sum(_size(problem) for problem in built.rollout.periods)
 
 
 def _size(problem: Problem) -> int:
@@ -119,42 +146,69 @@ def _bare(rollout: Rollout) -> Rollout:
     return replace(rollout, periods=tuple(base_problem(problem) for problem in rollout.periods))
 
 
-def _search(
-    rollout: Rollout, request: Request, time_limit_s: float | None, seed: int, tell: Tell, *, exact: bool
-) -> RolloutSolution:
-    from solvers.search import net_gap  # noqa: PLC0415
-    from solvers.search.rollout import solve_rollout_scale  # noqa: PLC0415
+@dataclass(frozen=True)
+class _Run:
+    """What is solved, in which time, and who is told."""
 
-    constants = [problem.constant_usd for problem in rollout.periods]
-    constant_usd = float(np.asarray(constants) @ rollout.months / rollout.months.sum())
+    built: Built
+    request: Request
+    clock: Clock
+    seed: int
+    tell: Tell
+    interrupted: Interrupted
+    start: Start | None
 
-    def say(objective_usd: float, bound_usd: float) -> None:
-        tell("search", objective_usd, bound_usd, net_gap(objective_usd, bound_usd, constant_usd))
+    def search(self, *, bare: bool, exact: bool) -> RolloutSolution:
+        """A plan and a certificate; `bare` of the rules that the search cannot keep, a first one before `exact`."""
+        from solvers.search import net_gap  # noqa: PLC0415
+        from solvers.search.rollout import solve_rollout_scale  # noqa: PLC0415
 
-    return solve_rollout_scale(
-        rollout,
-        gap=request.gap,
-        time_limit_s=None if time_limit_s is None else time_limit_s * (START_PART if exact else 1.0),
-        work=START_WORK if exact else request.work,
-        seed=seed,
-        stop=request.sweeps,
-        progress=lambda p: say(p.objective_usd, p.bound_usd),
-    )
+        rollout = _bare(self.built.rollout) if bare else self.built.rollout
+        constants = [problem.constant_usd for problem in rollout.periods]
+        constant_usd = float(np.asarray(constants) @ rollout.months / rollout.months.sum())
 
+        def say(now: "Progress") -> None:
+            gap = net_gap(now.objective_usd, now.bound_usd, constant_usd)
+            self.tell(now.stage, now.objective_usd, now.bound_usd, gap)
 
-def _branch(built: Built, gap: float, time_limit_s: float | None, found: RolloutSolution) -> RolloutSolution:
-    """Branch and bound from the plan of the search; the proof that the auditor can check stays that of the search."""
-    from solvers.exact.rollout import solve_rollout_exact  # noqa: PLC0415
-    from solvers.goals import Goal, solve_goals  # noqa: PLC0415
+        return solve_rollout_scale(
+            rollout,
+            gap=self.request.gap,
+            time_limit_s=self.clock.part_s(START_PART if exact else 1.0),
+            work=START_WORK if exact else self.request.work,
+            seed=self.seed,
+            stop=self.request.sweeps,
+            start=None if self.start is None else self.start.whole_plans,
+            prices=None if self.start is None else self.start.prices,
+            progress=say,
+            interrupted=self.interrupted,
+        )
 
-    start = found.placements if _keeps(built.rollout, found.placements) else None
-    if len(built.goals) == 1:
-        solution = solve_rollout_exact(built.rollout, gap=gap, time_limit_s=time_limit_s, start=start)
-    else:
-        goals = [Goal(goal.name, goal.totals, goal.gap) for goal in built.goals]
-        solution = solve_goals(built.rollout, goals, gap=gap, time_limit_s=time_limit_s, start=start)
-    bound = max(solution.bound_usd, found.bound_usd)
-    return replace(solution, certificates=found.certificates, bound_usd=bound, work=found.work, sweeps=found.sweeps)
+    def branch(self, found: RolloutSolution) -> RolloutSolution:
+        """Branch and bound from the plan of the search, whose certificate stays the proof that the auditor checks."""
+        from solvers.exact.quiet import speak_past_chatter  # noqa: PLC0415
+
+        rollout = self.built.rollout
+        start = found.placements if _keeps(rollout, found.placements) else None
+        # a plan of the search knows the cost alone: with goals it is no answer
+        instead = start if len(self.built.goals) == 1 else None
+        solution = unless_interrupted(self.interrupted, lambda: self._branched(start))
+        if solution is None:
+            speak_past_chatter()
+            status = Status.LIMIT if instead is None else Status.FEASIBLE
+            return replace(found, status=status, placements=instead, message="interrupted before any plan was found")
+        bound = max(solution.bound_usd, found.bound_usd)
+        return replace(solution, certificates=found.certificates, bound_usd=bound, work=found.work, sweeps=found.sweeps)
+
+    def _branched(self, start: tuple[Placement, ...] | None) -> RolloutSolution:
+        from solvers.exact.rollout import solve_rollout_exact  # noqa: PLC0415
+        from solvers.goals import Goal, solve_goals  # noqa: PLC0415
+
+        rollout, gap, left_s = self.built.rollout, self.request.gap, self.clock.left_s()
+        if len(self.built.goals) == 1:
+            return solve_rollout_exact(rollout, gap=gap, time_limit_s=left_s, start=start)
+        goals = [Goal(goal.name, goal.totals, goal.gap) for goal in self.built.goals]
+        return solve_goals(rollout, goals, gap=gap, time_limit_s=left_s, start=start)
 
 
 def _keeps(rollout: Rollout, placements: tuple[Placement, ...] | None) -> bool:
@@ -166,19 +220,33 @@ def _keeps(rollout: Rollout, placements: tuple[Placement, ...] | None) -> bool:
     return not any(violations(p, plan) for p, plan in zip(rollout.periods, placements, strict=True))
 
 
+def prices_reliability(built: Built, request: Request) -> bool:
+    """Whether what N-1 adds to the cost takes a second run: branch and bound does not know what went before."""
+    return _reserved(built) and exact_for(built, request)
+
+
 def reliability_price_usd_month(
-    built: Built, solution: RolloutSolution, request: Request, time_limit_s: float | None, seed: int
+    built: Built,
+    solution: RolloutSolution,
+    request: Request,
+    time_limit_s: float | None,
+    seed: int,
+    interrupted: Interrupted = never,
 ) -> float | None:
     """What N-1 adds to the cost: against the same scenario without it, solved the same way; None where that is off.
 
     The search knows what its plan cost before it added the reserve; branch and bound solves once more.
     """
-    if all(problem.rules.reserve is None for problem in built.rollout.periods) or solution.placements is None:
+    if not _reserved(built) or solution.placements is None:
         return None
     cost = rollout_cost_usd(built.rollout, solution.placements)
     if solution.before_reserve_usd is not None:
         return cost - solution.before_reserve_usd
     periods = tuple(replace(p, rules=replace(p.rules, reserve=None)) for p in built.rollout.periods)
     without = replace(built, rollout=replace(built.rollout, periods=periods))
-    free = solve(without, request, time_limit_s, seed, lambda *_: None)
-    return cost - free.objective_usd if isfinite(free.objective_usd) else None
+    free = solve(without, request, time_limit_s, seed, lambda *_: None, interrupted=interrupted)
+    return cost - free.objective_usd if isfinite(free.objective_usd) and not interrupted() else None
+
+
+def _reserved(built: Built) -> bool:
+    return any(problem.rules.reserve is not None for problem in built.rollout.periods)

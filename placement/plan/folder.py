@@ -74,14 +74,26 @@ def atomic_folder(target: Path, *, replace: bool) -> Iterator[Path]:
         scratch.chmod(0o755)
         yield scratch
         _sync(scratch)
-        old = scratch.with_name(scratch.name + ".old")
-        if target.exists():
-            target.rename(old)
-        scratch.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
+        _take_place(scratch, target)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
+
+
+def _take_place(scratch: Path, target: Path) -> None:
+    """`scratch` under the name of `target`; what stood there comes back when this is broken off half-way."""
+    old = scratch.with_name(scratch.name + ".old")
+    try:
+        if target.exists():
+            target.rename(old)
+        scratch.rename(target)
+    except BaseException:
+        if old.exists() and not target.exists():
+            old.rename(target)
+        raise
+    finally:
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _sync(folder: Path) -> None:

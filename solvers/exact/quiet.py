@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _ONE_AT_A_TIME = threading.Lock()
+_kept: list[int] = []
+"""The standard output that is kept aside meanwhile."""
 
 
 @contextmanager
@@ -29,14 +31,22 @@ def solver_chatter_to_stderr() -> Iterator[None]:
             return
         try:
             _flush()
+            _kept.append(kept)
             os.dup2(2, 1)
             yield
         finally:
+            _kept.clear()
             _flush()
             os.dup2(kept, 1)
             os.close(kept)
     finally:
         _ONE_AT_A_TIME.release()
+
+
+def speak_past_chatter() -> None:
+    """Give Python its standard output back while a solver that nobody waits for any more goes on to print."""
+    if _kept:
+        sys.stdout = os.fdopen(os.dup(_kept[0]), "w", encoding="utf-8")
 
 
 def _flush() -> None:

@@ -21,9 +21,10 @@ from solvers.relax import base_problem
 from solvers.rollout import Rollout, RolloutSolution, rollout_cost_usd, rollout_violations
 from solvers.search.chain import Stage, stage_of
 from solvers.search.early import early_enough
+from solvers.search.fit import fitted
 from solvers.search.scale import USUAL_WORK, Aim, Progress, net_gap, part_of, search, usual_sweeps
 from solvers.search.stages import plan_stage
-from solvers.solution import Multipliers, Placement, Solution, Status, cost_usd
+from solvers.solution import Certificate, Multipliers, Placement, Solution, Status, cost_usd
 
 BOTH_WAYS = 8
 """Rounds of each search from which both ways are tried."""
@@ -69,20 +70,25 @@ def solve_rollout_scale(
     sweeps: int | None = None,
     stop: int | None = None,
     start: tuple[Placement, ...] | None = None,
+    prices: tuple[Certificate | None, ...] | None = None,
     progress: Callable[[Progress], None] | None = None,
+    interrupted: Callable[[], bool] | None = None,
 ) -> RolloutSolution:
     """A plan of every period, with a bound and its certificates.
 
     `work` is the rounds of each period's search, `sweeps` and `stop` those of each period's bound; a run cut off by
     time is repeated by the `work` and, as `stop`, the `sweeps` of its solution. A `start` that keeps every rule and
-    is within `gap` is the answer; otherwise it is one of the plans that the search begins with.
+    is within `gap` is the answer; otherwise it is one of the plans that the search begins with, made to fit.
+    `prices` of every period, of another day perhaps, warm the bounds up. Once `interrupted` says so, what is best by
+    then is the answer.
 
     Raises ValueError where a rule is on that the search cannot keep (`refused_at_scale` names them).
     """
     if refused := refused_at_scale(rollout):
         raise ValueError(f"the search cannot keep these rules: {', '.join(refused)}")
     limits = _Limits(gap, time_limit_s, work, seed, sweeps, stop)
-    return _Run(rollout, limits, start, progress).solution()
+    known = _Known(start, prices or (None,) * len(rollout.periods))
+    return _Run(rollout, limits, known, progress, interrupted or (lambda: False)).solution()
 
 
 @dataclass(frozen=True)
@@ -95,14 +101,24 @@ class _Limits:
     stop: int | None
 
 
+@dataclass(frozen=True)
+class _Known:
+    """What is known before: a plan of every period, and prices of some."""
+
+    plans: tuple[Placement, ...] | None
+    prices: tuple[Certificate | None, ...]
+
+
 class _Run:
     """One run: the bounds, the plans found, and the clock."""
 
     def __init__(
-        self, rollout: Rollout, limits: _Limits, start: tuple[Placement, ...] | None,
-        progress: Callable[[Progress], None] | None,
+        self, rollout: Rollout, limits: _Limits, known: _Known, progress: Callable[[Progress], None] | None,
+        interrupted: Callable[[], bool],
     ) -> None:  # fmt: skip
-        self.rollout, self.limits, self.start, self.progress = rollout, limits, start, progress
+        self.rollout, self.limits, self.known = rollout, limits, known
+        self.progress, self.interrupted = progress, interrupted
+        self.start = None if known.plans is None else _fitting(rollout, known.plans)
         self.began = time.monotonic()
         self.periods = len(rollout.periods)
         self.weight = rollout.months / rollout.months.sum()
@@ -127,6 +143,8 @@ class _Run:
         for h, problem in enumerate(self.rollout.periods):
             base = base_problem(problem)
             start = None if start is None or earlier is None else carried(earlier, base, start)
+            known = self.known.prices[h]
+            start = start if known is None else known.multipliers
             sweeps = limits.sweeps or usual_sweeps(base)
             if h == 0:
                 limit_s = part_of(limits.time_limit_s, part) if stop is None else None
@@ -144,9 +162,9 @@ class _Run:
         """The better of what the ways find."""
         if self.start is not None:
             self._offer(self.start)
-        if not self._near_enough():
+        if not self._enough():
             self._forward()
-            if self.periods > 1 and self.done_rounds >= BOTH_WAYS and not self._near_enough():
+            if self.periods > 1 and self.done_rounds >= BOTH_WAYS and not self._enough():
                 self._backward()
         certificates = tuple(bound.certificate for bound in self.bounds)
         sweeps = max(bound.sweeps for bound in self.bounds)
@@ -161,8 +179,10 @@ class _Run:
             self.done_rounds, sweeps, before_reserve_usd=self.before_usd,
         )  # fmt: skip
 
-    def _near_enough(self) -> bool:
-        return net_gap(self.best_usd, self.bound_usd, self.constant) <= max(self.limits.gap, 1e-9)
+    def _enough(self) -> bool:
+        """Whether the best plan is near enough, or all that there will be."""
+        near = net_gap(self.best_usd, self.bound_usd, self.constant) <= max(self.limits.gap, 1e-9)
+        return near or (self.best is not None and self.interrupted())
 
     def _offer(self, plans: tuple[Placement, ...] | None) -> None:
         """Keep `plans` if they keep every rule and cost less than the best so far."""
@@ -252,10 +272,8 @@ class _Run:
         return spent + max(limit - spent, 0.0) * part / searches
 
     def _hint(self, h: int, stage: Stage) -> Placement | None:
-        """The given plan of the period; None without one or where it is of another problem."""
-        if self.start is None or not _fits(self.rollout.periods[h], self.start[h]):
-            return None
-        return stage.stage_placement(self.start[h])
+        """The given plan of the period; None without one."""
+        return None if self.start is None else stage.stage_placement(self.start[h])
 
     def _teller(self, h: int) -> Callable[[Progress], None] | None:
         """Progress of one period's search as that of the whole run."""
@@ -269,6 +287,19 @@ class _Run:
             whole(Progress(now.seconds, stage, self.best_usd, self.bound_usd, now.work))
 
         return said
+
+
+def _fitting(rollout: Rollout, plans: tuple[Placement, ...]) -> tuple[Placement, ...] | None:
+    """The plans, with less where they break a rule; None where they are of another problem."""
+    periods = list(zip(rollout.periods, plans, strict=True))
+    if not all(_fits(problem, plan) for problem, plan in periods):
+        return None
+    broken = [bool(violations(problem, plan)) for problem, plan in periods]
+    if not any(broken):
+        return plans
+    return tuple(
+        fitted(problem, plan) if breaks else plan for (problem, plan), breaks in zip(periods, broken, strict=True)
+    )
 
 
 def _fits(problem: Problem, plan: Placement) -> bool:
