@@ -14,17 +14,15 @@ Int32 = NDArray[np.int32]
 
 
 @njit(cache=True, nogil=True)
-def entry_of(entry_first: Int, entry_site: Int32, i: int, p: int) -> int:
-    """The entry of row i at site p, -1 without."""
-    low, end = entry_first[i], entry_first[i + 1]
-    high = end
-    while low < high:
-        middle = (low + high) // 2
-        if entry_site[middle] < p:
+def first_pair(pair_block: Int32, low: int, end: int, block: int) -> int:
+    """The first of a row's pairs low..end-1 on `block` or behind it."""
+    while low < end:
+        middle = (low + end) // 2
+        if pair_block[middle] < block:
             low = middle + 1
         else:
-            high = middle
-    return low if low < end and entry_site[low] == p else -1
+            end = middle
+    return low
 
 
 @njit(cache=True, nogil=True)
@@ -69,8 +67,7 @@ def mark_excluded(first: int, last: int, choice: Int, replicas: Int, excluded: I
 def collect(g: Ground, state: State, work: Work, p: int, unit: int) -> int:
     """Bring the profitable pairs of the residual demand on one unit into cells; how many there are."""
     member, price, left = work.member, work.price, work.left
-    entry_first, entry_site, entry_pair = g.entry_first, g.entry_site, g.entry_pair
-    pair_block, pair_usd, pair_load = g.pair_block, g.pair_usd, g.pair_load
+    row_first, pair_block, pair_usd, pair_load = g.row_first, g.pair_block, g.pair_usd, g.pair_load
     block_unit, block_cap, demand_slice = g.block_unit, g.block_cap, g.demand_slice
     pair, cell, load, density, cell_first = work.pair, work.cell, work.load, work.density, work.cell_first
     excluded, slices, network = work.excluded, g.slices, g.network
@@ -85,23 +82,24 @@ def collect(g: Ground, state: State, work: Work, p: int, unit: int) -> int:
         worth = price[i]
         if worth <= 0.0:
             continue
-        e = entry_of(entry_first, entry_site, i, p)
-        if e < 0:
+        end = row_first[i + 1]
+        n = first_pair(pair_block, row_first[i], end, b0)
+        if n == end or pair_block[n] >= b1:
             continue
         t = demand_slice[i]
         if network:
             worth -= g.uplink_usd[p, t] * g.out_mbps[i] + g.downlink_usd[p, t] * g.in_mbps[i]
-        for n in range(entry_pair[e], entry_pair[e + 1]):
+        while n < end and pair_block[n] < b1:
             b = pair_block[n]
             gain = worth - pair_usd[n]
-            if gain <= 0.0 or block_unit[b] != unit or block_cap[b] == 0 or excluded[b - b0] == 1:
-                continue
-            c = (b - b0) * slices + t
-            pair[found] = n
-            cell[found] = c
-            load[found] = pair_load[n] * left[i]
-            density[found] = gain / max(pair_load[n], TINY)
-            cell_first[c + 1] += 1
-            found += 1
+            if gain > 0.0 and block_unit[b] == unit and block_cap[b] > 0 and excluded[b - b0] == 0:
+                c = (b - b0) * slices + t
+                pair[found] = n
+                cell[found] = c
+                load[found] = pair_load[n] * left[i]
+                density[found] = gain / max(pair_load[n], TINY)
+                cell_first[c + 1] += 1
+                found += 1
+            n += 1
     place_cells(found, cells, cell, cell_first, work.order, density, work.scratch)
     return found

@@ -1,17 +1,15 @@
 """What the search reads and never changes: the problem by demand row and site, and the servers' cost tables."""
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from solvers.bound.evaluate import Evaluator
 from solvers.bound.layout import Layout, Structure, layout_of, starts
 from solvers.bound.servers import kind_ceiling
-from solvers.bound.sweep import Facts, Prices, Room, Tables, price_servers
 from solvers.problem import Problem
+from solvers.search.tables import count_pairs, server_tables, useful_gpus
 from solvers.solution import Multipliers
 
 Float = NDArray[np.float64]
@@ -23,15 +21,13 @@ SIZES = np.array([1, 8, 16, 32])
 
 
 class Ground(NamedTuple):
-    """Read-only arrays of the kernels. An *entry* is a (demand row, site) with at least one pair.
+    """Read-only arrays of the kernels. Those by pair are the problem's own; a row's are sorted by block, so by site.
 
     A *team* holds the blocks of one model in one part of a unit (`solvers.bound.layout`): a refit gives a model one
     block of a part at a time.
     """
 
-    entry_first: Int  # I + 1
-    entry_site: Int32  # E
-    entry_pair: Int  # E + 1: pairs of an entry
+    row_first: Int  # I + 1: pairs of a row
     pair_demand: Int32
     pair_block: Int32
     pair_load: Float
@@ -43,6 +39,7 @@ class Ground(NamedTuple):
     out_mbps: Float
     in_mbps: Float
     block_first: Int  # P + 1
+    block_site: Int32
     block_unit: Int
     block_quarters: Int
     block_cap: Int
@@ -54,7 +51,6 @@ class Ground(NamedTuple):
     member_first: Int
     members: Int
     unit_first: Int
-    unit_site: Int
     unit_quantum: Int
     kind_first: Int
     kind_gpus: Int
@@ -104,63 +100,81 @@ class Sizes:
 def ground_of(problem: Problem, multipliers: Multipliers) -> tuple[Ground, Sizes]:
     """The search's view of `problem`; the prices of the limit rows and the network guide it.
 
-    Raises ValueError where only some of the blocks of a (site, GPU type) follow the slices.
+    Arrays by pair are the problem's own where they are of the kernels' types. Raises ValueError where only some of the
+    blocks of a (site, GPU type) follow the slices.
     """
-    layout = layout_of(problem)
-    if len(layout.structure.members) > problem.blocks:
-        raise ValueError("replicas of one GPU type at a site either all follow the slices or none do")
-    with Evaluator(layout, threads=1) as evaluator:
-        prices = evaluator.prices(multipliers)._replace(paid=1.0)
-        guide = problem.offer_usd + problem.limit_matrix.T @ multipliers.limit_usd
-        prices = prices._replace(offer=np.asarray(guide, float))
-        facts, room, tables = evaluator.facts, evaluator.room, evaluator.tables
-        _fill_tables(layout.structure, facts, prices, room, tables, layout.unit_site)
+    layout = layout_of(_without_pairs(problem))
     s = layout.structure
-    entry_first, entry_site, entry_pair = _entries(problem)
+    if len(s.members) > problem.blocks:
+        raise ValueError("replicas of one GPU type at a site either all follow the slices or none do")
+    slices = max(problem.slices, 1)
+    pair_demand, pair_block = _as(problem.pair_demand, np.int32), _as(problem.pair_block, np.int32)
+    pair_load, pair_usd = _as(problem.pair_load, np.float64), _as(problem.pair_usd, np.float64)
+    demand_slice = _as(problem.demand_slice, np.int32)
+    loads, block_pairs = count_pairs(pair_demand, pair_block, pair_load, demand_slice, problem.blocks, slices)
+    guide = np.asarray(problem.offer_usd + problem.limit_matrix.T @ multipliers.limit_usd, float)
+    tables = server_tables(problem, s, layout.unit_site, useful_gpus(problem, s, loads), guide)
     teams = _teams(problem, layout)
     first_block = np.searchsorted(problem.block_site, np.arange(problem.sites + 1)).astype(np.int64)
-    site_pairs = np.bincount(problem.pair_site, minlength=problem.sites)
+    item_first = np.concatenate([[0], np.cumsum(block_pairs)])[first_block].astype(np.int64)
     matrix = problem.limit_matrix.tocsc()
-    caps = _caps(problem, layout)
+    uplink, downlink = problem.uplink_mbps.astype(float), problem.downlink_mbps.astype(float)
     ground = Ground(
-        entry_first=entry_first, entry_site=entry_site, entry_pair=entry_pair,
-        pair_demand=problem.pair_demand.astype(np.int32), pair_block=problem.pair_block.astype(np.int32),
-        pair_load=problem.pair_load.astype(float), pair_usd=problem.pair_usd.astype(float),
-        item_first=np.concatenate([[0], np.cumsum(site_pairs)]).astype(np.int64),
-        demand_slice=problem.demand_slice.astype(np.int32), demand_model=problem.demand_model.astype(np.int32),
-        penalty=finite_penalty(problem), out_mbps=facts.out_mbps, in_mbps=facts.in_mbps,
-        block_first=first_block, block_unit=teams["block_unit"],
-        block_quarters=problem.shape_quarters[problem.block_shape].astype(np.int64), block_cap=caps,
-        block_choice=problem.block_choice.astype(np.int64),
+        row_first=np.searchsorted(pair_demand, np.arange(problem.demands + 1, dtype=np.int32)).astype(np.int64),
+        pair_demand=pair_demand, pair_block=pair_block, pair_load=pair_load, pair_usd=pair_usd, item_first=item_first,
+        demand_slice=demand_slice, demand_model=_as(problem.demand_model, np.int32),
+        penalty=finite_penalty(problem), out_mbps=problem.out_mbps.astype(float),
+        in_mbps=problem.in_mbps.astype(float),
+        block_first=first_block, block_site=problem.block_site.astype(np.int32), block_unit=teams["block_unit"],
+        block_quarters=problem.shape_quarters[problem.block_shape].astype(np.int64),
+        block_cap=_caps(problem, layout), block_choice=problem.block_choice.astype(np.int64),
         block_slice=_block_slice(problem), replica_usd=problem.each_replica_usd.astype(float),
         part_first=s.part_first,
         team_first=teams["team_first"], member_first=teams["member_first"], members=teams["members"],
-        unit_first=s.unit_first, unit_site=layout.unit_site.astype(np.int64), unit_quantum=s.unit_quantum,
+        unit_first=s.unit_first, unit_quantum=s.unit_quantum,
         kind_first=s.kind_first, kind_gpus=s.kind_gpus, offer_first=s.offer_first,
-        offers=_cheapest_first(s, np.asarray(guide, float)),
+        offers=_cheapest_first(s, guide),
         site_offer=np.searchsorted(problem.offer_site, np.arange(problem.sites + 1)).astype(np.int64),
         offer_unit=_offer_units(problem, layout),
-        offer_max=facts.offer_max, offer_usd=problem.offer_usd.astype(float), offer_guide=np.asarray(guide, float),
+        offer_max=problem.offer_max.astype(np.int64), offer_usd=problem.offer_usd.astype(float), offer_guide=guide,
         offer_quarters=4 * problem.server_gpus[problem.offer_server].astype(np.int64),
         offer_use=np.ascontiguousarray(problem.server_use[problem.offer_server], float),
-        site_limit=facts.site_limit, open_usd=facts.open_usd, uplink=facts.uplink, downlink=facts.downlink,
+        site_limit=np.ascontiguousarray(problem.site_limit, float), open_usd=problem.open_usd.astype(float),
+        uplink=uplink, downlink=downlink,
         uplink_usd=multipliers.uplink_usd, downlink_usd=multipliers.downlink_usd,
         limit_first=matrix.indptr.astype(np.int64), limit_row=matrix.indices.astype(np.int64),
         limit_value=matrix.data.astype(float), limit_rhs=problem.limit_rhs.astype(float),
-        table_first=room.table_first, table_cost=tables.cost, table_most=tables.most, best_first=room.best_first,
-        table_count=tables.servers, sizes=SIZES.astype(np.int64), capacity=facts.capacity, slices=facts.slices,
+        table_first=tables.first, table_cost=tables.cost, table_most=tables.most, best_first=tables.count_first,
+        table_count=tables.count, sizes=SIZES.astype(np.int64), capacity=float(problem.capacity_factor), slices=slices,
         budget_usd=float(problem.monthly_budget_usd),
-        network=bool(np.isfinite(facts.uplink).any() or np.isfinite(facts.downlink).any()),
+        network=bool(np.isfinite(uplink).any() or np.isfinite(downlink).any()),
     )  # fmt: skip
-    sizes = Sizes(
-        int(site_pairs.max(initial=0)) + 1,
-        int(np.diff(first_block).max(initial=0)) * facts.slices + 2,
-        int((np.diff(teams["team_first"][s.part_first]) + np.diff(s.part_first)).max(initial=0)),
-        room.width,
-        int(np.diff(room.table_first).max(initial=0)) + 1,
+    return ground, _sizes(ground, s)
+
+
+def _sizes(ground: Ground, s: Structure) -> Sizes:
+    gpus = np.diff(ground.table_first) - 1
+    return Sizes(
+        int(np.diff(ground.item_first).max(initial=0)) + 1,
+        int(np.diff(ground.block_first).max(initial=0)) * ground.slices + 2,
+        int((np.diff(ground.team_first[s.part_first]) + np.diff(s.part_first)).max(initial=0)),
+        int((4 * gpus // s.unit_quantum).max(initial=0)) + 1,
+        int(gpus.max(initial=0)) + 2,
         int(np.diff(s.kind_first).max(initial=0)) + 1,
     )
-    return ground, sizes
+
+
+def _without_pairs(problem: Problem) -> Problem:
+    """The sites, blocks and offers alone."""
+    return replace(
+        problem, pair_demand=problem.pair_demand[:0], pair_block=problem.pair_block[:0],
+        pair_load=problem.pair_load[:0], pair_usd=problem.pair_usd[:0],
+    )  # fmt: skip
+
+
+def _as(values: NDArray[Any], kind: type[Any]) -> NDArray[Any]:
+    """The values in a type of the kernels', the same array where it is of that type."""
+    return np.ascontiguousarray(values.astype(kind, copy=False))
 
 
 def finite_penalty(problem: Problem) -> Float:
@@ -186,19 +200,6 @@ def _cheapest_first(s: Structure, guide: Float) -> Int:
         span = slice(s.offer_first[k], s.offer_first[k + 1])
         offers[span] = s.offers[span][np.argsort(guide[s.offers[span]], kind="stable")]
     return offers
-
-
-def _entries(problem: Problem) -> tuple[Int, Int32, Int]:
-    """The (demand row, site) of the pairs, which are sorted by them."""
-    site = problem.pair_site
-    fresh = np.ones(problem.pairs, bool)
-    fresh[1:] = (np.diff(problem.pair_demand) != 0) | (np.diff(site) != 0)
-    first = np.flatnonzero(fresh)
-    return (
-        starts(problem.pair_demand[first], problem.demands),
-        site[first].astype(np.int32),
-        np.append(first, problem.pairs).astype(np.int64),
-    )
 
 
 def _teams(problem: Problem, layout: Layout) -> dict[str, Int]:
@@ -247,9 +248,3 @@ def _offer_units(problem: Problem, layout: Layout) -> Int:
     kind_unit = np.repeat(np.arange(len(layout.unit_site)), np.diff(s.kind_first))
     unit[s.offers] = np.repeat(kind_unit, np.diff(s.offer_first))
     return unit
-
-
-@njit(cache=True, nogil=True)
-def _fill_tables(s: Structure, facts: Facts, prices: Prices, room: Room, tables: Tables, unit_site: Int) -> None:
-    for unit in range(len(unit_site)):
-        price_servers(s, facts, prices, room, tables, unit, unit_site[unit])

@@ -37,18 +37,18 @@ def pick_neighbours(
     wanted: int, opened_only: bool,
 ) -> None:  # fmt: skip
     """Fill `chosen` with the seed and up to wanted - 1 of this thread's sites that could serve what the seed serves."""
-    random, score, touched, chosen, entry_site, open_ = (
-        work.random, work.score, work.touched, work.chosen, g.entry_site, state.open,
-    )  # fmt: skip
+    score, touched, chosen, lots, open_ = work.score, work.touched, work.chosen, work.lots, state.open
+    pair_block, block_site = g.pair_block, g.block_site
     base = g.item_first[seed_site]
     found = 0
     for _ in range(6):
-        i = g.pair_demand[state.item[base + below(random, state.length[seed_site])]]
+        i = g.pair_demand[state.item[base + below(work.random, state.length[seed_site])]]
         if model >= 0 and g.demand_model[i] != model:
             continue
-        for e in range(g.entry_first[i], g.entry_first[i + 1]):
-            q = entry_site[e]
-            if q == seed_site or not mine[q]:
+        q = seed_site
+        for n in range(g.row_first[i], g.row_first[i + 1]):
+            before, q = q, block_site[pair_block[n]]
+            if q in (before, seed_site) or not mine[q]:
                 continue
             weight = 1.0 if open_[q] else (0.0 if opened_only else appeal[q])
             if weight <= 0.0:
@@ -59,20 +59,19 @@ def pick_neighbours(
             score[q] += weight
     chosen[0] = seed_site
     number = 1
-    while number < wanted and found > 0:
-        best, at = -1.0, -1
-        for k in range(found):
-            lot = score[touched[k]] * uniform(random) ** 2
-            if lot > best:
-                best, at = lot, k
-        q = touched[at]
-        chosen[number] = q
-        number += 1
-        score[q] = 0.0
-        found -= 1
-        touched[at] = touched[found]
     for k in range(found):
-        score[touched[k]] = 0.0
+        q = touched[k]
+        lot = score[q] * uniform(work.random) ** 2
+        score[q] = 0.0
+        if number < wanted:
+            number += 1
+        elif wanted < 2 or lot <= lots[number - 1]:
+            continue
+        at = number - 1
+        while at > 1 and lots[at - 1] < lot:
+            lots[at], chosen[at] = lots[at - 1], chosen[at - 1]
+            at -= 1
+        lots[at], chosen[at] = lot, q
     work.number[2] = number
 
 
@@ -103,14 +102,23 @@ def shuffle(work: Work, number: int) -> None:
 
 
 @njit(cache=True, nogil=True)
-def set_prices(g: Ground, work: Work, worth: Float, factor: float, model: int) -> None:
-    """Price the residual demand: λ·factor with noise, at most its penalty; other models than `model` at the penalty."""
-    price, penalty, demand_model, random = work.price, g.penalty, g.demand_model, work.random
-    for i in range(len(worth)):
+def set_prices(g: Ground, state: State, work: Work, worth: Float, factor: float, model: int) -> None:
+    """Price the residual rows: λ·factor with noise, at most the penalty.
+
+    Rows of other models than `model`, and those that the chosen sites still serve, get the penalty.
+    """
+    price, penalty, demand_model = work.price, g.penalty, g.demand_model
+    for k in range(work.number[2]):
+        base = g.item_first[work.chosen[k]]
+        for j in range(base, base + state.length[work.chosen[k]]):
+            i = g.pair_demand[state.item[j]]
+            price[i] = penalty[i]
+    for k in range(work.number[0]):
+        i = work.member[k]
         if model >= 0 and demand_model[i] != model:
             price[i] = penalty[i]
         else:
-            price[i] = min(worth[i] * factor * (0.85 + 0.3 * uniform(random)), penalty[i])
+            price[i] = min(worth[i] * factor * (0.85 + 0.3 * uniform(work.random)), penalty[i])
 
 
 @njit(cache=True, nogil=True)
@@ -136,7 +144,7 @@ def rebuild(g: Ground, state: State, work: Work, worth: Float, model: int, allow
     It ends early when a rise changes nothing, or when the sites alone cost more than is `allowed`.
     """
     factor = 0.7 + 0.35 * uniform(work.random)
-    set_prices(g, work, worth, factor, model)
+    set_prices(g, state, work, worth, factor, model)
     number = work.number[2]
     passes = 2 if uniform(work.random) < 0.25 else 1
     usd = np.inf

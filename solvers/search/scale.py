@@ -13,7 +13,7 @@ from solvers.check import violations
 from solvers.problem import Problem
 from solvers.search.flow import reroute
 from solvers.search.ground import Ground, ground_of
-from solvers.search.halves import split_sites
+from solvers.search.halves import sharing_of, split_sites
 from solvers.search.moves import FINE, assign, construct, run_moves
 from solvers.search.refs import refer_ground, refer_state, refer_work
 from solvers.search.snapshot import (
@@ -148,10 +148,12 @@ class _Run:
         progress: Callable[[Progress], None] | None, aim: Aim,
     ) -> None:  # fmt: skip
         self.problem, self.bound, self.began, self.seed, self.aim = problem, bound, began, seed, aim
+        self.constant = problem.constant_usd
         self.until = np.inf if limit_s is None else began + limit_s
         self.progress = progress
         self.ground, self.sizes = ground_of(problem, bound.multipliers)
         self.works = (new_work(self.ground, self.sizes), new_work(self.ground, self.sizes))
+        self.sharing = sharing_of(self.ground)
         self.ground_ref = refer_ground(self.ground)
         self.work_refs = tuple(refer_work(work) for work in self.works)
         self.worth = np.minimum(np.maximum(bound.multipliers.demand_usd, 0.0), self.ground.penalty)
@@ -169,7 +171,7 @@ class _Run:
             self.progress(Progress(seconds, stage, self.best.usd, self.bound.bound_usd, self.rounds))
 
     def gap(self) -> float:
-        return net_gap(self.best.usd + self.aim.sunk_usd, self.aim.bound_usd, self.problem.constant_usd)
+        return net_gap(self.best.usd + self.aim.sunk_usd, self.aim.bound_usd, self.constant)
 
     def open_with(self, start: Placement | None) -> None:
         """A first plan: the given one, or one built by the prices."""
@@ -238,7 +240,7 @@ class _Run:
 
     def _usd_per_site(self) -> float:
         count = max(int(self.state.open.sum()), 1)
-        return (self.best.usd - self.problem.constant_usd) / count
+        return (self.best.usd - self.constant) / count
 
     def _done(self, gap: float, work: int | None) -> bool:
         return (
@@ -247,7 +249,7 @@ class _Run:
 
     def _round(self, pool: ThreadPoolExecutor, heat: float) -> None:
         rng = np.random.default_rng([self.seed, self.rounds])
-        first, rows = split_sites(self.ground, self.state.open, rng)
+        first, rows = split_sites(self.sharing, self.problem.demands, self.state.open, rng)
         left = unserved_share(self.ground, self.state)
         part = float(rng.random())
         seeds = rng.integers(0, 2**31 - 1, 2)

@@ -63,8 +63,7 @@ def load_state(ground: Ground, shot: Snapshot) -> State:
 def _fill(g: Ground, state: State, pair: Int, share: Float) -> None:
     sites = len(g.open_usd)
     for k in range(len(pair)):
-        unit = g.block_unit[g.pair_block[pair[k]]]
-        p = g.unit_site[unit]
+        p = g.block_site[g.pair_block[pair[k]]]
         at = g.item_first[p] + state.length[p]
         state.item[at] = pair[k]
         state.share[at] = share[k]
@@ -91,12 +90,14 @@ def from_placement(problem: Problem, placement: Placement) -> Snapshot:
 
 def to_placement(problem: Problem, shot: Snapshot) -> Placement:
     """A snapshot as a plan: shares summed per pair, unserved what is left."""
-    share = np.bincount(shot.pair, shot.share, minlength=problem.pairs).astype(float)
-    served = np.bincount(problem.pair_demand, share, minlength=problem.demands)
-    share /= np.maximum(served, 1.0)[problem.pair_demand]
-    served = np.minimum(served, 1.0)
-    left = np.where(served > 1 - 1e-9, 0.0, 1.0 - served)
-    whole = (left == 0.0) & (served < 1.0) & (served > 0.0)
-    share = np.where(whole[problem.pair_demand], share / np.where(served > 0, served, 1.0)[problem.pair_demand], share)
+    pair, at = np.unique(shot.pair, return_inverse=True)
+    part = np.bincount(at, shot.share, minlength=len(pair)).astype(float)
+    row = problem.pair_demand[pair]
+    served = np.bincount(row, part, minlength=problem.demands).astype(float)
+    left = np.where(served > 1 - 1e-9, 0.0, 1.0 - np.minimum(served, 1.0))
+    whole = (served > 1.0) | ((left == 0.0) & (served > 0.0))
+    part /= np.where(whole, served, 1.0)[row]
+    share = np.zeros(problem.pairs)
+    share[pair] = part
     open_ = np.bincount(problem.offer_site, shot.servers, minlength=problem.sites) > 0
     return Placement(open_, shot.servers.copy(), shot.replicas.copy(), share, left)

@@ -72,6 +72,7 @@ class Work(NamedTuple):
     sequence: Int
     score: Float  # P
     touched: Int32  # P
+    lots: Float
     saved_item: Int32
     saved_share: Float
     saved_first: Int
@@ -144,6 +145,7 @@ def new_work(ground: Ground, sizes: Sizes) -> Work:
         sequence=np.zeros(max(sites, MOST_SITES), np.int64),
         score=np.zeros(sites),
         touched=np.zeros(sites, np.int32),
+        lots=np.zeros(MOST_SITES + 1),
         saved_item=np.zeros(saved, np.int32),
         saved_share=np.zeros(saved),
         saved_first=np.zeros(MOST_SITES + 1, np.int64),
