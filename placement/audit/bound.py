@@ -17,7 +17,7 @@ from placement.audit.case import open_cases
 from placement.audit.certificate import Arrays, CertificateError, read_certificate
 from placement.audit.grid import Grid
 from placement.audit.penalties import Penalties
-from placement.audit.pricing import Pricing, rounded_down
+from placement.audit.pricing import Pricing, ProvedWith, rounded_down
 from placement.scenario import Scenario
 from placement.topology.pairs import Pairs
 
@@ -29,6 +29,7 @@ class VerifiedBound:
     bound_usd_month: float | None
     constant_usd_month: float  # C0: penalties of the classes that no site may serve
     reason: str = ""
+    proved_with: tuple[ProvedWith, ...] = ()  # by period: cuts, backups, groups, and what branching adds
 
 
 def verify_bound(certificate: Path | Arrays, scenario: Scenario, pairs: Pairs) -> VerifiedBound:
@@ -46,13 +47,13 @@ def bound_of(certificate: Path | Arrays, penalties: Sequence[Penalties]) -> Veri
         for pricing in pricings:
             pricing.refuse_strangers()
         with np.errstate(over="ignore", invalid="ignore"):
-            proved = [pricing.bound_usd() for pricing in pricings]
-        bound = rounded_down(by_months([Fraction(usd) for usd in proved], penalties))
+            proved = [pricing.proved() for pricing in pricings]
+        bound = rounded_down(by_months([Fraction(of_period.usd) for of_period in proved], penalties))
     except CertificateError as error:
         return VerifiedBound(None, constant, str(error))
     except (OverflowError, ValueError):  # a sum of prices that each are a float, and together are none
         return VerifiedBound(None, constant, "the multipliers are too large to compute with")
-    return VerifiedBound(bound, constant)
+    return VerifiedBound(bound, constant, proved_with=tuple(of_period.proved_with for of_period in proved))
 
 
 def _refuse_other_periods(named: set[str], known: set[str]) -> None:

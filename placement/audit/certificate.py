@@ -98,6 +98,8 @@ def _period(arrays: Arrays, prefix: str, sites: tuple[str, ...], slices: tuple[s
     for name, usd in zip(limits, prices(arrays, f"{prefix}limit_usd", (len(limits),)).tolist(), strict=True):
         summed[name] = summed.get(name, 0.0) + usd
     blocks = read_blocks(arrays, prefix, len(sites), len(slices))
+    backups = read_backups(arrays, prefix, len(keys))
+    rows = len(keys) + len(backups.usd)
     return Prices(
         sites=sites,
         slices=slices,
@@ -108,9 +110,9 @@ def _period(arrays: Arrays, prefix: str, sites: tuple[str, ...], slices: tuple[s
         limit_usd=summed,
         budget=float(prices(arrays, f"{prefix}budget", ())),
         blocks=blocks,
-        cuts=read_cuts(arrays, prefix, len(keys), len(blocks.site)),
-        backups=read_backups(arrays, prefix, len(keys)),
-        groups=read_groups(arrays, prefix, len(keys), len(slices), blocks, len(sites)),
+        cuts=read_cuts(arrays, prefix, rows, len(blocks.site)),
+        backups=backups,
+        groups=read_groups(arrays, prefix, rows, len(slices), blocks, len(sites)),
     )
 
 

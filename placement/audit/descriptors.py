@@ -66,11 +66,11 @@ class Cuts:
 
 @dataclass(frozen=True)
 class BackupPrices:
-    """Prices of (13): the row `row` finds a backup when `domain` fails; each once."""
+    """J failure rows of (13), each once: what `row` serves is served outside of `domain` when that has failed."""
 
     domain: list[str]
     row: Int
-    usd: Float  # ≥ 0
+    usd: Float  # any sign
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,9 @@ def _owners(arrays: Arrays, name: str, cuts: int, entries: int) -> Int:
 def read_backups(arrays: Arrays, prefix: str, rows: int) -> BackupPrices:
     """The prices of backups of a period."""
     row = whole(arrays, f"{prefix}backup_row", 0, rows - 1)
-    found = BackupPrices(texts(arrays, f"{prefix}backup_domain"), row, prices(arrays, f"{prefix}backup_usd", row.shape))
+    found = BackupPrices(
+        texts(arrays, f"{prefix}backup_domain"), row, figures(arrays, f"{prefix}backup_usd", row.shape)
+    )
     alike(len(row), f"{prefix}backup_…", found.domain)
     if len(set(zip(found.domain, row.tolist(), strict=True))) < len(row):
         raise CertificateError(f"{prefix}backup_…: a row of a domain is listed twice")

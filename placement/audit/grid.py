@@ -3,7 +3,7 @@
 T slices, per pool C classes and D shapes (`pools`); at a site only the n classes that some shape may serve there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -15,6 +15,8 @@ from placement.audit.facts import Key
 from placement.audit.pools import Bool, Float, Int, Pool, read_pools
 from placement.audit.prices import GRAMS_PER_TONNE
 
+PRIMARY, BACKUP = "latency_budget_ms", "backup_latency_budget_ms"
+"""The budgets that a service's routes keep: on a normal day, and when they stand in for others (13)."""
 TIE = 1e-9
 """Latencies this near to the budget, relative to it, are compared as fractions."""
 
@@ -84,16 +86,22 @@ class Grid:
     def pools(self) -> tuple[Pool, ...]:
         return read_pools(self.case, self.keys)
 
-    def at(self, site: str) -> Iterator[SiteRoutes]:
-        """The routes to one site, pool by pool."""
+    def at(self, site: str, budget: str = PRIMARY) -> Iterator[SiteRoutes]:
+        """The routes to one site, pool by pool, within a latency budget of the services: `PRIMARY` or `BACKUP`."""
         tariff = self.tariff(site)
         for pool, reach in zip(self.pools, self._reach, strict=True):
             network = self._network_ms(reach, site)
             reached = np.flatnonzero(~np.isnan(network))
             latency = network[reached][:, None] + pool.ttft_ms[reached]
-            admissible = self._within(latency, reach.budget_ms[reached], pool, reached, site)
+            admissible = self._within(latency, reach.budget_ms[budget][reached], pool, reached, site, budget)
             some = admissible.any(axis=1)
             yield SiteRoutes(pool, reached[some], latency[some], admissible[some], tariff)
+
+    @cached_property
+    def one_budget(self) -> bool:
+        """Whether every service has its backup within its own latency budget."""
+        services = self.case.facts.services.values()
+        return all(s.backup_latency_budget_ms == s.latency_budget_ms for s in services)
 
     def tariff(self, site_name: str) -> Tariff:
         """What the site charges."""
@@ -128,7 +136,7 @@ class Grid:
             total = np.where(np.isinf(limit) | (known <= limit), total, np.nan)
         return np.where((reach.region >= 0) & reach.allowed[:, self._site_number[site]], total, np.nan)
 
-    def _within(self, latency: Float, budget_ms: Float, pool: Pool, classes: Int, site: str) -> Bool:
+    def _within(self, latency: Float, budget_ms: Float, pool: Pool, classes: Int, site: str, which: str) -> Bool:
         """Where latency ≤ budget (2), n × D; never where it is NaN."""
         budget = budget_ms[:, None]
         with np.errstate(invalid="ignore"):
@@ -139,7 +147,7 @@ class Grid:
             service = self.case.facts.services[name]
             network = self.case.network.network_ms(region, service, site)
             ttft = self.case.facts.shapes[pool.shapes[d]].ttft_ms[service.profile]
-            inside[i, d] = network is not None and network + ttft <= service.latency_budget_ms
+            inside[i, d] = network is not None and network + ttft <= getattr(service, which)
         return inside
 
     @cached_property
@@ -165,7 +173,7 @@ class _Reach:
     """What decides where the classes of a pool may be served, C each."""
 
     region: Int  # number in the pairs, -1 where they do not hold it
-    budget_ms: Float
+    budget_ms: Mapping[str, Float]  # for primary routes and for backups
     round_trips: Float
     kbyte_in: Float
     is_free: Bool  # the request is small enough for a wire of unknown bandwidth
@@ -178,7 +186,7 @@ def _reach(case: Case, pool: Pool, sites: tuple[str, ...], number: dict[str, int
     kbyte_in = pool.of_service("kbyte_in")
     return _Reach(
         region=np.array([number.get(region, -1) for region, _, _ in pool.members], np.int64),
-        budget_ms=pool.of_service("latency_budget_ms"),
+        budget_ms={which: pool.of_service(which) for which in (PRIMARY, BACKUP)},
         round_trips=pool.of_service("round_trips"),
         kbyte_in=kbyte_in,
         is_free=kbyte_in <= float(case.facts.bandwidth_free_kbyte),

@@ -1,0 +1,64 @@
+"""(B) Which failure rows hold, and who may serve what is left when a domain has failed; by the tables alone.
+
+Row i cannot be lost with domain e where some site outside of e may back it up, or no site inside may serve it. Site by
+site this is gathered while the sites are priced; a failure row that is not certain in the end is refused.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from placement.audit.arrays import CertificateError, Float, Int
+from placement.audit.grid import BACKUP, SiteRoutes
+from placement.audit.pools import Bool
+from placement.audit.rows import Rows
+
+
+@dataclass(frozen=True)
+class Backups:
+    """The failure rows of a certificate against the sites of one period."""
+
+    rows: Rows
+    _certain: list[Bool] = field(default_factory=list)  # a site outside may back it up, a site inside may serve it; J
+
+    def __post_init__(self) -> None:
+        self._certain.extend(np.zeros((2, len(self.rows.failed)), np.bool_))
+
+    @property
+    def none(self) -> bool:
+        return not len(self.rows.failed)
+
+    def at(self, site: str, primary: list[SiteRoutes]) -> list[SiteRoutes]:
+        """Routes of the site within the budget for backups, pool by pool."""
+        grid = self.rows.penalties.grid
+        return primary if grid.one_budget else list(grid.at(site, BACKUP))
+
+    def outside(self, site: str) -> Bool:
+        """The failure rows whose domain the site is not in, J."""
+        return np.array([site not in sites for sites in self.rows.domains.values()], np.bool_)[self.rows.domain]
+
+    def see(self, site: str, serves: Int, backs_up: Int) -> None:
+        """A site may serve the demand rows `serves` and back up `backs_up`, on shapes that it could hold."""
+        about, out = self.rows.demand[self.rows.count :], self.outside(site)
+        may = np.zeros((2, self.rows.count), np.bool_)
+        may[0, backs_up], may[1, serves] = True, True
+        self._certain[0] |= may[0][about] & out
+        self._certain[1] |= may[1][about] & ~out
+
+    def refuse_uncertain(self) -> None:
+        """After all sites: raise CertificateError where a failure row may be lost."""
+        lost = np.flatnonzero(~self._certain[0] & self._certain[1])
+        if len(lost):
+            about = self.rows.penalties.grid.keys[self.rows.demand[self.rows.count + lost[0]]]
+            name = self.rows.prices.backups.domain[lost[0]]
+            raise CertificateError(f"backups: {len(lost)} rows may be lost, as {about} when {name!r} fails")
+
+    def of(self, rows: Int, load: Float, outside: Bool) -> tuple[Int, Float]:
+        """The failure rows about demand `rows` that a site with the mask `outside` may serve, and their loads."""
+        first, listed = self.rows.of_demand
+        counts = first[rows + 1] - first[rows]
+        pair = np.repeat(np.arange(len(rows)), counts)
+        within = np.arange(len(pair)) - np.repeat(np.cumsum(counts) - counts, counts)
+        found = listed[first[rows][pair] + within]
+        some = outside[found - self.rows.count] & self.rows.penalties.servable[self.rows.demand[found]]
+        return found[some], load[pair][some]

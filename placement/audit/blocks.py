@@ -1,0 +1,126 @@
+"""The blocks of one site as flat pairs: rows, loads and costs, which no leaf of a group changes.
+
+A pair's group is the slice that its load falls into: the T slices of a normal day, then one for every domain and slice
+of the failure rows that the block may serve.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from placement.audit.arrays import Float, Int
+from placement.audit.backups import Backups
+from placement.audit.case import Case
+from placement.audit.grid import SiteRoutes
+from placement.audit.pools import Bool
+from placement.audit.rows import Rows
+
+
+@dataclass(frozen=True)
+class SiteBlock:
+    """A shape of an owner at a site; its n pairs are sorted by group."""
+
+    site: str
+    shape: str
+    tenant: str
+    gpu: str
+    model: str
+    quarters: int
+    row: Int  # n, of the R rows
+    load: Float  # n: replicas that the whole row keeps busy
+    cost: Float  # n: USD of the whole row at the prices of budget and wires
+    group: Int  # n
+    slice: Int  # slice of every group
+    normal: int  # pairs of a normal day, which come first
+
+
+@dataclass(frozen=True)
+class BlockReader:
+    """The blocks of every site, at prices of budget and wires."""
+
+    case: Case
+    rows: Rows
+    backups: Backups
+    dearer: float
+
+    def at(self, site: str, uplink: Float, downlink: Float) -> Iterator[SiteBlock]:
+        """Blocks that the site could hold with some pair, or none for a model that it serves on no shape."""
+        primary = list(self.rows.penalties.grid.at(site))
+        behind = self.backups.at(site, primary) if not self.backups.none else [None] * len(primary)
+        out = self.backups.outside(site)
+        serves, backs_up = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for routes, other in zip(primary, behind, strict=True):
+            wires = None
+            for d, shape in enumerate(routes.pool.shapes):
+                if not self.case.hosting.can_hold(site, shape):
+                    continue
+                here = routes.admissible[:, d]
+                there = np.empty(0, np.int64) if other is None else other.classes[other.admissible[:, d]]
+                if not here.any() and not len(there):
+                    continue
+                if wires is None:
+                    wires = _wires_usd(routes, uplink, downlink)
+                normal = self._normal(routes, d, here, wires[:, here])
+                serves.append(normal[0])
+                backs_up.append(_asked(routes.pool.rows[:, there]))
+                failing = self._failing(routes, d, np.union1d(routes.classes[here], there), out)
+                yield self._block(site, shape, routes, normal, failing)
+        if not self.backups.none:
+            self.backups.see(site, np.concatenate(serves), np.concatenate(backs_up))
+
+    def _normal(self, routes: SiteRoutes, d: int, here: Bool, wires: Float) -> tuple[Int, Float, Float, Int]:
+        """Rows, loads, costs and slices of the pairs of a normal day."""
+        rows = routes.pool.rows[:, routes.classes[here]]
+        asked = rows >= 0
+        cost = self.dearer * routes.least_usd(d, here) + wires
+        return rows[asked], routes.load(d, here)[asked], cost[asked], np.nonzero(asked)[0]
+
+    def _failing(self, routes: SiteRoutes, d: int, classes: Int, out: Bool) -> tuple[Int, Float, Int, Int]:
+        """Failure rows, their loads, and a number and a slice for the group of each; by domain and slice."""
+        if self.backups.none:
+            return np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64)
+        pool = routes.pool
+        rows = pool.rows[:, classes]
+        asked = rows >= 0
+        load = np.asarray(pool.rate[:, classes] / pool.capacity[classes, d], np.float64)[asked]
+        found, load = self.backups.of(rows[asked], load, out)
+        slices = len(self.case.facts.hours)
+        key = self.rows.domain[found - self.rows.count] * slices + self.rows.slice[self.rows.demand[found]]
+        order = np.argsort(key, kind="stable")
+        groups, group = np.unique(key[order], return_inverse=True)
+        return found[order], load[order], group, groups % slices
+
+    def _block(
+        self,
+        site: str,
+        name: str,
+        routes: SiteRoutes,
+        normal: tuple[Int, Float, Float, Int],
+        failing: tuple[Int, Float, Int, Int],
+    ) -> SiteBlock:
+        shape, slices = self.case.facts.shapes[name], len(self.case.facts.hours)
+        return SiteBlock(
+            site=site,
+            shape=name,
+            tenant=routes.pool.tenant,
+            gpu=shape.gpu,
+            model=shape.model,
+            quarters=shape.quarters,
+            row=np.concatenate([normal[0], failing[0]]),
+            load=np.concatenate([normal[1], failing[1]]),
+            cost=np.concatenate([normal[2], np.zeros(len(failing[0]))]),
+            group=np.concatenate([normal[3], slices + failing[2]]),
+            slice=np.concatenate([np.arange(slices), failing[3]]),
+            normal=len(normal[0]),
+        )
+
+
+def _wires_usd(routes: SiteRoutes, uplink: Float, downlink: Float) -> Float:
+    """Priced Mbit/s of whole rows, T × n."""
+    pool, at = routes.pool, routes.classes
+    return np.asarray(pool.out_mbps[:, at] * uplink[:, None] + pool.in_mbps[:, at] * downlink[:, None], np.float64)
+
+
+def _asked(rows: Int) -> Int:
+    return np.asarray(rows[rows >= 0], np.int64)
