@@ -44,7 +44,7 @@ class CutTable(NamedTuple):
     weight: Float  # C: Σ_S w_i/(R·f)
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         return len(self.ceiling)
 
 
@@ -161,6 +161,6 @@ def broken(table: CutTable, share: Float, replicas: Float) -> Float:
 
     It is the slope of the bound along the cuts' prices, the demand prices kept.
     """
-    held = np.bincount(table.reach_cut, table.reach_round * replicas[table.reach_block], minlength=table.count)
-    inside = np.bincount(table.entry_cut, table.entry_weight * share[table.entry_slot], minlength=table.count)
+    held = np.bincount(table.reach_cut, table.reach_round * replicas[table.reach_block], minlength=table.number)
+    inside = np.bincount(table.entry_cut, table.entry_weight * share[table.entry_slot], minlength=table.number)
     return np.asarray(table.ceiling - table.weight + inside - held, np.float64)
