@@ -9,8 +9,8 @@ With prices π (demand), μ (network), ρ (limit rows) and ν (budget) the sites
 
 and L = Σ_i min(π_i, unserved_i) − Σ_p max(0, profit_p) − ρ·limit_rhs − ν·budget. Rounding cuts change the gain of some
 pairs, the price of some replicas, and L by a constant (`solvers.bound.cuts`).
-A unit has one part, or one a slice XX
-stands in all slices beside such replicas costs its part of a replica in each).
+A unit has one part, or one a slice where replicas follow the slices: the same GPUs are packed anew in each (a block
+that stands in all slices beside such replicas costs its part of a replica in each).
 Relaxed besides: the rows of (6) above "all", a demand row served by several blocks of one site,
 and (7, 8) between units.
 """
