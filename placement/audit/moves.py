@@ -143,22 +143,23 @@ class _Walk:
             self.findings.check("14 steps", stands == want, spell_block(*place), detail)
 
     def _step(self, number: int, moves: list[Move]) -> None:
-        pools = set()
+        grown: dict[Pool, set[str]] = defaultdict(set)  # where old replicas are too many at night, the day may go on
         for move in moves:
             if move.action == "add":
                 block = (move.site, move.shape, move.tenant)
-                pools.add(pool := pool_of(self.facts, *block))
+                pool = pool_of(self.facts, *block)
                 self.blocks[pool].add(block)
                 for name in self._slices(move):
                     self.count[(block, name)] += move.count
-        for pool in sorted(pools):
-            self._packs(number, pool)
+                    grown[pool].add(name)
+        for pool in sorted(grown):
+            self._packs(number, pool, grown[pool])
         for move in moves:
             if move.action == "drain":
                 self._drain(number, move)
 
-    def _packs(self, number: int, pool: Pool) -> None:
-        for name in self.facts.hours if self.facts.replicas_follow_slices else self.facts.day[:1]:
+    def _packs(self, number: int, pool: Pool, slices: set[str]) -> None:
+        for name in sorted(slices) if self.facts.replicas_follow_slices else self.facts.day[:1]:
             taken: Packed = []
             for block in self.blocks[pool]:
                 gpus = self.facts.shapes[block[1]].gpus
