@@ -57,6 +57,7 @@ class RolloutSolution:
     message: str = ""
     goals: tuple["Reached", ...] = field(default=())
     before_reserve_usd: float | None = None  # what the plan cost before its reserve for N-1, where that was a step
+    polish: int = 0  # rounds that every plan with a reserve was annealed for
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,40 @@
-"""Pins, then jobs, then reserve, then less of all that nothing needs: the same input gives the same plan."""
+"""Pins, then jobs, then a reserve; a plan that has one can be annealed. The same input gives the same plan."""
 
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from solvers.complete.draft import Draft
 from solvers.complete.jobs import place_jobs
-from solvers.complete.more import serve_more
 from solvers.complete.pins import keep_pins
-from solvers.complete.prune import drop_idle, remove_servers
-from solvers.complete.reflow import reflow
-from solvers.complete.reserve import hold_reserve
-from solvers.complete.survival import Survival
+from solvers.complete.prune import drop_idle
 from solvers.problem import Problem
 from solvers.solution import Placement, cost_usd
 
-PATIENCE = (1.0, 1e6)
-"""A server for the reserve may cost as much as not serving what it is for; or far more, and moves what is served."""
-MANY_PAIRS = 1_000_000
-"""A problem of more is given its reserve once only."""
-ROUNDS = 4
-"""Times that all servers are looked at again after some have gone."""
+if TYPE_CHECKING:
+    from solvers.complete.anneal.annealing import Annealing
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long a plan with a reserve is made cheaper: for so many rounds, and no longer than `until`.
+
+    `until` is by the monotonic clock; None for `rounds`: as many as there is time for.
+    """
+
+    rounds: int | None = 0
+    until: float = np.inf
+    seed: int = 0
+    interrupted: Callable[[], bool] = lambda: False
+
+    def spent(self, rounds: int) -> bool:
+        """Whether a run that has done so many rounds ends here."""
+        if self.rounds is not None and rounds >= self.rounds:
+            return True
+        return time.monotonic() >= self.until or self.interrupted()
 
 
 @dataclass(frozen=True)
@@ -40,56 +56,36 @@ def complete(problem: Problem, base: Placement) -> Completed:
         return Completed(base)
     draft = Draft(problem, base)
     if rules.pins is not None or rules.jobs is not None or rules.reserve is not None:
-        drop_idle(draft, None)
+        drop_idle(draft)
     message = keep_pins(draft) or place_jobs(draft)
     if message:
         return Completed(None, message)
     if rules.reserve is None:
         return Completed(draft.placement())
-    before = cost_usd(problem, draft.placement())
-    patience = PATIENCE[: 1 if problem.pairs > MANY_PAIRS else None]
-    tries = [_reserved(problem, draft.placement(), times) for times in patience]
-    plans = [plan for plan, _ in tries if plan is not None]
-    if not plans:
-        return Completed(None, tries[0][1])
-    return Completed(min(plans, key=lambda plan: cost_usd(problem, plan)), before_reserve_usd=before)
+    return _reserved(problem, draft)
 
 
-def _reserved(problem: Problem, plan: Placement, patience: float) -> tuple[Placement | None, str]:
-    """The plan with its reserve, as small as it gets; None and what was in the way."""
-    reserve = problem.rules.reserve
-    assert reserve is not None
-    draft = Draft.of(problem, plan)
-    survival = Survival(draft, reserve)
-    if message := hold_reserve(draft, survival, patience):
-        return None, message
-    for _ in range(ROUNDS):
-        if not serve_more(draft, survival):
-            break
-    _shrink(draft, survival)
-    return _rerouted(problem, replace(draft.placement(), backup=survival.matrix())), ""
+def _reserved(problem: Problem, draft: Draft) -> Completed:
+    """The plan with a reserve: the cheaper of one around its primaries and one from nothing."""
+    annealing = _annealing(draft, 0)
+    annealing.begin()
+    plan = annealing.placement()
+    lost = np.flatnonzero((plan.unserved > 0) & np.isinf(problem.unserved_usd))
+    if len(lost):
+        return Completed(None, f"(13) row {lost[0]} must be served, and no plan was found that does so with a reserve")
+    return Completed(plan, before_reserve_usd=cost_usd(problem, draft.placement()))
 
 
-def _shrink(draft: Draft, survival: Survival) -> None:
-    """Take away all that the reserve holds without."""
-    drop_idle(draft, survival)
-    for _ in range(ROUNDS):
-        if not remove_servers(draft, survival):
-            return
-        drop_idle(draft, survival)
+def anneal(problem: Problem, plan: Placement, effort: Effort) -> tuple[Placement, int]:
+    """A plan with a reserve made cheaper, jobs where they are; and the rounds that it took."""
+    annealing = _annealing(Draft.of(problem, plan), effort.seed)
+    annealing.go_on_from(plan)
+    annealing.anneal(effort.spent)
+    return annealing.placement(), annealing.rounds
 
 
-def _rerouted(problem: Problem, plan: Placement) -> Placement:
-    """The plan with the best shares for what stands, and less of that, as long as it gets cheaper."""
-    reserve = problem.rules.reserve
-    assert reserve is not None
-    for _ in range(ROUNDS):
-        routed = reflow(problem, plan)
-        if routed is None or cost_usd(problem, routed) >= cost_usd(problem, plan) * (1 - 1e-9):
-            return plan
-        draft = Draft.of(problem, routed)
-        survival = Survival(draft, reserve)
-        survival.take(routed.backup)
-        _shrink(draft, survival)
-        plan = replace(draft.placement(), backup=survival.matrix())
-    return plan
+def _annealing(draft: Draft, seed: int) -> "Annealing":
+    from solvers.complete.anneal.annealing import Annealing  # noqa: PLC0415  heavy: numba
+
+    assert draft.problem.rules.reserve is not None
+    return Annealing(draft, draft.problem.rules.reserve, seed)

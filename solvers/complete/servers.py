@@ -71,19 +71,6 @@ def _fits(draft: Draft, picked: list[tuple[int, int]]) -> bool:
     return good
 
 
-def buy_for(draft: Draft, unit: int, lack: Int) -> bool:
-    """Buy the cheapest servers for what the unit lacks; False where none can be had."""
-    usd, counts = cheapest(draft, unit, lack)
-    for offer, count in counts:
-        draft.buy(offer, count)
-    return bool(np.isfinite(usd))
-
-
-def lacking(draft: Draft, unit: int) -> Int:
-    """Quarters that the unit's replicas and jobs take beyond what its servers hold, by size."""
-    return np.asarray((draft.taken[unit] - draft.held[unit][:, None]).max(axis=1), np.int64)
-
-
 def trim(draft: Draft) -> bool:
     """Give back servers that nothing needs, the dearest first; whether there were any."""
     problem = draft.problem
@@ -104,4 +91,4 @@ def _dispensable(draft: Draft, unit: int, offer: int) -> bool:
     return bool((after[:, None] >= draft.taken[unit]).all())
 
 
-__all__ = ["buy_for", "cheapest", "lacking", "trim"]
+__all__ = ["cheapest", "trim"]

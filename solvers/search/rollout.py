@@ -16,6 +16,7 @@ import numpy as np
 from solvers.bound import BoundResult, lagrangian_bound
 from solvers.bound.ascent import cold_start
 from solvers.check import violations
+from solvers.complete import Effort
 from solvers.problem import Int, Problem
 from solvers.relax import base_problem
 from solvers.rollout import Rollout, RolloutSolution, rollout_cost_usd, rollout_violations
@@ -28,6 +29,8 @@ from solvers.solution import Certificate, Multipliers, Placement, Solution, Stat
 
 BOTH_WAYS = 8
 """Rounds of each search from which both ways are tried."""
+CLOSING = 0.97
+"""Of the time, by which the plans are ready to be checked."""
 BOUND_PART = 0.5
 """Of the time, for the bounds of a single period; of several a little less, as there is more to search."""
 
@@ -69,6 +72,7 @@ def solve_rollout_scale(
     seed: int = 0,
     sweeps: int | None = None,
     stop: int | None = None,
+    polish: int | None = None,
     start: tuple[Placement, ...] | None = None,
     prices: tuple[Certificate | None, ...] | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -77,7 +81,8 @@ def solve_rollout_scale(
     """A plan of every period, with a bound and its certificates.
 
     `work` is the rounds of each period's search, `sweeps` and `stop` those of each period's bound; a run cut off by
-    time is repeated by the `work` and, as `stop`, the `sweeps` of its solution. A `start` that keeps every rule and
+    time is repeated by the `work`, the `polish` (rounds that a plan with a reserve is annealed for; usually as many as
+    of the search) and, as `stop`, the `sweeps` of its solution. A `start` that keeps every rule and
     is within `gap` is the answer; otherwise it is one of the plans that the search begins with, made to fit.
     `prices` of every period, of another day perhaps, warm the bounds up. Once `interrupted` says so, what is best by
     then is the answer.
@@ -86,7 +91,7 @@ def solve_rollout_scale(
     """
     if refused := refused_at_scale(rollout):
         raise ValueError(f"the search cannot keep these rules: {', '.join(refused)}")
-    limits = _Limits(gap, time_limit_s, work, seed, sweeps, stop)
+    limits = _Limits(gap, time_limit_s, work, seed, sweeps, stop, polish)
     known = _Known(start, prices or (None,) * len(rollout.periods))
     return _Run(rollout, limits, known, progress, interrupted or (lambda: False)).solution()
 
@@ -99,6 +104,7 @@ class _Limits:
     seed: int
     sweeps: int | None
     stop: int | None
+    polish: int | None
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,7 @@ class _Run:
         if limits.work is None and limits.time_limit_s is None and limits.gap <= 0:
             self.rounds = USUAL_WORK
         self.done_rounds = 0
+        self.polish = self.rounds if limits.polish is None else limits.polish
         self.bounds = self._bounds()
         self.bound_usd = float(self.weight @ [bound.bound_usd for bound in self.bounds])
 
@@ -176,7 +183,7 @@ class _Run:
         proved = self.best_usd <= self.bound_usd + 1e-9 * abs(self.best_usd)
         return RolloutSolution(
             Status.OPTIMAL if proved else Status.FEASIBLE, self.best, self.best_usd, self.bound_usd, certificates,
-            self.done_rounds, sweeps, before_reserve_usd=self.before_usd,
+            self.done_rounds, sweeps, before_reserve_usd=self.before_usd, polish=self.polish or 0,
         )  # fmt: skip
 
     def _enough(self) -> bool:
@@ -240,7 +247,11 @@ class _Run:
                 self.rounds = found.work  # the other searches do as much, so that the whole can be repeated
             return found
 
-        found = plan_stage(stage.problem, run, self._hint(h, stage))
+        ends = np.inf if self.limits.time_limit_s is None else self.began + self._stage_end(turn)
+        effort = Effort(self.polish, ends, self.limits.seed, self.interrupted)
+        found = plan_stage(stage.problem, run, self._hint(h, stage), effort)
+        if self.polish is None:
+            self.polish = found.polish  # of the other stages, too
         if found.plan is None:
             self.message = self.message or found.message
             return None
@@ -267,9 +278,18 @@ class _Run:
         if limit is None or self.rounds is not None or (self.periods == 1 and not reserved):
             return limit
         spent = BOUND_PART * 0.8 * limit if turn == 0 else time.monotonic() - self.began
-        part = 0.3 if reserved else 0.8  # with a reserve there are two searches, and plans to complete
-        searches = 1 if self.periods == 1 else 2 * self.periods - turn
-        return spent + max(limit - spent, 0.0) * part / searches
+        part = 0.25 if reserved else 0.8  # a plan with a reserve is annealed when the search is over
+        return spent + max(limit - spent, 0.0) * part / self._turns(turn)
+
+    def _turns(self, turn: int) -> int:
+        """Stages still to be planned, this one among them."""
+        return 1 if self.periods == 1 else 2 * self.periods - turn
+
+    def _stage_end(self, turn: int) -> float:
+        """Seconds from the beginning at which this turn is over."""
+        limit = (self.limits.time_limit_s or 0.0) * CLOSING
+        spent = time.monotonic() - self.began
+        return spent + max(limit - spent, 0.0) / self._turns(turn)
 
     def _hint(self, h: int, stage: Stage) -> Placement | None:
         """The given plan of the period; None without one."""

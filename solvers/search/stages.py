@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from solvers.check import violations
-from solvers.complete import Completed, complete
+from solvers.complete import Completed, Effort, anneal, complete
 from solvers.complete.draft import block_most
 from solvers.complete.pins import busy_replicas
 from solvers.problem import Int, Problem
@@ -19,8 +19,6 @@ from solvers.relax import base_problem
 from solvers.search.flow import reroute
 from solvers.solution import Placement, Solution, added, cost_usd
 
-AMPLE = 1.4
-"""Loads of a second search before a reserve is added: a plan with room to spare needs less added later."""
 Search = Callable[[Problem, Placement | None], Solution]
 """A search of a problem without rules, from a plan of it or from none."""
 
@@ -32,20 +30,24 @@ class Planned:
     plan: Placement | None
     message: str
     before_reserve_usd: float | None
+    polish: int = 0  # rounds of annealing
 
 
-def plan_stage(problem: Problem, search: Search, hint: Placement | None) -> Planned:
-    """A plan of `problem` that keeps its rules; `hint` is a plan to start from, which need not keep them."""
+def plan_stage(problem: Problem, search: Search, hint: Placement | None, effort: Effort) -> Planned:
+    """A plan of `problem` that keeps its rules; `hint` is a plan to start from, which need not keep them.
+
+    With a reserve, which the search knows nothing of, what it leads to is annealed with as much `effort`.
+    """
     most = block_most(problem)
     base = _clipped(base_problem(problem), most)
     start = fitting(base, hint)
     tries = [] if start is None or not problem.rules.any else [complete(problem, start)]
+    if hint is not None and hint.backup is not None:
+        tries.append(Completed(hint))
     free = search(base, start)
     if not problem.rules.any:
         return Planned(free.placement, free.message, None)
     tries.append(_completed(problem, free))
-    if problem.rules.reserve is not None:
-        tries.append(_completed(problem, search(replace(base, pair_load=base.pair_load * AMPLE), None)))
     moves = problem.rules.moves
     if moves is not None:
         if free.placement is not None and _too_many(problem, free.placement):
@@ -54,7 +56,12 @@ def plan_stage(problem: Problem, search: Search, hint: Placement | None) -> Plan
         if (moves.usd > 0).any() or np.isfinite(moves.most):
             none = _clipped(base, moves.before)
             tries.append(_completed(problem, search(none, fitting(none, hint))))
-    return _best(problem, tries)
+    best = _best(problem, tries)
+    if best.plan is None or problem.rules.reserve is None:
+        return best
+    plan, rounds = anneal(problem, best.plan, effort)
+    polished = _best(problem, [Completed(best.plan), Completed(plan)])
+    return replace(polished, before_reserve_usd=best.before_reserve_usd, polish=rounds)
 
 
 def _completed(problem: Problem, found: Solution) -> Completed:

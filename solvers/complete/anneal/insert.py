@@ -1,0 +1,203 @@
+"""One row into the plan: where it is served, in what parts, and who takes each part over when its site fails.
+
+A part goes where it costs least: its route, the room it takes up at a price per quarter GPU, and, where a replica has
+to be bought for it, a part of what that costs, as more rows may follow. With a part goes the cheapest backup outside
+of every domain that it fails with.
+"""
+
+import numpy as np
+from numba import njit
+
+from solvers.complete.anneal.desk import Desk
+from solvers.complete.anneal.land import Land
+from solvers.complete.anneal.plan import TINY, Plan, add_record, drop_row, node_load, set_unserved
+from solvers.complete.anneal.stand import grow, price_one_more
+
+LEAST = 0.02
+"""Share below which no part of a row is cut off, unless it is all of the rest."""
+TRIES = 6
+"""Primaries for which a backup is looked for."""
+
+
+@njit(cache=True, nogil=True)
+def touch(g: Land, s: Plan, d: Desk, p: int) -> None:
+    """Keep what stands at a site before its first change in this move."""
+    if d.touched_mark[p]:
+        return
+    d.touched_mark[p] = True
+    d.touched[d.number[3]] = p
+    d.number[3] += 1
+    for b in range(g.block_first[p], g.block_first[p + 1]):
+        d.saved_replicas[b] = s.replicas[b]
+    for k in range(g.offer_first[p * g.types], g.offer_first[(p + 1) * g.types]):
+        d.saved_servers[g.offer[k]] = s.servers[g.offer[k]]
+
+
+@njit(cache=True, nogil=True)
+def link_share(g: Land, s: Plan, i: int, p: int, domain: int) -> float:
+    """The share of row i that the links of a site can take: with every domain (-1), or with one."""
+    if not g.tight[p]:
+        return 1.0
+    t = g.row_slice[i]
+    link = (len(g.block_site) + p) * g.slices + t
+    out, into = 0.0, 0.0
+    k = s.node_head[link]
+    while k >= 0:
+        if domain < 0:
+            out, into = max(out, s.node_load[k]), max(into, s.node_in[k])
+        elif s.node_domain[k] == domain:
+            out, into = s.node_load[k], s.node_in[k]
+        k = s.node_next[k]
+    most = 1.0
+    if g.out_mbps[i] > 0.0:
+        most = min(most, (g.uplink[p] - s.sent[p, t] - out) / g.out_mbps[i])
+    if g.in_mbps[i] > 0.0:
+        most = min(most, (g.downlink[p] - s.received[p, t] - into) / g.in_mbps[i])
+    return max(most, 0.0)
+
+
+@njit(cache=True, nogil=True)
+def weigh(g: Land, s: Plan, d: Desk, i: int, b: int, a: float, domain: int, rest: float) -> tuple[float, float]:
+    """The share (of `rest` of row i) that block b could take for a domain (-1: as a primary), and its USD by share."""
+    p = g.block_site[b]
+    mood = d.mood[p]
+    choice = g.block_choice[b]
+    if np.isinf(mood) or (choice >= 0 and s.chooser[choice] >= 0 and s.chooser[choice] != b):
+        return 0.0, 0.0
+    t = g.row_slice[i]
+    peak = s.peak[b, t]
+    held = peak if domain < 0 else node_load(s, b * g.slices + t, domain)
+    free = g.capacity * s.replicas[b] - s.load[b, t] - held
+    share = min(rest, link_share(g, s, i, p, domain))
+    if share < min(rest, LEAST):
+        return 0.0, 0.0
+    usd = 0.0
+    if s.replicas[b] == 0 or a * share > free + TINY:
+        part = free / a if s.replicas[b] > 0 and a > 0.0 else 0.0
+        if part >= LEAST:
+            share = part
+        else:
+            if s.replicas[b] >= g.block_most[b]:
+                return 0.0, 0.0
+            price = price_one_more(g, s, b)
+            if np.isinf(price):
+                return 0.0, 0.0
+            room = max(free, 0.0) + g.capacity
+            if a * share > room:
+                share = room / a
+            size = g.block_quarters[b]
+            filled = size * min(max(a * share - max(free, 0.0), 0.0) / g.capacity, 1.0)
+            gain = max(s.cache_gain[b], size)
+            charged = d.dial[0] + (1.0 - d.dial[0]) * min(filled / gain, 1.0)
+            usd += max(price, 0.0) * charged * mood
+    more = a * share if domain < 0 else max(held + a * share - peak, 0.0)
+    usd += d.dial[1] * g.block_quarters[b] * more
+    return share, usd / share
+
+
+@njit(cache=True, nogil=True)
+def best_backup(g: Land, s: Plan, d: Desk, i: int, domain: int, rest: float) -> tuple[int, float, float, bool]:
+    """The backup pair for (a part of) `rest` of row i when a domain fails: pair (-1: none), share, USD by share.
+
+    The last says whether anything outside of the domain could back the row up at all; where nothing could, nobody must.
+    """
+    best, chosen, part = np.inf, -1, 0.0
+    able = False
+    for z in range(g.backup_first[i], g.backup_first[i + 1]):
+        b = g.backup_block[z]
+        if g.inside[domain, g.block_site[b]]:
+            continue
+        able = True
+        share, usd = weigh(g, s, d, i, b, g.backup_load[z], domain, rest)
+        if share > 0.0 and usd < best:
+            best, chosen, part = usd, z, share
+    return chosen, part, best, able
+
+
+@njit(cache=True, nogil=True)
+def backups_usd(g: Land, s: Plan, d: Desk, i: int, p: int, share: float) -> float:
+    """What backing up a share of row i at site p would cost by share; inf where it cannot be."""
+    usd = 0.0
+    for k in range(g.domain_first[p], g.domain_first[p + 1]):
+        chosen, _, price, able = best_backup(g, s, d, i, g.domain[k], share)
+        if able:
+            if chosen < 0:
+                return np.inf
+            usd += price
+    return usd
+
+
+@njit(cache=True, nogil=True)
+def back_up(g: Land, s: Plan, d: Desk, i: int, p: int, share: float) -> bool:
+    """Back a share of row i at site p up, for every domain that the site fails with."""
+    for k in range(g.domain_first[p], g.domain_first[p + 1]):
+        e = g.domain[k]
+        rest = share
+        while rest > TINY:
+            z, part, _, able = best_backup(g, s, d, i, e, rest)
+            if not able:
+                break
+            if z < 0 or s.number[0] < 8:
+                return False
+            if part > rest - TINY:
+                part = rest
+            b = g.backup_block[z]
+            touch(g, s, d, g.block_site[b])
+            add_record(g, s, i, e, z, part)
+            if not grow(g, s, b):
+                return False
+            rest -= part
+    return True
+
+
+@njit(cache=True, nogil=True)
+def best_primary(g: Land, s: Plan, d: Desk, i: int, rest: float) -> tuple[int, float]:
+    """The pair to serve (a part of) `rest` of row i by, with its backups; -1 where leaving it unserved costs less."""
+    number = 0
+    for n in range(g.pair_first[i], g.pair_first[i + 1]):
+        if np.isinf(d.mood[g.block_site[g.pair_block[n]]]):
+            continue
+        share, usd = weigh(g, s, d, i, g.pair_block[n], g.pair_load[n], -1, rest)
+        if share > 0.0:
+            d.candidate_pair[number] = n
+            d.candidate_share[number] = share
+            d.candidate_usd[number] = usd + g.pair_usd[n]
+            number += 1
+    best, chosen, part = g.penalty[i], -1, 0.0
+    for _ in range(TRIES):
+        at = -1
+        least = best
+        for k in range(number):
+            if d.candidate_usd[k] < least:
+                least, at = d.candidate_usd[k], k
+        if at < 0:
+            break
+        n = d.candidate_pair[at]
+        d.candidate_usd[at] = np.inf
+        p = g.block_site[g.pair_block[n]]
+        if g.domain_first[p] < g.domain_first[p + 1]:
+            least += backups_usd(g, s, d, i, p, d.candidate_share[at])
+        if least < best:
+            best, chosen, part = least, n, d.candidate_share[at]
+    return chosen, part
+
+
+@njit(cache=True, nogil=True)
+def insert_row(g: Land, s: Plan, d: Desk, i: int) -> None:
+    """Serve a row that is out, part by part; what costs more than it is worth stays unserved."""
+    rest = 1.0
+    while rest > 0.0 and s.number[0] > 8:
+        n, part = best_primary(g, s, d, i, rest)
+        if n < 0:
+            break
+        if part > rest - 1e-9:
+            part = rest
+        b = g.pair_block[n]
+        p = g.block_site[b]
+        touch(g, s, d, p)
+        add_record(g, s, i, -1, n, part)
+        if not (grow(g, s, b) and back_up(g, s, d, i, p, part)):
+            drop_row(g, s, i)
+            return
+        rest -= part
+    set_unserved(g, s, i, rest)

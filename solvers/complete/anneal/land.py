@@ -1,0 +1,194 @@
+"""What the annealing reads and never changes: the problem by demand row, block, unit and site.
+
+A *unit* is a (site, GPU type), numbered site·types + type, as in `solvers.complete.draft`.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from solvers.complete.draft import SIZES, Draft
+from solvers.problem import Bool, Float, Int, Problem
+from solvers.relax import base_problem
+from solvers.rules import Reserve
+
+MUST_USD = 1e12
+"""What a row that must be served costs unserved, to the annealing."""
+
+
+class Land(NamedTuple):
+    """Read-only arrays of the kernels."""
+
+    row_slice: Int  # I
+    row_model: Int  # I
+    penalty: Float  # I: unserved_usd, finite
+    out_mbps: Float  # I
+    in_mbps: Float  # I
+    size: Float  # I: the least quarters that the whole row keeps busy
+    pair_first: Int  # I + 1
+    pair_block: Int
+    pair_load: Float
+    pair_usd: Float
+    backup_first: Int  # I + 1
+    backup_block: Int
+    backup_load: Float
+    block_first: Int  # P + 1
+    block_site: Int
+    block_unit: Int
+    block_quarters: Int
+    block_level: Int
+    block_choice: Int
+    block_slice: Int
+    block_most: Int
+    block_least: Int
+    block_usd: Float
+    block_before: Int
+    block_move_usd: Float
+    gang: Int  # U × 4 × T: quarters that jobs take, by size
+    offer_first: Int  # U + 1: positions in `offer`
+    offer: Int  # offers of a unit, largest servers first
+    offer_quarters: Int
+    offer_usd: Float
+    offer_max: Int
+    offer_use: Float  # O × R
+    limit_first: Int
+    limit_row: Int
+    limit_value: Float
+    limit_most: Float  # L
+    open_usd: Float
+    site_limit: Float  # P × R
+    uplink: Float
+    downlink: Float
+    tight: Bool  # P: whether its links could ever be full
+    domain_first: Int  # P + 1: positions in `domain`
+    domain: Int
+    inside: Bool  # E × P
+    sizes: Int
+    capacity: float
+    slices: int
+    types: int
+    budget_usd: float
+    moves_most: float
+
+
+def land_of(draft: Draft, reserve: Reserve) -> Land:
+    """The annealing's view of a problem; jobs stay where the draft has them, and pins are kept block by block."""
+    problem = draft.problem
+    base = base_problem(problem)
+    moves = problem.rules.moves
+    least, most = _pinned(draft)
+    units = problem.sites * draft.types
+    first, offers = _unit_offers(draft, units)
+    gang = draft.taken.copy()
+    for block in np.flatnonzero(draft.replicas).tolist():
+        when = slice(None) if draft.stands[block] < 0 else slice(int(draft.stands[block]), int(draft.stands[block]) + 1)
+        gang[draft.block_unit[block], : draft.level[block] + 1, when] -= draft.quarters[block] * draft.replicas[block]
+    limits = problem.limit_matrix.tocsc()
+    slack = 5e-10 * np.maximum(1.0, np.abs(np.where(np.isfinite(problem.limit_rhs), problem.limit_rhs, 1.0)))
+    domain_first, domain = _domains(reserve)
+    return Land(
+        row_slice=problem.demand_slice.astype(np.int64),
+        row_model=problem.demand_model.astype(np.int64),
+        penalty=np.minimum(problem.unserved_usd, MUST_USD),
+        out_mbps=problem.out_mbps.astype(float),
+        in_mbps=problem.in_mbps.astype(float),
+        size=_sizes(problem, draft.quarters),
+        pair_first=draft.pair_first.astype(np.int64),
+        pair_block=problem.pair_block,
+        pair_load=problem.pair_load,
+        pair_usd=np.ascontiguousarray(base.pair_usd, np.float64),
+        backup_first=np.searchsorted(reserve.pair_demand, np.arange(problem.demands + 1)).astype(np.int64),
+        backup_block=reserve.pair_block,
+        backup_load=reserve.pair_load,
+        block_first=np.searchsorted(problem.block_site, np.arange(problem.sites + 1)).astype(np.int64),
+        block_site=problem.block_site.astype(np.int64),
+        block_unit=draft.block_unit.astype(np.int64),
+        block_quarters=draft.quarters.astype(np.int64),
+        block_level=draft.level.astype(np.int64),
+        block_choice=problem.block_choice.astype(np.int64),
+        block_slice=np.asarray(draft.stands, np.int64),
+        block_most=most,
+        block_least=least,
+        block_usd=np.asarray(problem.each_replica_usd, np.float64),
+        block_before=np.zeros(problem.blocks, np.int64) if moves is None else moves.before.astype(np.int64),
+        block_move_usd=np.zeros(problem.blocks) if moves is None else moves.usd.astype(float),
+        gang=gang,
+        offer_first=first,
+        offer=offers,
+        offer_quarters=draft.offer_quarters.astype(np.int64),
+        offer_usd=problem.offer_usd.astype(float),
+        offer_max=problem.offer_max.astype(np.int64),
+        offer_use=np.ascontiguousarray(draft.offer_use, np.float64),
+        limit_first=limits.indptr.astype(np.int64),
+        limit_row=limits.indices.astype(np.int64),
+        limit_value=limits.data.astype(float),
+        limit_most=np.where(np.isfinite(problem.limit_rhs), problem.limit_rhs + slack, np.inf),
+        open_usd=problem.open_usd.astype(float),
+        site_limit=np.ascontiguousarray(problem.site_limit * (1 + 5e-10), np.float64),
+        uplink=problem.uplink_mbps.astype(float),
+        downlink=problem.downlink_mbps.astype(float),
+        tight=_tight(problem, reserve),
+        domain_first=domain_first,
+        domain=domain,
+        inside=np.ascontiguousarray(reserve.domain_site),
+        sizes=SIZES.astype(np.int64),
+        capacity=float(problem.capacity_factor),
+        slices=int(draft.slices),
+        types=int(draft.types),
+        budget_usd=float(problem.monthly_budget_usd),
+        moves_most=np.inf if moves is None else float(moves.most),
+    )
+
+
+def _unit_offers(draft: Draft, units: int) -> tuple[Int, Int]:
+    """Offers with GPUs by unit, the largest servers first and of those the cheapest."""
+    usable = np.flatnonzero((draft.offer_unit >= 0) & (draft.offer_quarters > 0) & (draft.problem.offer_max > 0))
+    order = np.lexsort(
+        (usable, draft.problem.offer_usd[usable], -draft.offer_quarters[usable], draft.offer_unit[usable])
+    )
+    offers = usable[order]
+    return np.searchsorted(draft.offer_unit[offers], np.arange(units + 1)).astype(np.int64), offers.astype(np.int64)
+
+
+def _pinned(draft: Draft) -> tuple[Int, Int]:
+    """Least and most replicas of every block so that its pins hold whatever the others do."""
+    problem = draft.problem
+    least, most = np.zeros(problem.blocks, np.int64), draft.most.astype(np.int64).copy()
+    pins = problem.rules.pins
+    if pins is None:
+        return least, most
+    for pin in range(len(pins.least)):
+        blocks = pins.entry_block[pins.entry_pin == pin]
+        if pins.least[pin] > 0:
+            least[blocks] = draft.replicas[blocks]
+        if most[blocks].sum() > pins.most[pin]:
+            most[blocks] = np.minimum(most[blocks], draft.replicas[blocks])
+    return least, np.maximum(most, least)
+
+
+def _sizes(problem: Problem, quarters: Int) -> Float:
+    size = np.full(problem.demands, np.inf)
+    np.minimum.at(size, problem.pair_demand, problem.pair_load * quarters[problem.pair_block])
+    return np.where(np.isfinite(size), size, 0.0)
+
+
+def _tight(problem: Problem, reserve: Reserve) -> Bool:
+    """Sites whose links could not carry all that could ever come, in some slice."""
+    slices = max(problem.slices, 1)
+    row = np.concatenate([problem.pair_demand, reserve.pair_demand])
+    site = np.concatenate([problem.pair_site, problem.block_site[reserve.pair_block]])
+    there = np.unique(row.astype(np.int64) * problem.sites + site)
+    row, site = there // problem.sites, there % problem.sites
+    key = site * slices + problem.demand_slice[row]
+    found = np.zeros(problem.sites, np.bool_)
+    for mbps, limit in ((problem.out_mbps, problem.uplink_mbps), (problem.in_mbps, problem.downlink_mbps)):
+        flow = np.bincount(key, mbps[row], minlength=problem.sites * slices).reshape(-1, slices)
+        found |= flow.max(axis=1) > limit * (1 - 1e-9)
+    return found
+
+
+def _domains(reserve: Reserve) -> tuple[Int, Int]:
+    """Domains by site."""
+    site, domain = np.nonzero(reserve.domain_site.T)
+    sites = reserve.domain_site.shape[1]
+    return np.searchsorted(site, np.arange(sites + 1)).astype(np.int64), domain.astype(np.int64)

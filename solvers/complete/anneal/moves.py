@@ -1,0 +1,276 @@
+"""Ruin and recreate (Schrimpf et al. 2000): rows around some sites are taken out and put in anew, one after another.
+
+What it costs then is the true cost, reserve and all; a dearer plan is kept as simulated annealing has it, else all is
+put back.
+"""
+
+import numpy as np
+from numba import njit
+
+from solvers.chance import below, uniform
+from solvers.complete.anneal.desk import MOST_ROWS, MOST_SITES, Desk
+from solvers.complete.anneal.insert import insert_row, touch
+from solvers.complete.anneal.land import Land
+from solvers.complete.anneal.plan import Plan, add_record, drop_row, set_unserved
+from solvers.complete.anneal.stand import set_replicas, set_servers, shrink_site
+from solvers.problem import Int
+
+
+@njit(cache=True, nogil=True)
+def cost(s: Plan) -> float:
+    return float(s.money[0] + s.money[1] + s.money[2])
+
+
+@njit(cache=True, nogil=True)
+def block_of(g: Land, s: Plan, k: int) -> int:
+    """The block of a record."""
+    pair = s.record_pair[k]
+    return int(g.pair_block[pair] if s.record_domain[k] < 0 else g.backup_block[pair])
+
+
+@njit(cache=True, nogil=True)
+def choose_site(d: Desk, p: int) -> None:
+    if not d.site_mark[p] and d.number[1] < MOST_SITES:
+        d.site_mark[p] = True
+        d.site[d.number[1]] = p
+        d.number[1] += 1
+
+
+@njit(cache=True, nogil=True)
+def choose_row(d: Desk, i: int) -> None:
+    if not d.row_mark[i] and d.number[0] < MOST_ROWS:
+        d.row_mark[i] = True
+        d.row[d.number[0]] = i
+        d.number[0] += 1
+
+
+@njit(cache=True, nogil=True)
+def rows_of_site(g: Land, s: Plan, d: Desk, p: int, model: int, part: float) -> None:
+    """Choose the rows that a site serves or backs up: those of one model (-1: all), each with a chance."""
+    for b in range(g.block_first[p], g.block_first[p + 1]):
+        k = s.block_head[b]
+        while k >= 0:
+            i = s.record_row[k]
+            if (model < 0 or g.row_model[i] == model) and (part >= 1.0 or uniform(d.random) < part):
+                choose_row(d, i)
+            k = s.record_down[k]
+
+
+@njit(cache=True, nogil=True)
+def random_record(g: Land, s: Plan, d: Desk, p: int) -> int:
+    """A record of a site, -1 where there is none."""
+    first, last = g.block_first[p], g.block_first[p + 1]
+    found = -1
+    number = 0
+    for b in range(first, last):
+        if s.block_head[b] >= 0:
+            number += 1
+            if below(d.random, number) == 0:
+                found = b
+    if found < 0:
+        return -1
+    k = s.block_head[found]
+    steps = below(d.random, 24)
+    while steps > 0 and s.record_down[k] >= 0:
+        k = s.record_down[k]
+        steps -= 1
+    return int(k)
+
+
+@njit(cache=True, nogil=True)
+def open_neighbour(g: Land, s: Plan, d: Desk, p: int) -> int:
+    """An open site that serves, or could serve, a row of site p; p where none is found."""
+    for _ in range(8):
+        k = random_record(g, s, d, p)
+        if k < 0:
+            return p
+        i = s.record_row[k]
+        if uniform(d.random) < 0.5:
+            j = s.row_head[i]
+            steps = below(d.random, 4)
+            while steps > 0 and s.record_next[j] >= 0:
+                j = s.record_next[j]
+                steps -= 1
+            q = g.block_site[block_of(g, s, j)]
+        else:
+            n = g.pair_first[i] + below(d.random, g.pair_first[i + 1] - g.pair_first[i])
+            q = g.block_site[g.pair_block[n]]
+        if q != p and s.site_count[q] > 0:
+            return int(q)
+    return p
+
+
+@njit(cache=True, nogil=True)
+def rows_left(g: Land, s: Plan, d: Desk, model: int) -> None:
+    """Choose rows that are not served whole and that a chosen site could serve."""
+    for i in range(len(s.unserved)):
+        if s.unserved[i] > 0.0 and (model < 0 or g.row_model[i] == model):
+            for n in range(g.pair_first[i], g.pair_first[i + 1]):
+                if d.site_mark[g.block_site[g.pair_block[n]]]:
+                    choose_row(d, i)
+                    break
+
+
+@njit(cache=True, nogil=True)
+def choose(g: Land, s: Plan, d: Desk, seeds: Int) -> None:
+    """Choose rows to take out: around an open site, of a random row, or to try a closed site."""
+    p = seeds[below(d.random, len(seeds))]
+    lot = uniform(d.random)
+    choose_site(d, p)
+    k = random_record(g, s, d, p)
+    if k < 0:
+        return
+    model = g.row_model[s.record_row[k]] if uniform(d.random) < 0.5 else -1
+    wanted = 1 + int(6 * uniform(d.random) ** 2)
+    if model >= 0:
+        wanted = 1 + int(10 * uniform(d.random) ** 2)
+    while wanted > 1:
+        choose_site(d, open_neighbour(g, s, d, d.site[below(d.random, d.number[1])]))
+        wanted -= 1
+    part = 1.0 if lot < 0.7 else 0.2 + 0.6 * uniform(d.random)
+    for c in range(d.number[1]):
+        rows_of_site(g, s, d, d.site[c], model, part if c > 0 else 1.0)
+    rows_left(g, s, d, model)
+
+
+@njit(cache=True, nogil=True)
+def set_moods(g: Land, s: Plan, d: Desk, usd_per_quarter: float) -> None:
+    """How dear each site seems in this move, and how purchases are charged."""
+    d.dial[0] = uniform(d.random) ** 2
+    d.dial[1] = usd_per_quarter * (0.05 + 0.9 * uniform(d.random))
+    spread = 0.8 * uniform(d.random)
+    closed = uniform(d.random) ** 3
+    for p in range(len(d.mood)):
+        mood = 1.0 + spread * (uniform(d.random) - 0.5)
+        if s.site_count[p] == 0 and not d.site_mark[p] and uniform(d.random) > closed:
+            mood = np.inf
+        d.mood[p] = mood
+    if uniform(d.random) < 0.5 and d.number[1] > 0:
+        d.mood[d.site[0]] = np.inf if uniform(d.random) < 0.7 else 3.0
+    if uniform(d.random) < 0.3 and d.number[0] > 0:
+        i = d.row[below(d.random, d.number[0])]
+        n = g.pair_first[i] + below(d.random, g.pair_first[i + 1] - g.pair_first[i])
+        d.mood[g.block_site[g.pair_block[n]]] = 0.3
+
+
+@njit(cache=True, nogil=True)
+def take_out(g: Land, s: Plan, d: Desk) -> bool:
+    """Save and drop the chosen rows, and what nothing then needs; False where they are too many records."""
+    saved = 0
+    for at in range(d.number[0]):
+        k = s.row_head[d.row[at]]
+        while k >= 0:
+            if saved >= len(d.saved_row):
+                return False
+            d.saved_row[saved] = s.record_row[k]
+            d.saved_domain[saved] = s.record_domain[k]
+            d.saved_pair[saved] = s.record_pair[k]
+            d.saved_share[saved] = s.record_share[k]
+            saved += 1
+            touch(g, s, d, g.block_site[block_of(g, s, k)])
+            k = s.record_next[k]
+    d.number[2] = saved
+    for at in range(d.number[0]):
+        i = d.row[at]
+        d.saved_unserved[i] = s.unserved[i]
+        drop_row(g, s, i)
+    for c in range(d.number[3]):
+        shrink_site(g, s, d.touched[c])
+    return True
+
+
+@njit(cache=True, nogil=True)
+def order_rows(g: Land, d: Desk) -> Int:
+    """The order in which the rows that are out come in: mostly the largest first."""
+    lot = uniform(d.random)
+    for at in range(d.number[0]):
+        i = d.row[at]
+        noise = uniform(d.random)
+        if lot < 0.6:
+            d.row_key[at] = -g.size[i] * (0.5 + noise)
+        elif lot < 0.8:
+            d.row_key[at] = (g.pair_first[i + 1] - g.pair_first[i]) * (0.5 + noise)
+        else:
+            d.row_key[at] = noise
+    return np.argsort(d.row_key[: d.number[0]], kind="mergesort")
+
+
+@njit(cache=True, nogil=True)
+def put_back(g: Land, s: Plan, d: Desk) -> None:
+    """Undo a move."""
+    for at in range(d.number[0]):
+        drop_row(g, s, d.row[at])
+    for k in range(d.number[2] - 1, -1, -1):
+        add_record(g, s, d.saved_row[k], d.saved_domain[k], d.saved_pair[k], d.saved_share[k])
+    for at in range(d.number[0]):
+        set_unserved(g, s, d.row[at], d.saved_unserved[d.row[at]])
+    for c in range(d.number[3]):
+        p = d.touched[c]
+        for b in range(g.block_first[p], g.block_first[p + 1]):
+            if d.saved_replicas[b] < s.replicas[b]:
+                set_replicas(g, s, b, d.saved_replicas[b])
+        for b in range(g.block_first[p], g.block_first[p + 1]):
+            set_replicas(g, s, b, d.saved_replicas[b])
+        for k in range(g.offer_first[p * g.types], g.offer_first[(p + 1) * g.types]):
+            o = g.offer[k]
+            if d.saved_servers[o] > s.servers[o]:
+                set_servers(g, s, o, p, d.saved_servers[o])
+        for k in range(g.offer_first[p * g.types], g.offer_first[(p + 1) * g.types]):
+            set_servers(g, s, g.offer[k], p, d.saved_servers[g.offer[k]])
+
+
+@njit(cache=True, nogil=True)
+def clear(d: Desk) -> None:
+    for at in range(d.number[0]):
+        d.row_mark[d.row[at]] = False
+    for c in range(d.number[1]):
+        d.site_mark[d.site[c]] = False
+    for c in range(d.number[3]):
+        d.touched_mark[d.touched[c]] = False
+    d.number[0] = d.number[1] = d.number[2] = d.number[3] = 0
+
+
+@njit(cache=True, nogil=True)
+def allowed(g: Land, s: Plan, paid: float, added: int) -> bool:
+    """Whether the budget and the replicas that may be added hold, or are no further off than before."""
+    now = s.money[0] + s.money[1]
+    if now > g.budget_usd and now > paid:
+        return False
+    return bool(s.added.max() <= max(g.moves_most, added))
+
+
+@njit(cache=True, nogil=True)
+def one_move(g: Land, s: Plan, d: Desk, seeds: Int, usd_per_quarter: float, heat: float) -> None:
+    """Try one neighbourhood at temperature `heat`."""
+    choose(g, s, d, seeds)
+    before, paid, added = cost(s), s.money[0] + s.money[1], s.added.max()
+    set_moods(g, s, d, usd_per_quarter)
+    d.number[5] += 1
+    if d.number[0] > 0 and take_out(g, s, d):
+        order = order_rows(g, d)
+        limit = before - heat * np.log(max(uniform(d.random), 1e-12))
+        for at in range(len(order)):
+            insert_row(g, s, d, d.row[order[at]])
+            if s.money[0] + s.money[1] > limit:
+                break
+        if cost(s) <= limit and allowed(g, s, paid, added):
+            d.number[4] += 1
+        else:
+            put_back(g, s, d)
+    clear(d)
+
+
+@njit(cache=True, nogil=True)
+def run_moves(g: Land, s: Plan, d: Desk, moves: int, usd_per_quarter: float, heat: float) -> None:
+    """`moves` moves."""
+    seeds = np.empty(len(g.open_usd), np.int64)
+    for _ in range(0, moves, 16):
+        number = 0
+        for p in range(len(seeds)):
+            if s.site_count[p] > 0:
+                seeds[number] = p
+                number += 1
+        if number == 0:
+            return
+        for _ in range(16):
+            one_move(g, s, d, seeds[:number], usd_per_quarter, heat)
