@@ -64,7 +64,7 @@ def with_failures(problem: Problem, domain: Int, row: Int) -> Survivors:
     reserve = _reserve(problem)
     if reserve.policy != "planned" or not secured(problem)[domain, row].all():
         raise ValueError("a failure may lose the row, so that nothing is needed elsewhere")
-    pair_row, pair_block, pair_load = _standing(problem, reserve)
+    pair_row, pair_block, pair_load = standing(problem, reserve)
     first = np.searchsorted(pair_row, np.arange(problem.demands + 1))
     count = (first[1:] - first[:-1])[row]
     number = np.repeat(np.arange(len(row)), count)
@@ -90,7 +90,7 @@ def with_failures(problem: Problem, domain: Int, row: Int) -> Survivors:
     return Survivors(extended, domain, row, np.concatenate([np.arange(problem.demands), row]))
 
 
-def _standing(problem: Problem, reserve: Reserve) -> tuple[Int, Int, Float]:
+def standing(problem: Problem, reserve: Reserve) -> tuple[Int, Int, Float]:
     """Row, block and load of all that may serve or back up, sorted, each once; the smaller load where it is both."""
     width = max(problem.blocks, 1)
     own, spare = (pairs.pair_demand * width + pairs.pair_block for pairs in (problem, reserve))
