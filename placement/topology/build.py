@@ -10,10 +10,11 @@ import pandas as pd
 
 from placement.geo import fibre_floor_ms, great_circle_km
 from placement.topology.coverage import coverage
-from placement.topology.direct import Direct, direct, match
+from placement.topology.direct import Direct, direct
 from placement.topology.endpoints import Endpoints, endpoints
 from placement.topology.graph import graph
 from placement.topology.inference import Inferred, inferred
+from placement.topology.matches import match
 from placement.topology.pairs import Float, Pairs, Provenance, State
 from placement.topology.summaries import summarise, window_start
 from probes.record import empty_table

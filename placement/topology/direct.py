@@ -7,20 +7,22 @@ came back say nothing of latency, and nothing of loss while another method gets 
 is not); an HTTP time holds the server's work and counts only where nothing else was measured.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from placement.topology.endpoints import Endpoints
+from placement.topology.matches import Matches
 from placement.topology.pairs import Float
 
 Ints = NDArray[np.int64]
-Column = Callable[[str], NDArray[Any]]
-"""A column of the summaries, at the matches."""
+Columns = Mapping[str, NDArray[Any]]
+"""The columns of the summaries, at some matches."""
+
+MATCHES_AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -38,76 +40,63 @@ class Direct:
     rtt_avg_ms: Float
     rtt_std_ms: Float
 
-
-@dataclass(frozen=True)
-class Matches:
-    """Which summary speaks of which pair: `row` into the summaries, region and site indices, the ends' weight.
-
-    `forward` is true where the summary's source is the region's end.
-    """
-
-    row: Ints
-    region: Ints
-    site: Ints
-    weight: Float
-    forward: NDArray[np.bool_]
-
-
-def match(summaries: pd.DataFrame, ends: Endpoints) -> Matches:
-    """Pairs of which a summary speaks itself, through ends that are no countries and no networks."""
-    source, target = summaries["source"], summaries["target"]
-    regions, sites = ends.side("region", aggregate=False), ends.side("site", aggregate=False)
-    parts = []
-    for forward, region_name, site_name in ((True, source, target), (False, target, source)):
-        at_region = _places(region_name, regions).rename(columns={"place": "region", "weight": "region_weight"})
-        at_site = _places(site_name, sites).rename(columns={"place": "site", "weight": "site_weight"})
-        parts.append(at_region.merge(at_site, on="row").assign(forward=forward))
-    both = pd.concat(parts, ignore_index=True).sort_values(["row", "region", "site", "forward"], ignore_index=True)
-    return Matches(
-        both["row"].to_numpy(np.int64),
-        both["region"].to_numpy(np.int64),
-        both["site"].to_numpy(np.int64),
-        (both["region_weight"] * both["site_weight"]).to_numpy(np.float64),
-        both["forward"].to_numpy(np.bool_),
-    )
+    @classmethod
+    def nothing(cls, shape: tuple[int, int]) -> "Direct":
+        """Nothing was measured."""
+        figures = {field.name: np.full(shape, np.nan) for field in fields(cls) if field.name != "samples"}
+        return cls(samples=np.zeros(shape, np.int64), **figures)
 
 
 def direct(summaries: pd.DataFrame, matches: Matches, shape: tuple[int, int]) -> Direct:
     """The measured figures of every pair; `shape` is (R, P)."""
+    found = Direct.nothing(shape)
+    pair = matches.region.astype(np.int64) * shape[1] + matches.site
+    order = np.argsort(pair, kind="stable")
+    for part in _by_pair(pair[order]):
+        _measure(found, summaries, matches.at(order[part]), pair[order[part]])
+    return found
 
-    def column(name: str) -> NDArray[Any]:  # taken when it is asked for: together they are larger than the summaries
-        return np.asarray(summaries[name].to_numpy()[matches.row])
 
-    pair = matches.region * shape[1] + matches.site
-    used = _speaks_of_latency(pair, column, shape)
-    timed = used & ~np.isnan(column("rtt_p95_ms"))
+def _by_pair(pair: Ints) -> Iterator[slice]:
+    """Stretches of the sorted pairs, each pair in one of them: millions at once would need their size many times."""
+    first = 0
+    while first < len(pair):
+        last = min(first + MATCHES_AT_ONCE, len(pair))
+        last = int(np.searchsorted(pair, pair[last - 1], side="right"))
+        yield slice(first, last)
+        first = last
 
-    def figure(kind: str, name: str, rows: NDArray[np.bool_], share: float = 0.0) -> Float:
-        values = column(name).astype(np.float64, copy=False)
+
+def _measure(found: Direct, summaries: pd.DataFrame, matches: Matches, number: Ints) -> None:
+    """Write what the matches, all those of their pairs, say of them into `found`; `number` is each match's pair."""
+    numbers, pair = np.unique(number, return_inverse=True)
+    column = {name: summaries[name].to_numpy()[matches.row] for name in summaries.columns}
+    used = _speaks_of_latency(pair, column, len(numbers))
+    timed = used & ~np.isnan(column["rtt_p95_ms"])
+    averages = used & np.isnan(column["rtt_p95_ms"])
+
+    def write(into: Float, name: str, rows: NDArray[np.bool_], share: float | None = None) -> None:
+        """The quantile at `share`, else the mean, of a column's rows."""
+        values = column[name].astype(np.float64)
         rows = rows & ~np.isnan(values)
-        if kind == "quantile":
-            found, value = weighted_quantile(pair[rows], values[rows], matches.weight[rows], share)
-        else:
-            found, value = weighted_mean(pair[rows], values[rows], matches.weight[rows])
-        return _spread(found, value, shape)
+        given = pair[rows], values[rows], matches.weight[rows]
+        at, value = weighted_mean(*given) if share is None else weighted_quantile(*given, share)
+        into.reshape(-1)[numbers[at]] = value
 
-    averages = used & np.isnan(column("rtt_p95_ms"))
-    newest = np.full(shape[0] * shape[1], -np.inf)
-    np.maximum.at(newest, pair, column("observed_at_s"))
-    samples = np.zeros(shape[0] * shape[1], np.int64)
-    np.add.at(samples, pair[used], column("samples")[used])
-    return Direct(
-        rtt_base_ms=figure("quantile", "rtt_base_ms", used, 0.0),
-        rtt_p50_ms=figure("quantile", "rtt_p50_ms", timed, 0.5),
-        rtt_p95_ms=figure("quantile", "rtt_p95_ms", timed, 0.95),
-        loss=figure("mean", "loss", used),
-        jitter_ms=figure("mean", "jitter_ms", used),
-        samples=samples.reshape(shape),
-        mbps=_mbps(pair, column, matches, shape),
-        observed_at_s=np.where(np.isfinite(newest), newest, np.nan).reshape(shape),
-        rtt_avg_ms=figure("mean", "rtt_avg_ms", averages),
-        rtt_std_ms=figure("mean", "rtt_std_ms", averages),
-    )
+    write(found.rtt_base_ms, "rtt_base_ms", used, 0.0)
+    write(found.rtt_p50_ms, "rtt_p50_ms", timed, 0.5)
+    write(found.rtt_p95_ms, "rtt_p95_ms", timed, 0.95)
+    write(found.loss, "loss", used)
+    write(found.jitter_ms, "jitter_ms", used)
+    write(found.rtt_avg_ms, "rtt_avg_ms", averages)
+    write(found.rtt_std_ms, "rtt_std_ms", averages)
+    newest = np.full(len(numbers), -np.inf)
+    np.maximum.at(newest, pair, column["observed_at_s"])
+    found.observed_at_s.reshape(-1)[numbers] = np.where(np.isfinite(newest), newest, np.nan)
+    samples = np.zeros(len(numbers), np.int64)
+    np.add.at(samples, pair[used], column["samples"][used])
+    found.samples.reshape(-1)[numbers] = samples
+    found.mbps.reshape(-1)[numbers] = _mbps(pair, column, matches, len(numbers))
 
 
 def weighted_quantile(group: Ints, value: Float, weight: Float, share: float) -> tuple[Ints, Float]:
@@ -138,39 +127,25 @@ def weighted_mean(group: Ints, value: Float, weight: Float) -> tuple[Ints, Float
     return found[known], mean[known]
 
 
-def _places(names: pd.Series, side: pd.DataFrame) -> pd.DataFrame:
-    """Columns row, place, weight: the places of one side behind each summary's name."""
-    code, values = pd.factorize(side["endpoint"])
-    rows = pd.DataFrame({"row": np.arange(len(names)), "code": pd.Index(values).get_indexer(names)})
-    behind = pd.DataFrame({"code": code, "place": side["place"].to_numpy(), "weight": side["weight"].to_numpy()})
-    return rows[rows["code"] >= 0].merge(behind, on="code")[["row", "place", "weight"]]
-
-
-def _speaks_of_latency(pair: Ints, column: Column, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def _speaks_of_latency(pair: Ints, column: Columns, pairs: int) -> NDArray[np.bool_]:
     """Rows that speak of their pair's latency and loss: those that got answers by the best kind of method that did."""
     worst = np.int8(2)
-    answered = ~np.isnan(column("rtt_p95_ms").astype(float)) | ~np.isnan(column("rtt_avg_ms").astype(float))
-    answered |= column("samples").astype(np.int64) > 0
-    rank = np.where(answered, np.where(column("method") == "http", 1, 0), worst).astype(np.int8)
-    best = np.full(shape[0] * shape[1], worst)
+    answered = ~np.isnan(column["rtt_p95_ms"].astype(float)) | ~np.isnan(column["rtt_avg_ms"].astype(float))
+    answered |= column["samples"].astype(np.int64) > 0
+    rank = np.where(answered, np.where(column["method"] == "http", 1, 0), worst).astype(np.int8)
+    best = np.full(pairs, worst)
     np.minimum.at(best, pair, rank)
     return np.asarray(rank == best[pair])
 
 
-def _mbps(pair: Ints, column: Column, matches: Matches, shape: tuple[int, int]) -> Float:
+def _mbps(pair: Ints, column: Columns, matches: Matches, pairs: int) -> Float:
     """Region to site: the weighted median of each method's figures, and of the methods the least."""
-    value = np.where(matches.forward, column("mbps_up"), column("mbps_down")).astype(np.float64)
+    value = np.where(matches.forward, column["mbps_up"], column["mbps_down"]).astype(np.float64)
     known = ~np.isnan(value)
-    code, methods = pd.factorize(pd.Series(column("method")[known], dtype=object), sort=True)
+    code, methods = pd.factorize(pd.Series(column["method"][known], dtype=object), sort=True)
     methods_count = max(len(methods), 1)
     group = pair[known] * methods_count + code
     found, median = weighted_quantile(group, value[known], matches.weight[known], 0.5)
-    least = np.full(shape[0] * shape[1], np.inf)
+    least = np.full(pairs, np.inf)
     np.minimum.at(least, found // methods_count, median)
-    return np.where(np.isfinite(least), least, np.nan).reshape(shape)
-
-
-def _spread(pair: Ints, value: Float, shape: tuple[int, int]) -> Float:
-    out = np.full(shape[0] * shape[1], np.nan)
-    out[pair] = value
-    return out.reshape(shape)
+    return np.where(np.isfinite(least), least, np.nan)
