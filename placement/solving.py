@@ -63,15 +63,16 @@ class Request:
     time_limit_s: float | None = None
     work: int | None = None
     sweeps: int | None = None
+    polish: int | None = None
     pins: tuple[Pin, ...] = ()
     start: Path | None = None  # a plan to begin with
 
     def parameters(self, solution: RolloutSolution) -> dict[str, Any]:
-        """What the plan's provenance records: `work` and `sweeps` as done repeat a run that time cut off."""
+        """What the plan's provenance records: `work`, `sweeps` and `polish` as done repeat a timed run."""
         asked = {"method": self.method, "gap": self.gap, "time_limit_s": self.time_limit_s, "work": self.work}
         pins = {"pins": [str(pin) for pin in self.pins]} if self.pins else {}
         start = {} if self.start is None else {"start_sha256": plan_sha256(self.start)}
-        return asked | {"sweeps": solution.sweeps} | pins | start
+        return asked | {"sweeps": solution.sweeps, "polish": solution.polish} | pins | start
 
 
 def solve(
@@ -178,6 +179,7 @@ class _Run:
             work=START_WORK if exact else self.request.work,
             seed=self.seed,
             stop=self.request.sweeps,
+            polish=self.request.polish,
             start=None if self.start is None else self.start.whole_plans,
             prices=None if self.start is None else self.start.prices,
             progress=say,
