@@ -26,6 +26,7 @@ class Effort:
     """
 
     rounds: int | None = 0
+    least: int = 0  # rounds that are done however late it is
     until: float = np.inf
     seed: int = 0
     interrupted: Callable[[], bool] = lambda: False
@@ -34,7 +35,7 @@ class Effort:
         """Whether a run that has done so many rounds ends here."""
         if self.rounds is not None and rounds >= self.rounds:
             return True
-        return time.monotonic() >= self.until or self.interrupted()
+        return (rounds >= self.least and time.monotonic() >= self.until) or self.interrupted()
 
 
 @dataclass(frozen=True)

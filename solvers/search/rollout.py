@@ -31,6 +31,8 @@ BOTH_WAYS = 8
 """Rounds of each search from which both ways are tried."""
 CLOSING = 0.97
 """Of the time, by which the plans are ready to be checked."""
+LEAST_POLISH = 8
+"""Rounds that a plan with a reserve is annealed for however late it is."""
 BOUND_PART = 0.5
 """Of the time, for the bounds of a single period; of several a little less, as there is more to search."""
 
@@ -248,7 +250,7 @@ class _Run:
             return found
 
         ends = np.inf if self.limits.time_limit_s is None else self.began + self._stage_end(turn)
-        effort = Effort(self.polish, ends, self.limits.seed, self.interrupted)
+        effort = Effort(self.polish, LEAST_POLISH, ends, self.limits.seed, self.interrupted)
         found = plan_stage(stage.problem, run, self._hint(h, stage), effort)
         if self.polish is None:
             self.polish = found.polish  # of the other stages, too
