@@ -208,16 +208,16 @@ def one_move(
 
 @njit(cache=True, nogil=True)
 def run_moves(
-    g: Ground, state: State, work: Work, mine: NDArray[np.bool_], appeal: Float, worth: Float, moves: int, heat: float,
-    seed: int,
+    g: Ground, state: State, work: Work, mine: NDArray[np.bool_], near: NDArray[np.bool_], appeal: Float, worth: Float,
+    moves: int, heat: float, seed: int,
 ) -> None:  # fmt: skip
-    """`moves` moves on this thread's sites."""
+    """`moves` moves on this thread's sites, each from one of those that are `near`."""
     seed_random(work, seed)
     seeds = np.empty(len(mine), np.int64)
     for _ in range(0, moves, 32):
         number = 0
         for p in range(len(mine)):
-            if mine[p] and state.open[p] and state.length[p] > 0:
+            if near[p] and state.open[p] and state.length[p] > 0:
                 seeds[number] = p
                 number += 1
         if number == 0:
