@@ -20,7 +20,7 @@ from placement.planning import AuditFailedError, plan_scenario
 from placement.scenario import Scenario, load
 from placement.solving import InfeasibleError, Method, NoPlanError, Request, TooLargeError
 
-EXACT_S = 60.0
+EXACT_S = 120.0
 GAP = 1e-6
 WORK = 6
 
