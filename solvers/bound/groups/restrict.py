@@ -17,7 +17,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from solvers.bound.groups.rounding import Rounded, rounded
+from solvers.bound.cuts import LEAST_FRACTION, replica_gain, slot_usd, table_of
+from solvers.bound.layout import layout_of
 from solvers.problem import Problem
 from solvers.solution import Certificate, Cuts
 
@@ -44,16 +45,19 @@ def priced(problem: Problem, certificate: Certificate) -> Problem:
     slice_ = problem.demand_slice[problem.pair_demand]
     row, site = problem.pair_demand, problem.pair_site
     pair_usd = paid * problem.pair_usd
-    pair_usd += at.uplink_usd[site, slice_] * problem.out_mbps[row] + at.downlink_usd[site, slice_] * problem.in_mbps[row]
+    pair_usd += (
+        at.uplink_usd[site, slice_] * problem.out_mbps[row] + at.downlink_usd[site, slice_] * problem.in_mbps[row]
+    )
     open_usd = paid * problem.open_usd
     for usd, mbps in ((at.uplink_usd, problem.uplink_mbps), (at.downlink_usd, problem.downlink_mbps)):
         limited = np.isfinite(mbps)
         open_usd[limited] -= usd[limited].sum(axis=1) * mbps[limited]
     replica_usd = paid * problem.each_replica_usd
     if certificate.cuts.count:
-        cuts = rounded(problem, certificate.cuts)
-        pair_usd += cuts.of_pairs.T @ at.cut_usd
-        replica_usd -= cuts.of_blocks.T @ at.cut_usd
+        layout = layout_of(problem)
+        cuts = table_of(layout, certificate.cuts)
+        pair_usd[layout.structure.pair[cuts.slot_pair]] += slot_usd(cuts, at.cut_usd)
+        replica_usd -= replica_gain(cuts, at.cut_usd, problem.blocks)
     offer_usd = paid * problem.offer_usd + problem.limit_matrix.T @ at.limit_usd
     nothing = np.full(problem.sites, np.inf)
     return replace(
@@ -77,13 +81,12 @@ def restrict(problem: Problem, certificate: Certificate, sites: Int) -> Restrict
 
 
 def part_of(whole: Problem, sites: Int) -> Restricted:
-    """The sites of a priced problem alone, with the rows that have a pair on them."""
+    """The sites of a priced problem alone, with the rows that have a pair on them and the blocks that have any."""
     member = np.zeros(whole.sites, np.bool_)
     member[sites] = True
-    block = np.flatnonzero(member[whole.block_site])
     offer = np.flatnonzero(member[whole.offer_site])
     pair = np.flatnonzero(member[whole.pair_site])
-    row = np.unique(whole.pair_demand[pair])
+    row, block = np.unique(whole.pair_demand[pair]), np.unique(whole.pair_block[pair])
     site = np.flatnonzero(member)
     own = replace(
         whole,
@@ -115,16 +118,20 @@ def part_of(whole: Problem, sites: Int) -> Restricted:
     return Restricted(own, site, row, offer, block, pair)
 
 
-def cuts_of(cuts: Cuts, group: Restricted) -> Cuts:
-    """The cuts that count blocks of the group, in its own numbering: their rows and blocks inside it."""
-    unit, row, weight, block, row_first, block_first = [], [], [], [], [0], [0]
+def cuts_of(cuts: Cuts, group: Restricted) -> tuple[Cuts, Int]:
+    """The cuts that count blocks of the group, in its own numbering: their rows and blocks inside it, and which they are.
+
+    What is left of a cut may prove nothing (its weights add up to a whole number of units): then it is left out.
+    """
+    which, unit, row, weight, block, row_first, block_first = [], [], [], [], [], [0], [0]
     for c in range(cuts.count):
         rows = slice(int(cuts.row_first[c]), int(cuts.row_first[c + 1]))
         blocks = cuts.block[cuts.block_first[c] : cuts.block_first[c + 1]]
-        inside = np.isin(cuts.row[rows], group.row)
-        counted = blocks[np.isin(blocks, group.block)]
-        if not inside.any() or not len(counted):
+        inside, counted = np.isin(cuts.row[rows], group.row), blocks[np.isin(blocks, group.block)]
+        units = float(cuts.weight[rows][inside].sum() / cuts.unit[c])
+        if not len(counted) or not LEAST_FRACTION < units % 1.0 < 1 - LEAST_FRACTION:
             continue
+        which.append(c)
         unit.append(cuts.unit[c])
         row.append(np.searchsorted(group.row, cuts.row[rows][inside]))
         weight.append(cuts.weight[rows][inside])
@@ -132,8 +139,8 @@ def cuts_of(cuts: Cuts, group: Restricted) -> Cuts:
         row_first.append(row_first[-1] + int(inside.sum()))
         block_first.append(block_first[-1] + len(counted))
     if not unit:
-        return Cuts()
+        return Cuts(), np.empty(0, np.int64)
     return Cuts(
         np.array(unit), np.array(row_first), np.concatenate(row), np.concatenate(weight),
         np.array(block_first), np.concatenate(block),
-    )  # fmt: skip
+    ), np.array(which)  # fmt: skip
