@@ -22,7 +22,7 @@ from solvers.relax import base_problem
 from solvers.rollout import Rollout, RolloutSolution, rollout_cost_usd, rollout_violations
 from solvers.search.chain import Stage, stage_of
 from solvers.search.early import early_enough
-from solvers.search.fit import fitted
+from solvers.search.run import FIRST_CYCLE
 from solvers.search.scale import USUAL_WORK, Aim, Progress, net_gap, part_of, search, usual_sweeps
 from solvers.search.stages import plan_stage
 from solvers.solution import Certificate, Multipliers, Placement, Solution, Status, cost_usd
@@ -33,6 +33,8 @@ CLOSING = 0.97
 """Of the time, by which the plans are ready to be checked."""
 LEAST_POLISH = 8
 """Rounds that a plan with a reserve is annealed for however late it is."""
+QUICK = 10
+"""What part of the sweeps a known plan and its prices get at first."""
 BOUND_PART = 0.5
 """Of the time, for the bounds of a single period; of several a little less, as there is more to search."""
 
@@ -94,8 +96,18 @@ def solve_rollout_scale(
     if refused := refused_at_scale(rollout):
         raise ValueError(f"the search cannot keep these rules: {', '.join(refused)}")
     limits = _Limits(gap, time_limit_s, work, seed, sweeps, stop, polish)
-    known = _Known(start, prices or (None,) * len(rollout.periods))
-    return _Run(rollout, limits, known, progress, interrupted or (lambda: False)).solution()
+    known = _Known(_of_this(rollout, start), prices or (None,) * len(rollout.periods))
+    stop_now = interrupted or (lambda: False)
+    began = time.monotonic()
+    if known.plans is None or None in known.prices or gap <= 0:
+        return _Run(rollout, limits, known, progress, stop_now).solution()
+    quick = _Run(rollout, limits.quick(rollout), known, progress, stop_now)
+    found = quick.solution()
+    if quick.enough():
+        return found
+    known = _Known(found.placements or known.plans, found.certificates)
+    rest = _Run(rollout, limits.after(found, time.monotonic() - began), known, progress, stop_now).solution()
+    return replace(rest, work=found.work + rest.work, sweeps=found.sweeps + rest.sweeps)
 
 
 @dataclass(frozen=True)
@@ -107,6 +119,21 @@ class _Limits:
     sweeps: int | None
     stop: int | None
     polish: int | None
+
+    def quick(self, rollout: Rollout) -> "_Limits":
+        """A tenth of the sweeps and one cycle of search: enough where a plan and its prices are nearly right."""
+        sweeps = max((self.sweeps or usual_sweeps(rollout.periods[0])) // QUICK, 1)
+        rounds = FIRST_CYCLE if self.work is None else min(self.work, FIRST_CYCLE)
+        return replace(self, sweeps=sweeps, work=rounds)
+
+    def after(self, found: RolloutSolution, seconds: float) -> "_Limits":
+        """What is left when the quick run took so many seconds."""
+        return replace(
+            self,
+            time_limit_s=None if self.time_limit_s is None else max(self.time_limit_s - seconds, 0.01),
+            work=None if self.work is None else max(self.work - found.work, 0),
+            stop=None if self.stop is None else max(self.stop - found.sweeps, 1),
+        )
 
 
 @dataclass(frozen=True)
@@ -126,7 +153,7 @@ class _Run:
     ) -> None:  # fmt: skip
         self.rollout, self.limits, self.known = rollout, limits, known
         self.progress, self.interrupted = progress, interrupted
-        self.start = None if known.plans is None else _fitting(rollout, known.plans)
+        self.start = known.plans
         self.began = time.monotonic()
         self.periods = len(rollout.periods)
         self.weight = rollout.months / rollout.months.sum()
@@ -148,7 +175,9 @@ class _Run:
         """The bound of every period's base problem, each warmed up by the one before and with half of its sweeps."""
         limits, found = self.limits, list[BoundResult]()
         part = BOUND_PART if self.periods == 1 else 0.8 * BOUND_PART * 2 / (self.periods + 1)
-        stop, start, earlier = limits.stop, None, None
+        stop = limits.stop
+        start: Multipliers | None = None
+        earlier: Problem | None = None
         for h, problem in enumerate(self.rollout.periods):
             base = base_problem(problem)
             start = None if start is None or earlier is None else carried(earlier, base, start)
@@ -157,23 +186,25 @@ class _Run:
             sweeps = limits.sweeps or usual_sweeps(base)
             if h == 0:
                 limit_s = part_of(limits.time_limit_s, part) if stop is None else None
-                bound = lagrangian_bound(base, sweeps=sweeps, time_limit_s=limit_s, stop=stop)
+                bound = lagrangian_bound(base, sweeps=sweeps, start=start, time_limit_s=limit_s, stop=stop)
                 stop = bound.sweeps if stop is None and limits.time_limit_s is not None else stop
             else:
                 later = None if stop is None else -(-stop // 2)
                 bound = lagrangian_bound(base, sweeps=-(-sweeps // 2), start=start, stop=later)
             start, earlier = bound.multipliers, base
-            nothing = np.zeros(0)  # the averages by pair are large, and the search does not ask for them
-            found.append(replace(bound, mean_shares=nothing, mean_replicas=nothing))
+            # the averages by pair are large, and the search does not ask for them
+            nothing = bound.mean_shares[:0].copy()
+            found.append(replace(bound, mean_shares=nothing, mean_replicas=np.zeros(0)))
         return found
 
     def solution(self) -> RolloutSolution:
         """The better of what the ways find."""
         if self.start is not None:
             self._offer(self.start)
-        if not self._enough():
+            self.message = ""  # what was wrong with a plan of yesterday is no news
+        if not self.enough():
             self._forward()
-            if self.periods > 1 and self.done_rounds >= BOTH_WAYS and not self._enough():
+            if self.periods > 1 and self.done_rounds >= BOTH_WAYS and not self.enough():
                 self._backward()
         certificates = tuple(bound.certificate for bound in self.bounds)
         sweeps = max(bound.sweeps for bound in self.bounds)
@@ -188,7 +219,7 @@ class _Run:
             self.done_rounds, sweeps, before_reserve_usd=self.before_usd, polish=self.polish or 0,
         )  # fmt: skip
 
-    def _enough(self) -> bool:
+    def enough(self) -> bool:
         """Whether the best plan is near enough, or all that there will be."""
         near = net_gap(self.best_usd, self.bound_usd, self.constant) <= max(self.limits.gap, 1e-9)
         return near or (self.best is not None and self.interrupted())
@@ -241,7 +272,8 @@ class _Run:
             work = self.rounds if not first or self.rounds is not None else first[0]
             found = search(
                 base, bound, self.began, gap=self.limits.gap, time_limit_s=self._until(turn), work=work, start=start,
-                progress=self._teller(h), seed=self.limits.seed, aim=Aim(self.bounds[h].bound_usd, stage.sunk_usd),
+                progress=self._teller(h), seed=self.limits.seed, interrupted=self.interrupted,
+                aim=Aim(self.bounds[h].bound_usd, stage.sunk_usd),
             )  # fmt: skip
             first.append(found.work)
             self.done_rounds = max(self.done_rounds, found.work)
@@ -311,17 +343,11 @@ class _Run:
         return said
 
 
-def _fitting(rollout: Rollout, plans: tuple[Placement, ...]) -> tuple[Placement, ...] | None:
-    """The plans, with less where they break a rule; None where they are of another problem."""
-    periods = list(zip(rollout.periods, plans, strict=True))
-    if not all(_fits(problem, plan) for problem, plan in periods):
+def _of_this(rollout: Rollout, plans: tuple[Placement, ...] | None) -> tuple[Placement, ...] | None:
+    """The plans; None where they are of another problem."""
+    if plans is None or not all(_fits(problem, plan) for problem, plan in zip(rollout.periods, plans, strict=True)):
         return None
-    broken = [bool(violations(problem, plan)) for problem, plan in periods]
-    if not any(broken):
-        return plans
-    return tuple(
-        fitted(problem, plan) if breaks else plan for (problem, plan), breaks in zip(periods, broken, strict=True)
-    )
+    return plans
 
 
 def _fits(problem: Problem, plan: Placement) -> bool:

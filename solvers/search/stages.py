@@ -16,7 +16,8 @@ from solvers.complete.draft import block_most
 from solvers.complete.pins import busy_replicas
 from solvers.problem import Int, Problem
 from solvers.relax import base_problem
-from solvers.search.flow import reroute
+from solvers.search.repair import repair
+from solvers.search.snapshot import to_placement
 from solvers.solution import Placement, Solution, added, cost_usd
 
 Search = Callable[[Problem, Placement | None], Solution]
@@ -42,9 +43,10 @@ def plan_stage(problem: Problem, search: Search, hint: Placement | None, effort:
     base = _clipped(base_problem(problem), most)
     start = fitting(base, hint)
     tries = [] if start is None or not problem.rules.any else [complete(problem, start)]
+    given = None if hint is None else _bare(base, hint)
     if hint is not None and hint.backup is not None:
         tries.append(Completed(hint))
-    free = search(base, start)
+    free = search(base, given)
     if not problem.rules.any:
         return Planned(free.placement, free.message, None)
     tries.append(_completed(problem, free))
@@ -52,10 +54,10 @@ def plan_stage(problem: Problem, search: Search, hint: Placement | None, effort:
     if moves is not None:
         if free.placement is not None and _too_many(problem, free.placement):
             few = _clipped(base, _allowed(problem, free.placement))
-            tries.append(_completed(problem, search(few, fitting(few, hint))))
+            tries.append(_completed(problem, search(few, given)))
         if (moves.usd > 0).any() or np.isfinite(moves.most):
             none = _clipped(base, moves.before)
-            tries.append(_completed(problem, search(none, fitting(none, hint))))
+            tries.append(_completed(problem, search(none, given)))
     best = _best(problem, tries)
     if best.plan is None or problem.rules.reserve is None:
         return best
@@ -118,11 +120,16 @@ def _allowed(problem: Problem, plan: Placement) -> Int:
 
 
 def fitting(base: Problem, plan: Placement | None) -> Placement | None:
-    """`plan` as one of the base problem: itself if it keeps its rules, else with its shares routed anew, else None."""
+    """`plan` as one of the base problem: itself if it keeps its rules, else without what breaks them, else None."""
     if plan is None:
         return None
-    bare = replace(plan, jobs=np.empty(0, np.int64), backup=None, replicas=np.minimum(plan.replicas, base.block_max))
+    bare = _bare(base, plan)
     if not violations(base, bare):
         return bare
-    routed = reroute(base, bare)
-    return None if routed is None or violations(base, routed) else routed
+    repaired = to_placement(base, repair(base, bare).shot)
+    return None if violations(base, repaired) else repaired
+
+
+def _bare(base: Problem, plan: Placement) -> Placement:
+    """The plan without what the base problem does not know."""
+    return replace(plan, jobs=np.empty(0, np.int64), backup=None, replicas=np.minimum(plan.replicas, base.block_max))
