@@ -40,6 +40,8 @@ class CutTable(NamedTuple):
     reach_cut: Int32  # one for every (cut, block of B)
     reach_block: Int
     reach_round: Float  # F(α_b)
+    row_cut: Int32  # one for every (cut, row of S), as in `Cuts.row`
+    row_weight: Float  # w_i/(R·f)
     ceiling: Float  # C: ⌈W/R⌉
     weight: Float  # C: Σ_S w_i/(R·f)
 
@@ -97,6 +99,8 @@ def table_of(layout: Layout, cuts: Cuts) -> CutTable:
         reach_cut.astype(np.int32),
         cuts.block.astype(np.int64),
         rounded(problem.capacity_factor * alpha, fraction[reach_cut]),
+        cut.astype(np.int32),
+        weight,
         ceiling,
         np.bincount(cut, weight, minlength=cuts.count).astype(np.float64),
     )
@@ -164,3 +168,28 @@ def broken(table: CutTable, share: Float, replicas: Float) -> Float:
     held = np.bincount(table.reach_cut, table.reach_round * replicas[table.reach_block], minlength=table.number)
     inside = np.bincount(table.entry_cut, table.entry_weight * share[table.entry_slot], minlength=table.number)
     return np.asarray(table.ceiling - table.weight + inside - held, np.float64)
+
+
+def chosen(cuts: Cuts, kept: NDArray[np.bool_]) -> Cuts:
+    """The cuts of `kept` (C)."""
+    rows, blocks = np.repeat(kept, np.diff(cuts.row_first)), np.repeat(kept, np.diff(cuts.block_first))
+    return Cuts(
+        cuts.unit[kept],
+        np.append(0, np.cumsum(np.diff(cuts.row_first)[kept])),
+        cuts.row[rows],
+        cuts.weight[rows],
+        np.append(0, np.cumsum(np.diff(cuts.block_first)[kept])),
+        cuts.block[blocks],
+    )
+
+
+def together(one: Cuts, other: Cuts) -> Cuts:
+    """The cuts of both, in this order."""
+    return Cuts(
+        np.concatenate([one.unit, other.unit]),
+        np.concatenate([one.row_first, one.row_first[-1] + other.row_first[1:]]),
+        np.concatenate([one.row, other.row]),
+        np.concatenate([one.weight, other.weight]),
+        np.concatenate([one.block_first, one.block_first[-1] + other.block_first[1:]]),
+        np.concatenate([one.block, other.block]),
+    )

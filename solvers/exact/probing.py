@@ -224,7 +224,7 @@ def first_prices(problem: Problem, *, sweeps: int, time_limit_s: float | None = 
     limited = len(problem.limit_rhs) > 0 and not _counted(problem)
     linked = np.isfinite(problem.uplink_mbps).any() or np.isfinite(problem.downlink_mbps).any()
     if limited or linked or np.isfinite(problem.monthly_budget_usd):
-        start = lagrangian_bound(problem, sweeps=sweeps, threads=1, time_limit_s=time_limit_s).multipliers
+        start = lagrangian_bound(problem, sweeps=sweeps, threads=1, time_limit_s=time_limit_s, cuts=False).multipliers
     else:
         start = cold_start(problem)
     usd = np.bincount(problem.pair_demand, problem.pair_usd, problem.demands)
