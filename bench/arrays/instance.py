@@ -167,9 +167,9 @@ def make_matrix(scale: str, seed: int) -> Matrix:
     cost, _, upper, integer, rows, row_lower, row_upper, at = _generator().build(drawn)
     order = np.arange(len(cost))
     order[at["x"] : at["u"]] = at["x"] + np.lexsort((drawn.J, drawn.I))
-    return Matrix(
-        cost[order], upper[order], integer[order].astype(np.bool_), rows[:, order].tocsr(), row_lower, row_upper
-    )
+    sorted_rows = rows[:, order].tocsr()
+    sorted_rows.sort_indices()
+    return Matrix(cost[order], upper[order], integer[order].astype(np.bool_), sorted_rows, row_lower, row_upper)
 
 
 def _drawn(scale: str, seed: int) -> Any:

@@ -1,0 +1,17 @@
+"""Random small scenarios with all rule families mixed: bound of the search ≤ optimum ≤ plan of the search, all audited.
+
+`python -m bench.mixed` runs hundreds of them.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from bench.mixed import mixed
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_search_is_between_its_bound_and_no_better_than_the_optimum(seed: int, tmp_path: Path) -> None:
+    found = mixed(seed, tmp_path)
+    assert found.wrong in ("", "the search ends with no plan where a plan exists"), (found.rules, found.wrong)
+    assert found.ended != "not closed"
