@@ -24,13 +24,15 @@ from solvers.search.chain import Stage, stage_of
 from solvers.search.early import early_enough
 from solvers.search.run import FIRST_CYCLE
 from solvers.search.scale import USUAL_WORK, Aim, Progress, net_gap, part_of, search, usual_sweeps
-from solvers.search.stages import plan_stage
+from solvers.search.stages import plan_stage, polished
 from solvers.solution import Certificate, Multipliers, Placement, Solution, Status, cost_usd
 
 BOTH_WAYS = 8
 """Rounds of each search from which both ways are tried."""
 CLOSING = 0.97
 """Of the time, by which the plans are ready to be checked."""
+REFINED = 2
+"""Times that every period of a roll-out with a reserve is annealed again, within what the others hold."""
 LEAST_POLISH = 8
 """Rounds that a plan with a reserve is annealed for however late it is."""
 QUICK = 10
@@ -167,6 +169,7 @@ class _Run:
         if limits.work is None and limits.time_limit_s is None and limits.gap <= 0:
             self.rounds = USUAL_WORK
         self.done_rounds = 0
+        self.reserved = any(problem.rules.reserve is not None for problem in rollout.periods)
         self.polish = self.rounds if limits.polish is None else limits.polish
         self.bounds = self._bounds()
         self.bound_usd = float(self.weight @ [bound.bound_usd for bound in self.bounds])
@@ -206,6 +209,8 @@ class _Run:
             self._forward()
             if self.periods > 1 and self.done_rounds >= BOTH_WAYS and not self.enough():
                 self._backward()
+            if self.periods > 1 and self.reserved:
+                self._refine()
         certificates = tuple(bound.certificate for bound in self.bounds)
         sweeps = max(bound.sweeps for bound in self.bounds)
         if self.best is None:
@@ -281,18 +286,39 @@ class _Run:
                 self.rounds = found.work  # the other searches do as much, so that the whole can be repeated
             return found
 
-        ends = np.inf if self.limits.time_limit_s is None else self.began + self._stage_end(turn)
-        effort = Effort(self.polish, LEAST_POLISH, ends, self.limits.seed, self.interrupted)
-        found = plan_stage(stage.problem, run, self._hint(h, stage), effort)
-        if self.polish is None:
-            self.polish = found.polish  # of the other stages, too
+        found = plan_stage(stage.problem, run, self._hint(h, stage))
         if found.plan is None:
             self.message = self.message or found.message
             return None
-        plan = stage.placement(found.plan)
-        price = 0.0 if found.before_reserve_usd is None else cost_usd(stage.problem, found.plan)
+        plan = self._polished(stage, found.plan, turn)
+        price = 0.0 if found.before_reserve_usd is None else cost_usd(stage.problem, plan)
         self.reserve_usd[h] = None if found.before_reserve_usd is None else price - found.before_reserve_usd
-        return plan
+        return stage.placement(plan)
+
+    def _polished(self, stage: Stage, plan: Placement, turn: int) -> Placement:
+        """A stage's plan, annealed where it has a reserve."""
+        if stage.problem.rules.reserve is None:
+            return plan
+        ends = np.inf if self.limits.time_limit_s is None else self.began + self._stage_end(turn)
+        effort = Effort(self.polish, LEAST_POLISH, ends, self.limits.seed + turn, self.interrupted)
+        better, rounds = polished(stage.problem, plan, effort)
+        if self.polish is None:
+            self.polish = rounds  # of the other stages, too
+        return better
+
+    def _refine(self) -> None:
+        """Anneal one period after another within what the others hold."""
+        for turn in range(2 * self.periods, (2 + REFINED) * self.periods):
+            if self.best is None or self.enough():
+                return
+            h, plans = self.periods - 1 - turn % self.periods, self.best
+            before = plans[h - 1].servers if h else np.zeros_like(plans[0].servers)
+            ceiling = plans[h + 1].servers if h + 1 < self.periods else None
+            stage = stage_of(self.rollout, h, before, ceiling)
+            plan = stage.placement(self._polished(stage, stage.stage_placement(plans[h]), turn))
+            without = self.before_usd
+            self._offer((*plans[:h], plan, *plans[h + 1 :]))
+            self.before_usd = without
 
     def _stage_bound(self, h: int, stage: Stage) -> BoundResult:
         """Prices to guide the search of a stage: the period's own, moved a little where the stage differs."""
@@ -308,16 +334,16 @@ class _Run:
     def _until(self, turn: int) -> float | None:
         """Seconds from the beginning at which the search of this turn ends; by its rounds once they are known."""
         limit = self.limits.time_limit_s
-        reserved = any(problem.rules.reserve is not None for problem in self.rollout.periods)
-        if limit is None or self.rounds is not None or (self.periods == 1 and not reserved):
+        if limit is None or self.rounds is not None or (self.periods == 1 and not self.reserved):
             return limit
         spent = BOUND_PART * 0.8 * limit if turn == 0 else time.monotonic() - self.began
-        part = 0.25 if reserved else 0.8  # a plan with a reserve is annealed when the search is over
+        part = 0.2 if self.reserved else 0.8  # a plan with a reserve is annealed when the search is over
         return spent + max(limit - spent, 0.0) * part / self._turns(turn)
 
     def _turns(self, turn: int) -> int:
         """Stages still to be planned, this one among them."""
-        return 1 if self.periods == 1 else 2 * self.periods - turn
+        ways = 2 + REFINED if self.reserved else 2
+        return 1 if self.periods == 1 else ways * self.periods - turn
 
     def _stage_end(self, turn: int) -> float:
         """Seconds from the beginning at which this turn is over."""

@@ -31,14 +31,10 @@ class Planned:
     plan: Placement | None
     message: str
     before_reserve_usd: float | None
-    polish: int = 0  # rounds of annealing
 
 
-def plan_stage(problem: Problem, search: Search, hint: Placement | None, effort: Effort) -> Planned:
-    """A plan of `problem` that keeps its rules; `hint` is a plan to start from, which need not keep them.
-
-    With a reserve, which the search knows nothing of, what it leads to is annealed with as much `effort`.
-    """
+def plan_stage(problem: Problem, search: Search, hint: Placement | None) -> Planned:
+    """A plan of `problem` that keeps its rules; `hint` is a plan to start from, which need not keep them."""
     most = block_most(problem)
     base = _clipped(base_problem(problem), most)
     start = fitting(base, hint)
@@ -58,12 +54,15 @@ def plan_stage(problem: Problem, search: Search, hint: Placement | None, effort:
         if (moves.usd > 0).any() or np.isfinite(moves.most):
             none = _clipped(base, moves.before)
             tries.append(_completed(problem, search(none, given)))
-    best = _best(problem, tries)
-    if best.plan is None or problem.rules.reserve is None:
-        return best
-    plan, rounds = anneal(problem, best.plan, effort)
-    polished = _best(problem, [Completed(best.plan), Completed(plan)])
-    return replace(polished, before_reserve_usd=best.before_reserve_usd, polish=rounds)
+    return _best(problem, tries)
+
+
+def polished(problem: Problem, plan: Placement, effort: Effort) -> tuple[Placement, int]:
+    """A plan with a reserve, annealed, if that is cheaper and keeps every rule; and the rounds that were done."""
+    found, rounds = anneal(problem, plan, effort)
+    if cost_usd(problem, found) >= cost_usd(problem, plan) or violations(problem, found):
+        return plan, rounds
+    return found, rounds
 
 
 def _completed(problem: Problem, found: Solution) -> Completed:
