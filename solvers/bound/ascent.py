@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 
 from solvers.bound.cuts import chosen, together
 from solvers.bound.evaluate import Evaluator, Sweep
-from solvers.bound.layout import layout_of
 from solvers.bound.separate import Means, separate
 from solvers.bound.start import cold_start, shut
 from solvers.bound.steps import Steps, cut_unit
-from solvers.problem import Problem
 from solvers.solution import Certificate, Cuts, Multipliers
 
 Float = NDArray[np.float64]
@@ -58,34 +56,6 @@ class BoundResult:
         return self.certificate.multipliers
 
 
-def lagrangian_bound(
-    problem: Problem,
-    *,
-    sweeps: int = 600,
-    start: Certificate | Multipliers | None = None,
-    upper_usd: float | None = None,
-    time_limit_s: float | None = None,
-    threads: int = 2,
-    stop: int | None = None,
-    cuts: bool = True,
-    interrupted: Callable[[], bool] | None = None,
-    shares: bool = False,
-) -> BoundResult:
-    """A lower bound of `problem`, USD a month, after at most `sweeps` sweeps.
-
-    The same number of sweeps gives the same bytes for any number of threads. `start` warms it up, with the cuts of a
-    certificate (then the steps begin smaller); `upper_usd`, the cost of a known plan, ends it once the bound is there.
-    `time_limit_s` and `interrupted` cut it off after a sweep. A course laid for `sweeps` that was cut off after k of
-    them is repeated by the same `sweeps` and `stop` = k. `shares` asks for the averages of every pair.
-    """
-    began = time.monotonic()
-    with Evaluator(layout_of(problem), threads) as evaluator:
-        course = Course(
-            sweeps, stop, np.inf if upper_usd is None else upper_usd, cuts, began, time_limit_s, interrupted
-        )
-        return ascend(evaluator, course, start, shares=shares)
-
-
 @dataclass(frozen=True)
 class Course:
     """How long an ascent goes on, and whether it looks for cuts."""
@@ -97,6 +67,7 @@ class Course:
     began: float = -np.inf  # by the monotonic clock
     limit_s: float | None = None
     interrupted: Callable[[], bool] | None = None
+    first_step: float | None = None  # of every cycle, where it is not the usual
 
     @property
     def most(self) -> int:
@@ -123,7 +94,7 @@ class Course:
 def ascend(
     evaluator: Evaluator, course: Course, start: Certificate | Multipliers | None = None, *, shares: bool = False
 ) -> BoundResult:
-    """The bound that a course reaches on the evaluator's problem; `lagrangian_bound` says how it ends."""
+    """The bound that a course reaches on the evaluator's problem; `solvers.bound.lagrangian` says how it ends."""
     return _Ascent(evaluator, course, start).run(shares)
 
 
@@ -146,11 +117,12 @@ class _Ascent:
         self.trace: list[tuple[float, float]] = []
 
     def run(self, shares: bool) -> BoundResult:
-        ended, step = False, COLD_STEP if self.cold else WARM_STEP
+        first, later = self.course.first_step, self.course.first_step or WARM_STEP
+        ended, step = False, first or (COLD_STEP if self.cold else WARM_STEP)
         for sweeps in self.course.cycles(self.cold):
             before = self.best
             ended = self._cycle(sweeps, step)
-            step = WARM_STEP
+            step = later
             if ended:
                 break
             added = self._recut() if self.course.cuts and self.done < self.course.sweeps else 0
@@ -249,4 +221,4 @@ def add_shares(item: Int32, share: Float, first: Int, count: Int, total: Float32
             total[item[j]] += share[j]
 
 
-__all__ = ["BoundResult", "Course", "ascend", "cold_start", "lagrangian_bound"]
+__all__ = ["BoundResult", "Course", "ascend", "cold_start"]

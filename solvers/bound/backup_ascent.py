@@ -1,0 +1,129 @@
+"""The bound under N-1: prices without failures first, then in turns the failures that strain what these choose."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solvers.bound.ascent import BoundResult, Course, ascend
+from solvers.bound.backup import joined, parted, secured, with_failures
+from solvers.bound.backup_choice import promising
+from solvers.bound.evaluate import Evaluator
+from solvers.bound.layout import layout_of
+from solvers.problem import Problem
+from solvers.solution import Backup, Certificate, Multipliers
+
+Float = NDArray[np.float64]
+
+PARTS = (0.12, 0.16, 0.16)
+"""Of the sweeps, for the turns that choose failures; the rest, with cuts, is for the last choice."""
+FIRST_STEP = 0.36
+"""Of a turn: prices move between failures over orders of magnitude."""
+ENTRY = 0.5
+"""Part of a row's price that its first failures get."""
+LATER_ENTRY = 0.05
+KEPT = 0.01
+"""Of what a row and its failures pay, that a failure must pay to be kept."""
+LEAST_PAIRS = 300_000
+PAIRS_FACTOR = 1.5
+"""Failure pairs that a choice may add: so many, or so many times the problem's."""
+
+
+def bound_with_failures(
+    problem: Problem, course: Course, threads: int, start: Certificate | Multipliers | None, *, shares: bool
+) -> BoundResult:
+    """The bound of a problem with N-1 as planned; `solvers.bound.lagrangian_bound` says how it ends."""
+    return _Turns(problem, course, threads).run(start, shares)
+
+
+@dataclass
+class _Turns:
+    """Where the turns stand: sweeps done, the best bound so far with its proof, and how it moved."""
+
+    problem: Problem
+    course: Course
+    threads: int
+    done: int = 0
+    best_usd: float = -np.inf
+    proof: Certificate | None = None
+    trace: tuple[tuple[float, float], ...] = ()
+
+    def run(self, start: Certificate | Multipliers | None, shares: bool) -> BoundResult:
+        sweeps = max(self.course.sweeps, 1)
+        now = start.multipliers if isinstance(start, Certificate) else start
+        for part in PARTS if now is None else PARTS[:1]:
+            found = self._turn(now, max(int(part * sweeps), 1), cuts=False, shares=True)
+            if self._ended():
+                return self._best(found, shares)
+            now = self._renewed(found)
+        return self._best(self._turn(now, max(sweeps - self.done, 1), cuts=self.course.cuts, shares=shares), shares)
+
+    def _ended(self) -> bool:
+        stopped = self.course.stop is not None and self.done >= self.course.stop
+        return stopped or self.course.ends(self.done, self.best_usd)
+
+    def _best(self, last: BoundResult, shares: bool) -> BoundResult:
+        """The best bound, with the averages of the last turn."""
+        assert self.proof is not None
+        means = last.mean_shares if shares else np.zeros(0, np.float32)
+        return replace(
+            last, bound_usd=self.best_usd, certificate=self.proof, mean_shares=means, trace=self.trace, sweeps=self.done
+        )
+
+    def _turn(self, now: Multipliers | None, sweeps: int, *, cuts: bool, shares: bool) -> BoundResult:
+        """So many sweeps with the failures that `now` prices; the result in the numbering of the problem."""
+        backup = Backup() if now is None else _allowed(self.problem, now.backup)
+        survivors = with_failures(self.problem, backup.domain, backup.row)
+        start = None
+        if now is not None:
+            start = joined(self.problem, replace(now, backup=backup, cut_usd=np.zeros(0)), survivors)
+        course = replace(
+            self.course,
+            sweeps=sweeps,
+            stop=None if self.course.stop is None else self.course.stop - self.done,
+            cuts=cuts,
+            first_step=FIRST_STEP if len(backup.row) else None,
+        )
+        with Evaluator(layout_of(survivors.problem), self.threads, survivors=survivors) as evaluator:
+            found = ascend(evaluator, course, start, shares=shares)
+        proof = replace(found.certificate, multipliers=parted(self.problem, found.multipliers, survivors))
+        self.done += found.sweeps
+        self.trace += tuple((seconds, max(usd, self.best_usd)) for seconds, usd in found.trace)
+        if found.bound_usd > self.best_usd:
+            self.best_usd, self.proof = found.bound_usd, proof
+        return replace(found, certificate=proof, mean_shares=found.mean_shares[: self.problem.pairs])
+
+    def _renewed(self, found: BoundResult) -> Multipliers:
+        """The prices of a turn with the failures of the next: those that paid, and those that its choices suggest."""
+        problem, prices = self.problem, found.multipliers
+        old = prices.backup
+        total = _together(problem, prices)
+        kept = old.usd > KEPT * total[old.row]
+        room = max(LEAST_PAIRS, int(PAIRS_FACTOR * problem.pairs))
+        domain, row = promising(problem, total, found.mean_shares.astype(float), found.mean_replicas, room)
+        key, known = domain * problem.demands + row, old.domain * problem.demands + old.row
+        new = ~np.isin(key, known)  # one that was tried and did not pay is not tried again at once
+        domain, row = domain[new], row[new]
+        entry = LATER_ENTRY if len(old.row) else ENTRY
+        number = np.bincount(row, minlength=problem.demands)
+        usd = (entry * prices.demand_usd / np.maximum(number, 1))[row]
+        demand_usd = np.where(number > 0, 1 - entry, 1.0) * prices.demand_usd
+        order = np.argsort(np.append(known[kept], key[new]), kind="stable")
+        backup = Backup(
+            np.append(old.domain[kept], domain)[order],
+            np.append(old.row[kept], row)[order],
+            np.append(old.usd[kept], usd)[order],
+        )
+        return replace(prices, demand_usd=demand_usd, backup=backup)
+
+
+def _together(problem: Problem, prices: Multipliers) -> Float:
+    """What a row and its failures pay, I."""
+    failures = np.bincount(prices.backup.row, prices.backup.usd, minlength=problem.demands)
+    return np.asarray(prices.demand_usd + failures, np.float64)
+
+
+def _allowed(problem: Problem, backup: Backup) -> Backup:
+    """Without what a failure may lose: prices may be those of another period."""
+    kept = secured(problem)[backup.domain, backup.row]
+    return Backup(backup.domain[kept], backup.row[kept], backup.usd[kept])

@@ -1,0 +1,43 @@
+"""A lower bound of a problem, with or without N-1."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from solvers.bound.ascent import BoundResult, Course, ascend
+from solvers.bound.backup import has_failures
+from solvers.bound.backup_ascent import bound_with_failures
+from solvers.bound.evaluate import Evaluator
+from solvers.bound.layout import layout_of
+from solvers.problem import Problem
+from solvers.solution import Certificate, Multipliers
+
+
+def lagrangian_bound(
+    problem: Problem,
+    *,
+    sweeps: int = 600,
+    start: Certificate | Multipliers | None = None,
+    upper_usd: float | None = None,
+    time_limit_s: float | None = None,
+    threads: int = 2,
+    stop: int | None = None,
+    cuts: bool = True,
+    interrupted: Callable[[], bool] | None = None,
+    shares: bool = False,
+) -> BoundResult:
+    """A lower bound of `problem`, USD a month, after at most `sweeps` sweeps.
+
+    The same number of sweeps gives the same bytes for any number of threads. `start` warms it up, with the cuts of a
+    certificate (then the steps begin smaller); `upper_usd`, the cost of a known plan, ends it once the bound is there.
+    `time_limit_s` and `interrupted` cut it off after a sweep. A course laid for `sweeps` that was cut off after k of
+    them is repeated by the same `sweeps` and `stop` = k. `shares` asks for the averages of every pair.
+    Of the rules N-1 as planned is counted (`solvers.bound.backup.has_failures`), the others are left out.
+    """
+    upper = np.inf if upper_usd is None else upper_usd
+    course = Course(sweeps, stop, upper, cuts, time.monotonic(), time_limit_s, interrupted)
+    if has_failures(problem):
+        return bound_with_failures(problem, course, threads, start, shares=shares)
+    with Evaluator(layout_of(problem), threads) as evaluator:
+        return ascend(evaluator, course, start, shares=shares)
