@@ -25,7 +25,7 @@ from solvers.search.early import early_enough
 from solvers.search.run import FIRST_CYCLE
 from solvers.search.scale import USUAL_WORK, Aim, Progress, net_gap, part_of, search, usual_sweeps
 from solvers.search.stages import plan_stage, polished
-from solvers.solution import Certificate, Multipliers, Placement, Solution, Status, cost_usd
+from solvers.solution import Backup, Certificate, Multipliers, Placement, Solution, Status, cost_usd
 
 BOTH_WAYS = 8
 """Rounds of each search from which both ways are tried."""
@@ -179,22 +179,26 @@ class _Run:
         limits, found = self.limits, list[BoundResult]()
         part = BOUND_PART if self.periods == 1 else 0.8 * BOUND_PART * 2 / (self.periods + 1)
         stop = limits.stop
-        start: Multipliers | None = None
+        start: Certificate | Multipliers | None = None
         earlier: Problem | None = None
         for h, problem in enumerate(self.rollout.periods):
-            base = base_problem(problem)
-            start = None if start is None or earlier is None else carried(earlier, base, start)
-            known = self.known.prices[h]
-            start = start if known is None else known.multipliers
+            base = base_problem(problem, keep_reserve=True)
+            if found and earlier is not None:
+                start = carried(earlier, base, found[-1].multipliers)
+            start = self.known.prices[h] or start
             sweeps = limits.sweeps or usual_sweeps(base)
             if h == 0:
                 limit_s = part_of(limits.time_limit_s, part) if stop is None else None
-                bound = lagrangian_bound(base, sweeps=sweeps, start=start, time_limit_s=limit_s, stop=stop)
+                bound = lagrangian_bound(
+                    base, sweeps=sweeps, start=start, time_limit_s=limit_s, stop=stop, interrupted=self.interrupted
+                )
                 stop = bound.sweeps if stop is None and limits.time_limit_s is not None else stop
             else:
                 later = None if stop is None else -(-stop // 2)
-                bound = lagrangian_bound(base, sweeps=-(-sweeps // 2), start=start, stop=later)
-            start, earlier = bound.multipliers, base
+                bound = lagrangian_bound(
+                    base, sweeps=-(-sweeps // 2), start=start, stop=later, interrupted=self.interrupted
+                )
+            earlier = base
             # the averages by pair are large, and the search does not ask for them
             nothing = bound.mean_shares[:0].copy()
             found.append(replace(bound, mean_shares=nothing, mean_replicas=np.zeros(0)))
@@ -278,7 +282,7 @@ class _Run:
             found = search(
                 base, bound, self.began, gap=self.limits.gap, time_limit_s=self._until(turn), work=work, start=start,
                 progress=self._teller(h), seed=self.limits.seed, interrupted=self.interrupted,
-                aim=Aim(self.bounds[h].bound_usd, stage.sunk_usd),
+                aim=self._aim(h, stage),
             )  # fmt: skip
             first.append(found.work)
             self.done_rounds = max(self.done_rounds, found.work)
@@ -294,6 +298,11 @@ class _Run:
         price = 0.0 if found.before_reserve_usd is None else cost_usd(stage.problem, plan)
         self.reserve_usd[h] = None if found.before_reserve_usd is None else price - found.before_reserve_usd
         return stage.placement(plan)
+
+    def _aim(self, h: int, stage: Stage) -> Aim:
+        """What the search of a stage is measured by; a plan still without its reserve may cost less than the bound."""
+        reserved = stage.problem.rules.reserve is not None
+        return Aim(-np.inf if reserved else self.bounds[h].bound_usd, stage.sunk_usd)
 
     def _polished(self, stage: Stage, plan: Placement, turn: int) -> Placement:
         """A stage's plan, annealed where it has a reserve."""
@@ -327,7 +336,7 @@ class _Run:
             return own
         more = len(stage.problem.limit_rhs) - len(own.multipliers.limit_usd)
         limit = np.concatenate([own.multipliers.limit_usd, np.zeros(more)])
-        warm = replace(own.multipliers, limit_usd=limit)
+        warm = replace(own.multipliers, limit_usd=limit, cut_usd=np.zeros(0), backup=Backup())
         sweeps = max((self.limits.sweeps or own.sweeps) // 4, 1)
         return lagrangian_bound(base_problem(stage.problem), sweeps=min(sweeps, own.sweeps), start=warm)
 
@@ -358,12 +367,12 @@ class _Run:
     def _teller(self, h: int) -> Callable[[Progress], None] | None:
         """Progress of one period's search as that of the whole run."""
         tell = self.progress
-        if tell is None or self.periods == 1:
+        if tell is None or (self.periods == 1 and self.rollout.periods[0].rules.reserve is None):
             return tell
         whole = tell
 
         def said(now: Progress) -> None:
-            stage = f"{now.stage} {h + 1}/{self.periods}"
+            stage = now.stage if self.periods == 1 else f"{now.stage} {h + 1}/{self.periods}"
             whole(Progress(now.seconds, stage, self.best_usd, self.bound_usd, now.work))
 
         return said
