@@ -50,7 +50,7 @@ class CutBook:
         cuts = self.blocks.get(block)
         if cuts is None:
             return None
-        local = np.full(len(self.whole), -1)
+        local: Int = np.full(len(self.whole), -1)
         local[cuts] = np.arange(len(cuts))
         pair, entry = _entries(self.first, rows)
         mine = local[self.cut[entry]] >= 0
@@ -89,12 +89,12 @@ class BlockCuts:
     def taken_usd(self, pairs: int) -> Float:
         """What the pairs earn less, A × pairs; rounded down."""
         if len(self.usd) == 1:
-            found = np.bincount(self.pair, self.usd[0, self.cut] * self.slope, pairs)[None]
+            taken = np.bincount(self.pair, self.usd[0, self.cut] * self.slope, pairs)[None]
         else:
             dense = np.zeros((self.usd.shape[1], pairs))
             dense[self.cut, self.pair] = self.slope
-            found = self.usd @ dense
-        return np.asarray(found * (1 - (self.usd.shape[1] + 4) * EPS), np.float64)
+            taken = self.usd @ dense
+        return np.asarray(taken * (1 - (self.usd.shape[1] + 4) * EPS), np.float64)
 
 
 def _entries(first: Int, rows: Int) -> tuple[Int, Int]:

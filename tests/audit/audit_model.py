@@ -98,6 +98,25 @@ class Route:
 
 def solved(world: World, period: str, prices: Prices | None = None) -> float:
     """The optimum; with prices the least of the priced problem."""
+    return _model(world, period, prices).minimum()
+
+
+def fair_prices(world: World, period: str) -> tuple[Prices, dict[tuple[str, tuple[str, ...]], float]]:
+    """What the linear relaxation pays: prices of one period, and of its failure rows by domain and row."""
+    usd = _model(world, period, None, apart=True).duals()
+    failures = {name[1:]: usd[name] for name in usd if name[0] == "failure"}
+    demand = {name[1]: usd[name] for name in usd if name[0] == "demand"}
+    wires = [(site["site"], t) for site in world.rows("sites") for t in world.hours]
+    return Prices(
+        demand=demand,
+        up={wire: -usd.get(("up", *wire), 0.0) for wire in wires},
+        down={wire: -usd.get(("down", *wire), 0.0) for wire in wires},
+        limit={name: -usd[("limit", name)] for name, _, _ in limits(world, period)},
+        budget=-usd.get(("budget",), 0.0),
+    ), failures
+
+
+def _model(world: World, period: str, prices: Prices | None, *, apart: bool = False) -> Model:
     model = Model()
     routes = list(_routes(world, period))
     _machines(model, world, priced=prices is not None)
@@ -112,11 +131,13 @@ def solved(world: World, period: str, prices: Prices | None = None) -> float:
         model.column(route.share, route.usd + counted, 1)
         spent[route.share] = route.usd + counted
         model.row([(route.share, 1), (route.replicas(world), -1)], 0)
+    if prices is None:
+        (_failures_apart if apart else _failures)(model, world, period, routes)
     for key, usd in penalty.items():
         mine = [route for route in routes if route.key == key]
         terms: Terms = [(("u", key), 1.0), *((route.share, 1.0) for route in mine)]
         if prices is None:
-            model.row(terms, 1, 1)
+            model.row(terms, 1, 1, ("demand", key))
         else:
             servable = any(model.upper[model.columns[route.replicas(world)]] for route in mine)
             model.state(terms, 1, -min(prices.demand[key], usd) if servable else -usd)
@@ -124,11 +145,13 @@ def solved(world: World, period: str, prices: Prices | None = None) -> float:
     if prices is None:
         spent |= _peaks(model, world, routes)
     for name, terms, most in limits(world, period):
-        model.state(terms, most, None if prices is None else prices.limit[name])
+        model.state(terms, most, None if prices is None else prices.limit[name], ("limit", name))
     monthly = [row["monthly_usd"] for row in world.rows("budgets") if row["period"] in ("", period)]
     if not np.isnan(monthly).all():
-        model.state(list(spent.items()), float(np.nanmin(monthly)), None if prices is None else prices.budget)
-    return model.minimum()
+        model.state(
+            list(spent.items()), float(np.nanmin(monthly)), None if prices is None else prices.budget, ("budget",)
+        )
+    return model
 
 
 def _serving(model: Model, world: World, routes: list[Route], prices: Prices | None) -> None:
@@ -140,7 +163,8 @@ def _serving(model: Model, world: World, routes: list[Route], prices: Prices | N
             for figure, limit, kind in (("out", site["uplink_mbps"], "up"), ("in_", site["downlink_mbps"], "down")):
                 if not np.isnan(limit):
                     terms: Terms = [*((r.share, getattr(r, figure)) for r in here), (("open", site["site"]), -limit)]
-                    model.state(terms, 0, None if prices is None else getattr(prices, kind)[(site["site"], t)])
+                    usd = None if prices is None else getattr(prices, kind)[(site["site"], t)]
+                    model.state(terms, 0, usd, (kind, site["site"], t))
 
 
 def _billed(world: World) -> dict[str, tuple[float, float]]:
@@ -322,8 +346,75 @@ def _energy(world: World, site: Any, t: str) -> tuple[float, float]:
     return site["usd_per_kwh"], site["gco2_per_kwh"]
 
 
-def _routes(world: World, period: str) -> Any:
-    """Everything admissible."""
+def _failures(model: Model, world: World, period: str, routes: list[Route]) -> None:
+    """(13) what a failing domain serves goes to survivors, beside what these serve; none can be lost that has any."""
+    backups = list(_routes(world, period, "backup_latency_budget_ms"))
+    for name, down in _domains(world).items():
+        taken: dict[Name, list[Route]] = defaultdict(list)
+        for key in {route.key for route in routes}:
+            there = [r for r in backups if r.key == key and r.site not in down and model.upper_of(r.replicas(world))]
+            lost = [(r.share, 1.0) for r in routes if r.key == key and r.site in down]
+            if there and lost:
+                for r in there:
+                    model.column((name, *r.share), 0, 1)
+                    model.row([((name, *r.share), 1), (r.replicas(world), -1)], 0)
+                    taken[(*r.replicas(world), key[3])].append(r)
+                model.row([*lost, *(((name, *r.share), -1.0) for r in there)], 0, 0)
+        for group, moved in taken.items():
+            site, t = group[1], group[-1]
+            here = [r for r in routes if r.site == site and r.key[3] == t]
+            terms = [(r.share, r.load) for r in here if r.replicas(world) == group[:-1]]
+            model.row([*terms, *(((name, *r.share), r.load) for r in moved), (group[:-1], -1)], 0)
+        for site_row in world.rows("sites"):
+            for t in world.hours:
+                here = [r for r in routes if r.site == site_row["site"] and r.key[3] == t]
+                moved = [
+                    r
+                    for group, listed in taken.items()
+                    for r in listed
+                    if group[1] == site_row["site"] and group[-1] == t
+                ]
+                for figure, limit in (("out", site_row["uplink_mbps"]), ("in_", site_row["downlink_mbps"])):
+                    if moved and not np.isnan(limit):
+                        terms = [(r.share, getattr(r, figure)) for r in here]
+                        terms += [((name, *r.share), getattr(r, figure)) for r in moved]
+                        model.row(terms, float(limit))
+
+
+def _failures_apart(model: Model, world: World, period: str, routes: list[Route]) -> None:
+    """(13) relaxed: what survivors serve then has nothing to do with what they served before, but for the replicas."""
+    backups = list(_routes(world, period, "backup_latency_budget_ms"))
+    for name, down in _domains(world).items():
+        for key in {route.key for route in routes}:
+            there = [r for r in backups if r.key == key and r.site not in down and model.upper_of(r.replicas(world))]
+            inside = any(r.key == key and r.site in down and model.upper_of(r.replicas(world)) for r in routes)
+            if there or not inside:
+                also = [r for r in routes if r.key == key and r.site not in down]
+                moved = {r.share: r for r in (*there, *also)}
+                for share in moved:
+                    model.column((name, *share), 0, 1)
+                terms: Terms = [(("u", key), 1.0), *(((name, *share), 1.0) for share in moved)]
+                model.row(terms, 1, 1, ("failure", name, key))
+        taken: dict[Name, dict[Name, float]] = defaultdict(dict)
+        for r in (*backups, *routes):
+            if (name, *r.share) in model.columns:
+                taken[(*r.replicas(world), r.key[3])][(name, *r.share)] = r.load
+        for group, loads in taken.items():
+            model.row([*loads.items(), (group[:-1], -1)], 0)
+
+
+def _domains(world: World) -> dict[str, set[str]]:
+    """Domains that may fail, with their sites."""
+    kinds = world.scenario.document.reliability.n_minus_1
+    found: dict[str, set[str]] = defaultdict(set)
+    for row in world.rows("domains"):
+        if row["kind"] in kinds:
+            found[row["domain"]].add(row["site"])
+    return found
+
+
+def _routes(world: World, period: str, budget: str = "latency_budget_ms") -> Any:
+    """Everything admissible within a budget."""
     scenario, pairs = world.scenario, world.pairs
     busy_kw: dict[str, float] = defaultdict(float)
     for k in world.rows("servers"):
@@ -339,7 +430,7 @@ def _routes(world: World, period: str) -> Any:
                 latency = way + d["ttft_p95_ms"]
                 if (d["model"], d["profile"]) != (row["model"], service["profile"]):
                     continue
-                if latency > service["latency_budget_ms"]:
+                if latency > service[budget]:
                     continue
                 kw = _mean(row) / d["requests_per_s"] * d["gpus_per_replica"] * busy_kw[d["gpu"]]
                 yield Route(

@@ -39,6 +39,8 @@ FEATURES = {
     6: ("tenants",),
     7: ("periods", "follow", "transit", "carbon", "cloud"),
     8: ("periods", "follow", "transit", "carbon", "cloud", "tenants"),
+    9: ("failures",),
+    10: ("failures", "follow", "tenants"),
 }
 
 
@@ -132,11 +134,14 @@ def random_world(seed: int) -> World:
     }
     if "periods" in features:
         changes |= _period_tables(rng)
+    if "failures" in features:
+        changes |= _failure_tables(changes, sites, np.random.default_rng(seed))
     toml = {
         "money": {"wacc": 0.12, "latency_usd_per_million_request_ms": float(pick(0, 3))},
         "limits": {"replicas_follow_slices": "follow" in features}
         | ({"installs_per_period": int(pick(1, 3))} if "periods" in features else {}),
         "objective": {"usd_per_tco2e": float(pick(100, 1000))} if "carbon" in features else {},
+        "reliability": {"n_minus_1": ["metro"] if "failures" in features else []},
     }
     return World(audit_world.scenario(changes, toml), _random_pairs(rng, sites, regions))
 
@@ -157,6 +162,19 @@ def _period_tables(rng: np.random.Generator) -> dict[str, str | None]:
         ][rng.integers(3)],
         "budgets": several[rng.integers(3)],
         "export": "gpu,server,country,max_gpus,from_date,reason\ng,,DE,3,2027-07-01,x\n,s2,FR,2,2027-01-01,x",
+    }
+
+
+def _failure_tables(
+    changes: dict[str, str | None], sites: list[str], rng: np.random.Generator
+) -> dict[str, str | None]:
+    """Metros of one or two sites, some of which overlap, and a budget for backups that is wider or narrower."""
+    metros = [f"{name},{site},metro" for name in ("x", "y") for site in sites if rng.random() < 0.6]
+    services = str(changes["services"]).splitlines()
+    budgets = ("backup_latency_budget_ms", rng.choice(["", "160", "90"]), rng.choice(["", "200"]))
+    return {
+        "domains": "domain,site,kind\n" + "\n".join([*metros, f"z,{sites[0]},metro", f"w,{sites[-1]},grid"]),
+        "services": "\n".join(f"{line},{more}" for line, more in zip(services, budgets, strict=True)),
     }
 
 
