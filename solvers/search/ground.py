@@ -145,7 +145,8 @@ def ground_of(problem: Problem, multipliers: Multipliers) -> tuple[Ground, Sizes
         limit_first=matrix.indptr.astype(np.int64), limit_row=matrix.indices.astype(np.int64),
         limit_value=matrix.data.astype(float), limit_rhs=problem.limit_rhs.astype(float),
         table_first=tables.first, table_cost=tables.cost, table_most=tables.most, best_first=tables.count_first,
-        table_count=tables.count, sizes=SIZES.astype(np.int64), capacity=float(problem.capacity_factor), slices=slices,
+        table_count=tables.servers, sizes=SIZES.astype(np.int64),
+        capacity=float(problem.capacity_factor), slices=slices,
         budget_usd=float(problem.monthly_budget_usd),
         network=bool(np.isfinite(uplink).any() or np.isfinite(downlink).any()),
     )  # fmt: skip

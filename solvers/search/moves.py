@@ -172,10 +172,23 @@ def rebuild(g: Ground, state: State, work: Work, worth: Float, model: int, allow
 
 
 @njit(cache=True, nogil=True)
+def added_usd(g: Ground, state: State, work: Work) -> float:
+    """What the replicas of the neighbourhood that did not stand before have to save."""
+    if work.money[2] <= 0.0:
+        return 0.0
+    count = 0
+    for k in range(work.number[2]):
+        p = work.chosen[k]
+        for b in range(g.block_first[p], g.block_first[p + 1]):
+            count += max(state.replicas[b] - work.stood[b], 0)
+    return float(count * work.money[2])
+
+
+@njit(cache=True, nogil=True)
 def one_move(
     g: Ground, state: State, work: Work, mine: NDArray[np.bool_], appeal: Float, worth: Float, seeds: Int, heat: float
 ) -> None:
-    """Try one neighbourhood at temperature `heat`."""
+    """Try one neighbourhood at temperature `heat`; at none, only what is cheaper is a change worth making."""
     p = seeds[below(work.random, len(seeds))]
     if state.length[p] == 0:
         return
@@ -187,6 +200,7 @@ def one_move(
         wanted = 2 + int(11 * uniform(work.random) ** 2)
     pick_neighbours(g, state, work, mine, appeal, p, model, wanted, model >= 0 and uniform(work.random) < 0.8)
     before = unserved_usd(g, work)
+    stays = added_usd(g, state, work)
     rest = before * (1 + 1e-9) + 1e-9
     for k in range(work.number[2]):
         before += state.usd[work.chosen[k]]
@@ -197,10 +211,14 @@ def one_move(
             strip_model(g, state, work, work.chosen[k], model)
         else:
             release(g, state, work, work.chosen[k])
-    allowed = before - heat * np.log(max(uniform(work.random), 1e-12))
+    allowed = before - 1e-9 * abs(before)
+    if heat > 0.0:
+        allowed = before - heat * np.log(max(uniform(work.random), 1e-12))
     after = rebuild(g, state, work, worth, model, allowed, rest)
     work.number[4] += 1
-    if after <= allowed and (work.money[0] <= work.money[1] or work.money[0] <= paid):
+    if after + added_usd(g, state, work) <= allowed + stays and (
+        work.money[0] <= work.money[1] or work.money[0] <= paid
+    ):
         work.number[3] += 1
     else:
         restore(g, state, work)

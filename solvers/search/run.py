@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,9 @@ STARTS = (8, 2)
 HEAT = (0.006, 0.01)
 """Temperature at the start of a cycle, as a share of the cost per open site, and what is left of it at the end."""
 WARM = 1 / 16
-"""Heat of the first cycle from a given plan; it doubles with every cycle."""
+"""Heat of the second cycle from a given plan, the first has none; it doubles with every cycle."""
+STAY = 0.1
+"""What a replica that did not stand in the given plan has to save, of what one costs on average; halved every cycle."""
 SPARE = 1.3
 """How much longer than the last time the closing steps may take."""
 
@@ -96,7 +98,7 @@ class Run:
         self.appeal = 0.02 + 0.6 * bound.mean_open
         self.state: State = empty_state(self.ground)
         self.best: Snapshot = snapshot(self.ground, self.state)
-        self.checked = self.best
+        self.checked = self.found = self.best
         self.heat, self.focus = 1.0, np.zeros(0, np.bool_)
         self.rounds = 0
         self.flow_s = self.check_s = 0.0
@@ -119,24 +121,29 @@ class Run:
         if start is None or float(self.state.usd.sum()) > self.ground.budget_usd:
             self._construct()
         self.best = snapshot(self.ground, self.state)
+        self.found = self.best
         self._check()
         self.say("construct")
 
     def _check(self) -> None:
         began = self.clock.seconds
         if not violations(self.problem, to_placement(self.problem, self.best)):
-            self.checked = self.best
+            self.checked = self.found = self.best
         self.check_s = self.clock.seconds - began
 
     def _take_over(self, found: Repaired) -> None:
-        """Go on from a repaired plan: first near what changed, and little warmed up."""
+        """Go on from a repaired plan: first near what changed, and only where that saves something."""
         self.state = load_state(self.ground, found.shot)
         left = unserved_share(self.ground, self.state) > 1e-9
         near = np.bincount(
             self.sharing.site, left[self.sharing.row] & self.state.open[self.sharing.site], len(self.state.open)
         )
         self.focus = np.asarray(found.touched | (near > 0), np.bool_)
-        self.heat = WARM
+        self.heat = 0.0
+        placed = float(self.state.usd.sum()) / max(int(found.shot.replicas.sum()), 1)
+        for work in self.works:
+            work.stood[:] = found.shot.replicas
+            work.money[2] = STAY * placed
 
     def _construct(self) -> None:
         """Build several plans from differing orders and price levels, two at a time, and keep the cheapest."""
@@ -208,7 +215,9 @@ class Run:
                 if self.clock.stopped:
                     break
                 self._route()
-                self.heat = min(2 * self.heat, 1.0)
+                for each in self.works:
+                    each.money[2] *= 0.5
+                self.heat = min(max(2 * self.heat, WARM), 1.0)
                 self.focus = np.zeros(0, np.bool_)
                 length *= 2
 
@@ -239,8 +248,9 @@ class Run:
         for job in jobs:
             job.result()
         self.rounds += 1
-        if state_usd(self.ground, self.state) < self.best.usd:
-            self.best = snapshot(self.ground, self.state)
+        if state_usd(self.ground, self.state) < self.found.usd:
+            self.found = snapshot(self.ground, self.state)
+            self.best = min(self.best, self.found, key=lambda shot: shot.usd)
 
     def _seeds(self, mine: Bool) -> Bool:
         """Sites from which the moves of a half start: all of its own, or those in focus."""
@@ -248,14 +258,17 @@ class Run:
         return near if (near & self.state.open).any() else mine
 
     def _route(self) -> None:
-        """Route the best plan anew and go on from it."""
+        """Route the best plan of the cycle anew, and go on from the best of all.
+
+        A plan that the moves made is worth a good deal less than it is once routed, so the two are never compared.
+        """
         began = self.clock.seconds
-        routed = reroute(self.problem, to_placement(self.problem, self.best))
+        routed = reroute(self.problem, to_placement(self.problem, self.found))
         if routed is not None:
             shot = snapshot(self.ground, load_state(self.ground, from_placement(self.problem, routed)))
-            if shot.usd < self.best.usd:
-                self.best = shot
+            self.best = min(self.best, shot, key=lambda shot: shot.usd)
         self.state = load_state(self.ground, self.best)
+        self.found = replace(self.best, usd=np.inf)
         self.flow_s = self.clock.seconds - began
         self.say("flow")
 

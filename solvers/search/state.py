@@ -40,7 +40,8 @@ class Work(NamedTuple):
     random: NDArray[np.uint64]  # [0] state of the generator
     used: Float  # L: limit rows in use as this thread sees them
     room: Float  # L: what this thread may use
-    money: Float  # [0] paid now, [1] what may be paid
+    money: Float  # [0] paid now, [1] what may be paid, [2] what a replica beyond those of `stood` has to save
+    stood: Int  # B: replicas of the plan that was given
     density: Float
     scratch: Float
     load: Float
@@ -113,7 +114,8 @@ def new_work(ground: Ground, sizes: Sizes) -> Work:
         random=np.ones(1, np.uint64),
         used=np.zeros(limits),
         room=np.zeros(limits),
-        money=np.zeros(2),
+        money=np.zeros(3),
+        stood=np.zeros(len(ground.block_unit), np.int64),
         density=np.zeros(sizes.pairs),
         scratch=np.zeros(sizes.pairs),
         load=np.zeros(sizes.pairs),

@@ -22,7 +22,7 @@ class ServerTables(NamedTuple):
     cost: Float
     most: Int  # U: the largest G that fits
     count_first: Int  # U + 1
-    count: Int32  # servers of every kind behind each cost
+    servers: Int32  # of every kind, behind each cost
 
 
 def useful_gpus(problem: Problem, s: Structure, loads: Float) -> Int:
@@ -77,7 +77,7 @@ def _fill(s: Structure, tables: ServerTables, unit_site: Int, limit: Float, offe
         at = tables.count_first[unit]
         for g in range(t1 - t0):
             for k in range(kinds):
-                tables.count[at + g * kinds + k] = best[g, k]
+                tables.servers[at + g * kinds + k] = best[g, k]
 
 
 @njit(cache=True, nogil=True)
