@@ -77,7 +77,7 @@ def _reserved(problem: Problem, draft: Draft) -> Completed:
     return Completed(plan, before_reserve_usd=cost_usd(problem, draft.placement()))
 
 
-def anneal(problem: Problem, plan: Placement, effort: Effort) -> tuple[Placement, int]:
+def annealed(problem: Problem, plan: Placement, effort: Effort) -> tuple[Placement, int]:
     """A plan with a reserve made cheaper, jobs where they are; and the rounds that it took."""
     annealing = _annealing(Draft.of(problem, plan), effort.seed)
     annealing.go_on_from(plan)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from solvers.check import violations
-from solvers.complete import Completed, Effort, anneal, complete
+from solvers.complete import Completed, Effort, annealed, complete
 from solvers.complete.draft import block_most
 from solvers.complete.pins import busy_replicas
 from solvers.problem import Int, Problem
@@ -59,7 +59,7 @@ def plan_stage(problem: Problem, search: Search, hint: Placement | None) -> Plan
 
 def polished(problem: Problem, plan: Placement, effort: Effort) -> tuple[Placement, int]:
     """A plan with a reserve, annealed, if that is cheaper and keeps every rule; and the rounds that were done."""
-    found, rounds = anneal(problem, plan, effort)
+    found, rounds = annealed(problem, plan, effort)
     if cost_usd(problem, found) >= cost_usd(problem, plan) or violations(problem, found):
         return plan, rounds
     return found, rounds

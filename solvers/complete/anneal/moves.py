@@ -15,6 +15,9 @@ from solvers.complete.anneal.plan import Plan, add_record, drop_row, set_unserve
 from solvers.complete.anneal.stand import set_replicas, set_servers, shrink_site
 from solvers.problem import Int
 
+LEFT_PART = 0.1
+"""Of the moves, that begin with demand that is not served."""
+
 
 @njit(cache=True, nogil=True)
 def cost(s: Plan) -> float:
@@ -112,11 +115,47 @@ def rows_left(g: Land, s: Plan, d: Desk, model: int) -> None:
 
 
 @njit(cache=True, nogil=True)
+def choose_site_for_left(g: Land, s: Plan, d: Desk) -> None:
+    """Choose a site that could serve one of the rows that are not served whole, if there are any."""
+    found, number = -1, 0
+    for i in range(len(s.unserved)):
+        if s.unserved[i] > 0.0 and g.pair_first[i] < g.pair_first[i + 1]:
+            number += 1
+            if below(d.random, number) == 0:
+                found = i
+    if found >= 0:
+        n = g.pair_first[found] + below(d.random, g.pair_first[found + 1] - g.pair_first[found])
+        choose_site(d, g.block_site[g.pair_block[n]])
+
+
+@njit(cache=True, nogil=True)
+def open_site_for(g: Land, s: Plan, d: Desk, i: int) -> int:
+    """An open site that could serve a row, -1 where none is met."""
+    for _ in range(8):
+        n = g.pair_first[i] + below(d.random, g.pair_first[i + 1] - g.pair_first[i])
+        p = g.block_site[g.pair_block[n]]
+        if s.site_count[p] > 0:
+            return int(p)
+    return -1
+
+
+@njit(cache=True, nogil=True)
 def choose(g: Land, s: Plan, d: Desk, seeds: Int) -> None:
-    """Choose rows to take out: around an open site, of a random row, or to try a closed site."""
-    p = seeds[below(d.random, len(seeds))]
+    """Choose rows to take out: around an open site, or around any that could serve what is left."""
+    if len(seeds) == 0 or uniform(d.random) < LEFT_PART:
+        choose_site_for_left(g, s, d)
+    if d.number[1] == 0 and len(seeds) > 0:
+        choose_site(d, seeds[below(d.random, len(seeds))])
+    if d.number[1] == 0:
+        return
+    p = d.site[0]
     lot = uniform(d.random)
-    choose_site(d, p)
+    if s.site_count[p] == 0:
+        rows_left(g, s, d, -1)
+        p = open_site_for(g, s, d, d.row[below(d.random, d.number[0])]) if d.number[0] > 0 else -1
+        if p < 0:
+            return
+        choose_site(d, p)
     k = random_record(g, s, d, p)
     if k < 0:
         return
@@ -145,7 +184,7 @@ def set_moods(g: Land, s: Plan, d: Desk, usd_per_quarter: float) -> None:
         if s.site_count[p] == 0 and not d.site_mark[p] and uniform(d.random) > closed:
             mood = np.inf
         d.mood[p] = mood
-    if uniform(d.random) < 0.5 and d.number[1] > 0:
+    if uniform(d.random) < 0.5 and d.number[1] > 0 and s.site_count[d.site[0]] > 0:
         d.mood[d.site[0]] = np.inf if uniform(d.random) < 0.7 else 3.0
     if uniform(d.random) < 0.3 and d.number[0] > 0:
         i = d.row[below(d.random, d.number[0])]
@@ -270,7 +309,5 @@ def run_moves(g: Land, s: Plan, d: Desk, moves: int, usd_per_quarter: float, hea
             if s.site_count[p] > 0:
                 seeds[number] = p
                 number += 1
-        if number == 0:
-            return
         for _ in range(16):
             one_move(g, s, d, seeds[:number], usd_per_quarter, heat)
