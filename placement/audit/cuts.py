@@ -89,7 +89,7 @@ class BlockCuts:
     def taken_usd(self, pairs: int) -> Float:
         """What the pairs earn less, A × pairs; rounded down."""
         if len(self.usd) == 1:
-            taken = np.bincount(self.pair, self.usd[0, self.cut] * self.slope, pairs)[None]
+            taken: Float = np.bincount(self.pair, self.usd[0, self.cut] * self.slope, pairs)[None].astype(np.float64)
         else:
             dense = np.zeros((self.usd.shape[1], pairs))
             dense[self.cut, self.pair] = self.slope
