@@ -18,7 +18,7 @@ from bench.tools.mixed_world import EXACT_ONLY, write
 from placement.plan.document import PlanDocument
 from placement.planning import AuditFailedError, plan_scenario
 from placement.scenario import Scenario, load
-from placement.solving import InfeasibleError, Method, NoPlanError, Request, TooLargeError
+from placement.solving import InfeasibleError, NoPlanError, Request, TooLargeError
 
 EXACT_S = 120.0
 GAP = 1e-6
@@ -37,18 +37,20 @@ class Mixed:
     loss: float | None = None  # of the search's plan over the optimum, net
 
 
-def mixed(seed: int, folder: Path) -> Mixed:
-    """Make the scenario of `seed` in `folder` and hold what both solvers say against each other."""
+def mixed(seed: int, folder: Path, *, work: int = WORK, sweeps: int | None = None) -> Mixed:
+    """Make the scenario of `seed` in `folder` and hold what both solvers say against each other.
+
+    `work` and `sweeps` say how long the search looks for plans and for bounds.
+    """
     world = write(folder / "scenario", seed)
     scenario = load(world.folder)
-    outcomes = {method: _planned(scenario, folder / method, method) for method in ("exact", "scale")}
-    return Mixed(seed, world.rules, *_judged(outcomes["exact"], outcomes["scale"], world.rules))
+    exact = _planned(scenario, folder / "exact", Request("exact", gap=GAP, time_limit_s=EXACT_S, sweeps=sweeps))
+    scale = _planned(scenario, folder / "scale", Request("scale", work=work, sweeps=sweeps))
+    return Mixed(seed, world.rules, *_judged(exact, scale, world.rules))
 
 
-def _planned(scenario: Scenario, target: Path, method: str) -> PlanDocument | str:
+def _planned(scenario: Scenario, target: Path, request: Request) -> PlanDocument | str:
     """The plan, or in a word why there is none."""
-    asked: Method = "exact" if method == "exact" else "scale"
-    request = Request(asked, gap=GAP, time_limit_s=EXACT_S) if asked == "exact" else Request(asked, work=WORK)
     try:
         return plan_scenario(scenario, target, request).document
     except InfeasibleError:
