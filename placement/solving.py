@@ -17,6 +17,7 @@ from placement.clock import Clock
 from placement.interrupting import Interrupted, never, unless_interrupted
 from placement.pinning import Pin
 from placement.problem import Built
+from placement.proving import falls_into_groups, with_groups
 from placement.replan import Start, plan_sha256
 from solvers.problem import Problem
 from solvers.rollout import Rollout, RolloutSolution, rollout_cost_usd, rollout_violations
@@ -33,6 +34,7 @@ EXACT_PAIRS = 4_000  # above this branch and bound adds little: at 20,000 (inter
 EXACT_ALONE = 60_000  # pairs up to which branch and bound is tried where the search cannot honour a rule
 START_WORK = 16  # rounds of search before branch and bound
 START_PART = 0.3  # of the time
+PROOF_PART = 0.35  # of the time, where groups of sites may prove more than prices
 
 
 class InfeasibleError(ValueError):
@@ -64,15 +66,17 @@ class Request:
     work: int | None = None
     sweeps: int | None = None
     polish: int | None = None
+    branchings: int | None = None
     pins: tuple[Pin, ...] = ()
     start: Path | None = None  # a plan to begin with
 
     def parameters(self, solution: RolloutSolution) -> dict[str, Any]:
-        """What the plan's provenance records: `work`, `sweeps` and `polish` as done repeat a timed run."""
+        """What the plan's provenance records: rounds and sweeps as done repeat a timed run."""
         asked = {"method": self.method, "gap": self.gap, "time_limit_s": self.time_limit_s, "work": self.work}
         pins = {"pins": [str(pin) for pin in self.pins]} if self.pins else {}
         start = {} if self.start is None else {"start_sha256": plan_sha256(self.start)}
-        return asked | {"sweeps": solution.sweeps, "polish": solution.polish} | pins | start
+        done = {"sweeps": solution.sweeps, "polish": solution.polish, "branchings": solution.branchings}
+        return asked | done | pins | start
 
 
 def solve(
@@ -96,7 +100,9 @@ def solve(
     refused, exact = refused_rules(built), exact_for(built, request)
     if refused and not exact:
         raise TooLargeError(refused, _pairs(built))
-    run = _Run(built, request, Clock(monotonic(), time_limit_s), seed, tell, interrupted, start)
+    groups = request.branchings != 0 and falls_into_groups(built)
+    clock = Clock(monotonic(), time_limit_s)
+    run = _Run(built, request, clock, seed, tell, interrupted, start, PROOF_PART if groups else 0.0)
     found = run.search(bare=bool(refused), exact=exact)
     if exact:
         tell("branch and bound", found.objective_usd if not refused else inf, found.bound_usd, inf)
@@ -106,7 +112,10 @@ def solve(
     if found.placements is None:
         said = found.message or f"the solver ended with {found.status} and no plan"
         raise NoPlanError(said if interrupted() else f"{said}; give more --time-limit")
-    return found
+    if not groups or interrupted():
+        return found
+    tell("groups", found.objective_usd, found.bound_usd, inf)
+    return with_groups(built, found, request.gap, request.branchings, clock, interrupted)
 
 
 def exact_for(built: Built, request: Request) -> bool:
@@ -158,6 +167,7 @@ class _Run:
     tell: Tell
     interrupted: Interrupted
     start: Start | None
+    kept_part: float  # of the time, for a better proof at the end
 
     def search(self, *, bare: bool, exact: bool) -> RolloutSolution:
         """A plan and a certificate; `bare` of the rules that the search cannot keep, a first one before `exact`."""
@@ -175,7 +185,7 @@ class _Run:
         return solve_rollout_scale(
             rollout,
             gap=self.request.gap,
-            time_limit_s=self.clock.part_s(START_PART if exact else 1.0),
+            time_limit_s=self.clock.part_s(START_PART if exact else 1.0 - self.kept_part),
             work=START_WORK if exact else self.request.work,
             seed=self.seed,
             stop=self.request.sweeps,
@@ -206,7 +216,7 @@ class _Run:
         from solvers.exact.rollout import solve_rollout_exact  # noqa: PLC0415
         from solvers.goals import Goal, solve_goals  # noqa: PLC0415
 
-        rollout, gap, left_s = self.built.rollout, self.request.gap, self.clock.left_s()
+        rollout, gap, left_s = self.built.rollout, self.request.gap, self.clock.part_s(1.0 - self.kept_part)
         if len(self.built.goals) == 1:
             return solve_rollout_exact(rollout, gap=gap, time_limit_s=left_s, start=start)
         goals = [Goal(goal.name, goal.totals, goal.gap) for goal in self.built.goals]

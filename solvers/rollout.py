@@ -58,6 +58,7 @@ class RolloutSolution:
     goals: tuple["Reached", ...] = field(default=())
     before_reserve_usd: float | None = None  # what the plan cost before its reserve for N-1, where that was a step
     polish: int = 0  # rounds that every plan with a reserve was annealed for
+    branchings: int = 0  # rounds of branching that the groups of the certificates had
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ KILLED = 128
 @click.option("--work", type=click.IntRange(min=0), help="Rounds of search: replays a run byte for byte.")
 @click.option("--sweeps", type=click.IntRange(min=1), help="Sweeps of the bound, as a plan's provenance records them.")
 @click.option("--polish", type=click.IntRange(min=0), help="Rounds of annealing with N-1, as recorded there, too.")
+@click.option("--branchings", type=click.IntRange(min=0), help="Rounds of branching for the proof, as recorded there.")
 @click.option("--method", type=click.Choice(["auto", "exact", "scale"]), default="auto", show_default=True)
 @click.option(
     "--start",
@@ -67,6 +68,7 @@ def command(
     work: int | None,
     sweeps: int | None,
     polish: int | None,
+    branchings: int | None,
     method: str,
     start: Path | None,
     pins: tuple[str, ...],
@@ -89,7 +91,7 @@ def command(
         loaded = load_scenario(scenario)
         with _failures(scenario), told(trace, seconds) as tell:
             wishes = tuple(parse_pin(text) for text in pins)
-            request = Request(method, gap, seconds, work, sweeps, polish, wishes, start)  # type: ignore[arg-type]
+            request = Request(method, gap, seconds, work, sweeps, polish, branchings, wishes, start)  # type: ignore[arg-type]
             planned = plan_scenario(
                 loaded, output, request, overwrite=force, progress=tell, interrupted=stop, began=began
             )
