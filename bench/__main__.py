@@ -1,27 +1,32 @@
-"""`python -m bench [NAME ...]`: run benchmarks by module name, all of them by default."""
+"""`python -m bench [NAME ...]`: run benchmarks by module name, all of them by default; `--list` tells them."""
 
 import importlib
 import pkgutil
-import platform
 import sys
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
+from bench.tools.machine import machine
 
-def main(arguments: list[str]) -> None:
-    """Run the named benchmark modules; each has a `main(argv)` that prints its own table."""
-    names = sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if not m.name.startswith("_"))
-    wanted = arguments or names
-    unknown = sorted(set(wanted) - set(names))
+
+def main(arguments: list[str]) -> int:
+    """Run the named benchmark modules; each has a `main(argv)` that prints its own table. The worst exit code."""
+    folder = Path(__file__).parent
+    names = sorted(m.name for m in pkgutil.iter_modules([str(folder)]) if not m.ispkg and not m.name.startswith("_"))
+    if arguments == ["--list"]:
+        for name in names:
+            said = (folder / f"{name}.py").read_text(encoding="utf-8").partition("\n")[0]
+            print(f"{name:16}{said.strip(chr(34))}")
+        return 0
+    unknown = sorted(set(arguments) - set(names))
     if unknown:
         sys.exit(f"no benchmark is called {', '.join(unknown)}; there are: {', '.join(names)}")
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("nearserve", "numpy", "ortools", "numba"))
-    print(f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, Python {platform.python_version()}, {libraries}")
-    for name in wanted:
+    print(machine())
+    worst = 0
+    for name in arguments or names:
         print(f"\n== {name}", flush=True)
-        importlib.import_module(f"bench.{name}").main([])
+        worst = max(worst, importlib.import_module(f"bench.{name}").main([]) or 0)
+    return worst
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    raise SystemExit(main(sys.argv[1:]))
