@@ -136,3 +136,4 @@ def check_certificate(files: PlanFiles, verified: VerifiedBound, plan: Path, fin
         findings.notes.append("there is no certificate: nothing is proved about the gap")
         return
     findings.check("certificate", verified.bound_usd_month is not None, "certificate.npz", verified.reason)
+    findings.notes.extend(str(of_period) for of_period in verified.proved_with if of_period)

@@ -45,7 +45,7 @@ class BlockReader:
     dearer: float
 
     def at(self, site: str, uplink: Float, downlink: Float) -> Iterator[SiteBlock]:
-        """Blocks that the site could hold with some pair, or none for a model that it serves on no shape."""
+        """Blocks that the site could hold and that have some pair, on a normal day or in a failure."""
         primary = list(self.rows.penalties.grid.at(site))
         behind = self.backups.at(site, primary) if not self.backups.none else [None] * len(primary)
         out = self.backups.outside(site)

@@ -5,8 +5,8 @@ path asks for at least and the tables do not know (a shape without any pair at t
 the bound.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,6 +18,9 @@ from placement.audit.descriptors import MOST_COUNT, OPEN, REPLICAS, SERVERS, Blo
 from placement.audit.descriptors import Group as Listed
 from placement.audit.quotes import CLOSED, FREE, OPENED, PathLimits, Quotes
 from placement.audit.site_value import EPS, ServerLimits
+
+MOST_LEAVES = 512
+"""Leaves of a group that are valued at once."""
 
 Counter = tuple[int, str, str, str, str | None]
 """What a branching counts: kind, site, name, owner, slice."""
@@ -65,6 +68,13 @@ class SiteGroup:
     usd: Float  # leaves × rows
     book: CutBook
     paths: Paths
+
+    def parts(self) -> Iterator["SiteGroup"]:
+        """The same with `MOST_LEAVES` of the leaves at a time, so that no array is large."""
+        for at in range(0, len(self.usd), MOST_LEAVES):
+            of = slice(at, at + MOST_LEAVES)
+            paths = Paths(self.paths.counters, self.paths.least[of], self.paths.most[of])
+            yield SiteGroup(self.sites, self.rows, self.usd[of], replace(self.book, usd=self.book.usd[of]), paths)
 
     def quotes(self, root: Quotes) -> Quotes:
         """The leaves' prices: never more than the root's."""

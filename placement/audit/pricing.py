@@ -56,6 +56,15 @@ class ProvedWith:
     group_cuts: int
     groups_usd: float = 0.0  # what the bound would lose if the sites of groups were priced one by one
 
+    def __bool__(self) -> bool:
+        return bool(self.cuts or self.backups or self.groups)
+
+    def __str__(self) -> str:
+        return (
+            f"the bound is proved with {self.cuts} cuts, {self.backups} failure rows, and {self.groups} groups of"
+            f" {self.leaves} leaves and {self.group_cuts} cuts, which add {self.groups_usd:,.2f} USD a month"
+        )
+
 
 @dataclass(frozen=True)
 class Proved:
@@ -126,7 +135,7 @@ class Pricing:
     def _values(
         self, backups: Backups, root: Quotes, groups: list[SiteGroup]
     ) -> tuple[list[float], list[tuple[float, float]]]:
-        """V_p of the sites that are in no group; of every group W, and the Σ V_p that it replaces."""
+        """V_p of the sites that are in no group; of every group the least of W and Σ V_p, and the latter."""
         reader = BlockReader(self.case, self.rows, backups, self.dearer)
         value = SiteValue(self.case, self.servers)
         grouped = {site for group in groups for site in group.sites}
@@ -136,13 +145,17 @@ class Pricing:
                 uplink, downlink, credit = self.wire_usd(site)
                 alone.append(float(value.usd(site, reader.at(site, uplink, downlink), credit, root)[0]))
         for group in groups:
-            leaves, values, apart = group.quotes(root), [], 0.0
+            parts = [(part, part.quotes(root)) for part in group.parts()]
+            values, apart = [], []
             for site in group.sites:
                 uplink, downlink, credit = self.wire_usd(site)
                 blocks = list(reader.at(site, uplink, downlink))
-                apart += float(value.usd(site, blocks, credit, root)[0])
-                values.append(value.usd(site, blocks, credit, leaves, group.paths.at(site)))
-            together.append((group.usd_most(root, values), apart))
+                apart.append(float(value.usd(site, blocks, credit, root)[0]))
+                told = [value.usd(site, blocks, credit, quotes, part.paths.at(site)) for part, quotes in parts]
+                sizes = [len(part.usd) for part, _ in parts]
+                values.append(np.concatenate([np.broadcast_to(usd, n) for usd, n in zip(told, sizes, strict=True)]))
+            most = group.usd_most(root, values)
+            together.append((min(most, math.fsum(apart)), math.fsum(apart)))
         return alone, together
 
     def _proved_with(self, groups_usd: float) -> ProvedWith:

@@ -137,12 +137,11 @@ class SiteValue:
 
 def _by_slice(block: SiteBlock, profit: Float, some: Int, most: int, slices: int) -> Float:
     """V_t(y) of the pairs `some` that earn, summed over the groups of a slice: A × T × (Y + 1)."""
-    cut = int(np.searchsorted(some, block.normal))
-    normal = _values(profit, block.load, block.group, some[:cut], most)
-    failing = _values(profit, block.load, block.group, some[cut:], most)
-    length = max(normal[1].shape[-1], failing[1].shape[-1])
+    normal = int(np.searchsorted(some, block.normal))
+    parts = [_values(profit, block, of, most) for of in (some[:normal], some[normal:]) if len(of)]
+    length = max((value.shape[-1] for _, value in parts), default=1)
     found, terms = np.zeros((len(profit), slices, length)), np.zeros(slices)
-    for groups, value in (normal, failing):
+    for groups, value in parts:
         of, whole = block.slice[groups], longer(value, length)
         for t in range(slices):
             found[:, t] += whole[:, of == t].sum(axis=1)
@@ -150,16 +149,17 @@ def _by_slice(block: SiteBlock, profit: Float, some: Int, most: int, slices: int
     return np.asarray(found * (1 + (terms[:, None] + 2) * EPS), np.float64)
 
 
-def _values(profit: Float, load: Float, group: Int, some: Int, most: int) -> tuple[Int, Float]:
+def _values(profit: Float, block: SiteBlock, some: Int, most: int) -> tuple[Int, Float]:
     """The groups that any of the pairs `some` is in, and the value of each: A × groups × (Y + 1)."""
-    groups, row = np.unique(group[some], return_inverse=True)
-    if not len(groups):
-        return groups, np.zeros((len(profit), 0, 1))
-    size = np.bincount(row)
-    column = np.arange(len(some)) - np.repeat(np.cumsum(size) - size, size)
-    gain, need = np.zeros((len(profit), len(groups), size.max())), np.zeros((len(groups), size.max()))
-    gain[:, row, column], need[row, column] = profit[:, some], load[some]
-    return groups, slice_values(gain, need, most)
+    group = block.group[some]
+    first = np.flatnonzero(np.diff(group, prepend=-1))  # they are sorted
+    if len(first) == 1:
+        return group[:1], slice_values(profit[:, None, some], block.load[None, some], most)
+    size = np.diff(np.append(first, len(some)))
+    row, column = np.repeat(np.arange(len(first)), size), np.arange(len(some)) - np.repeat(first, size)
+    gain, need = np.zeros((len(profit), len(first), size.max())), np.zeros((len(first), size.max()))
+    gain[:, row, column], need[row, column] = profit[:, some], block.load[some]
+    return group[first], slice_values(gain, need, most)
 
 
 def _within(value: Float, limits: Sequence[tuple[Int, Int] | None], most: int) -> Worth:

@@ -7,6 +7,8 @@ import pytest
 from audit_arrays import no_cuts
 from audit_twins import bound, certificate, cut, proved, twins
 
+from placement.audit import groups
+
 OPEN, SERVERS, REPLICAS = 0, 1, 2
 TWELVE = twins([12])
 P, Q = 0, 1
@@ -179,3 +181,15 @@ def test_a_site_in_two_groups_proves_nothing():
     second = {name.replace("g0_", "g1_"): value for name, value in group([[600.0]], site=[Q]).items()}
     found = proved(certificate([600.0], **{**first, **second, "groups": 2}), TWELVE)
     assert "twice" in found.reason
+
+
+def test_leaves_are_valued_a_part_at_a_time(monkeypatch):
+    whole = proved(certificate([600.0], **group(PRICES, *SPLIT)), TWELVE)
+    monkeypatch.setattr(groups, "MOST_LEAVES", 3)
+    assert proved(certificate([600.0], **group(PRICES, *SPLIT)), TWELVE) == whole
+
+
+def test_a_group_never_proves_less_than_its_sites_one_by_one():
+    """Leaves that give all of 600 and earn nothing would be 600; one by one at 130 the sites earn 8.33 each."""
+    told = group([[-500.0], [-500.0]], (OPEN, P, "", 0, -1, -2))
+    assert bound(certificate([130.0], **told), TWELVE) == pytest.approx(130 - 2 * (130 * 10 / 12 - 100))
