@@ -63,7 +63,7 @@ def test_cuts_are_found_again(tmp_path):
 
 
 def test_failure_rows_are_found_again(tmp_path):
-    """Three metros, 12 requests/s: without any one two servers are needed, so three stand; by a cut for each failure."""
+    """Three metros, 12 requests/s: without any one two servers are needed, so three stand; a cut for each failure."""
     told = twins([12], "pqr", domains=["x,p", "y,q", "z,r"])
     cuts = Cuts(np.full(3, 10.0), np.arange(4), np.array([1, 2, 3]), np.full(3, 12.0), np.arange(0, 12, 3),
                 np.tile(np.arange(3), 3))  # fmt: skip
