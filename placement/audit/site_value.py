@@ -24,6 +24,8 @@ MOST_STEPS = 50_000_000
 """Additions of the exact knapsack at one site, beyond which its concave relaxation is taken."""
 MOST_STATES = 50_000
 """Server combinations kept apart; beyond, those of one capacity are merged into something better than each."""
+FEW_STATES = 64
+"""Server combinations beyond which the dearer of those alike are dropped."""
 
 
 def profit_usd(income: Float, cost: Float) -> Float:
@@ -235,7 +237,16 @@ def _states(
         states[:, 0] = np.minimum(states[:, 0], capacity)
         if len(states) > MOST_STATES:
             states = _merged(states)
-    return states
+    return _cheapest(states) if len(states) > FEW_STATES else states
+
+
+def _cheapest(states: Float) -> Float:
+    """Of states with the same quarters and tracked servers the cheapest: within the limits, nothing else counts."""
+    some = states[:, 4:5] > 0
+    keys = np.column_stack([states[:, :1], some, states[:, 5:]])
+    order = np.lexsort((states[:, 3], *keys.T))
+    kept = np.any(np.diff(keys[order], axis=0, prepend=-1.0) != 0, axis=1)
+    return states[order[kept]]
 
 
 def _merged(states: Float) -> Float:

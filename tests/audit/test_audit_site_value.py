@@ -1,5 +1,6 @@
 """What a site could earn, against enumeration by hand-size loops."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -9,8 +10,10 @@ from placement.audit import site_value
 from placement.audit.site_value import (
     Group,
     Offer,
+    ServerLimits,
     around_the_clock,
     best_servers,
+    held_servers,
     larger,
     packed,
     slice_values,
@@ -95,12 +98,12 @@ OFFERS = [Offer(4, 1.0, 2.0, 3.0, 3), Offer(8, 1.5, 1.0, 5.5, 2), Offer(4, 1.0, 
 STEPS = np.array([0, 1, 2, 4, 8, 8.5, 9, 9.5, 14, 14, 15, 16, 19, 20, 20.5, 21, 24, 24.5, 25, 26, 27.0])
 
 
-def best_counts(value, power_kw, rack_units):
-    found = 0.0
+def best_counts(value, power_kw, rack_units, allowed=lambda counts: True):
+    found = -np.inf
     for counts in product(*(range(offer.most + 1) for offer in OFFERS)):
         kw = sum(offer.power_kw * n for offer, n in zip(OFFERS, counts, strict=True))
         units = sum(offer.rack_units * n for offer, n in zip(OFFERS, counts, strict=True))
-        if kw <= power_kw and units <= rack_units:
+        if kw <= power_kw and units <= rack_units and allowed(counts):
             quarters = sum(offer.quarters * n for offer, n in zip(OFFERS, counts, strict=True))
             usd = sum(offer.usd * n for offer, n in zip(OFFERS, counts, strict=True))
             found = max(found, float(value[min(quarters, len(value) - 1)]) - usd)
@@ -187,3 +190,25 @@ def test_the_fast_packing_of_one_group_is_its_least_concave_function(seed, monke
     value = np.concatenate([[0.0], np.cumsum(steps)])
     monkeypatch.setattr(site_value, "MOST_STEPS", 0)
     assert packed([Group(1, value)], 9) == pytest.approx([least_concave(value, y) for y in range(10)])
+
+
+@pytest.mark.parametrize("power_kw", [2.5, 4, 9])
+def test_of_server_states_alike_the_cheapest_is_kept_and_those_that_leaves_tell_apart_all_are(power_kw, monkeypatch):
+    """At least one of `a`, none of `a`, at most one of `b`, anything; with and without sorting."""
+    offers = [replace(offer, server=name) for offer, name in zip(OFFERS, "aba", strict=True)]
+    least = np.array([[1, 0], [0, 0], [0, 0], [0, 0]])
+    most = np.array([[9, 9], [0, 9], [9, 1], [9, 9]])
+    limits = ServerLimits(("a", "b"), least, most)
+    all_of_them = held_servers(offers, STEPS, power_kw, 9, limits)
+    monkeypatch.setattr(site_value, "FEW_STATES", 0)
+    sorted_ = held_servers(offers, STEPS, power_kw, 9, limits)
+    assert sorted_.some.tolist() == all_of_them.some.tolist()
+    assert sorted_.none.tolist() == all_of_them.none.tolist() == [-np.inf, 0, 0, 0]
+    for leaf in range(4):
+        expected = best_counts(
+            STEPS,
+            power_kw,
+            9,
+            lambda n, leaf=leaf: least[leaf, 0] <= n[0] + n[2] <= most[leaf, 0] and n[1] <= most[leaf, 1],
+        )
+        assert max(sorted_.some[leaf], sorted_.none[leaf]) == pytest.approx(expected)
