@@ -80,6 +80,14 @@ class Multipliers:
     cut_usd: Float = field(default_factory=_nothing)  # C: of the certificate's cuts
     backup: Backup = field(default_factory=Backup)
 
+    @property
+    def row_usd(self) -> Float:
+        """What every row pays with all its failures, I: a price for guidance, while the proof needs each by itself."""
+        if not len(self.backup.row):
+            return self.demand_usd
+        failures = np.bincount(self.backup.row, self.backup.usd, minlength=len(self.demand_usd))
+        return np.asarray(self.demand_usd + failures, np.float64)
+
 
 SPLIT_OPEN, SPLIT_SERVERS, SPLIT_REPLICAS = 0, 1, 2
 """What a branching counts: whether a site is open, servers of an offer, replicas of a block."""

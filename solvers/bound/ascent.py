@@ -67,7 +67,8 @@ class Course:
     began: float = -np.inf  # by the monotonic clock
     limit_s: float | None = None
     interrupted: Callable[[], bool] | None = None
-    first_step: float | None = None  # of every cycle, where it is not the usual
+    first_step: float | None = None  # of the first cycle, where it is not the usual
+    cycle: int = CYCLE  # sweeps between two searches for cuts
 
     @property
     def most(self) -> int:
@@ -76,12 +77,12 @@ class Course:
     def cycles(self, cold: bool) -> Iterator[int]:
         """Sweeps of one cycle after the other; a rest too short for one of its own goes to the last."""
         left = max(self.sweeps, 1)
-        length = left if not self.cuts else FIRST_CYCLE if cold else CYCLE
+        length = left if not self.cuts else FIRST_CYCLE if cold else self.cycle
         while left > 0:
-            length = left if left < length + CYCLE // 2 else length
+            length = left if left < length + self.cycle // 2 else length
             yield length
             left -= length
-            length = CYCLE
+            length = self.cycle
 
     def ends(self, done: int, best: float) -> bool:
         """Whether the course ends after `done` sweeps."""
@@ -117,12 +118,11 @@ class _Ascent:
         self.trace: list[tuple[float, float]] = []
 
     def run(self, shares: bool) -> BoundResult:
-        first, later = self.course.first_step, self.course.first_step or WARM_STEP
-        ended, step = False, first or (COLD_STEP if self.cold else WARM_STEP)
+        ended, step = False, self.course.first_step or (COLD_STEP if self.cold else WARM_STEP)
         for sweeps in self.course.cycles(self.cold):
             before = self.best
             ended = self._cycle(sweeps, step)
-            step = later
+            step = WARM_STEP
             if ended:
                 break
             added = self._recut() if self.course.cuts and self.done < self.course.sweeps else 0

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from solvers.bound.ascent import BoundResult, Course, ascend
 from solvers.bound.backup import joined, parted, secured, with_failures
@@ -13,12 +12,11 @@ from solvers.bound.layout import layout_of
 from solvers.problem import Problem
 from solvers.solution import Backup, Certificate, Multipliers
 
-Float = NDArray[np.float64]
-
 PARTS = (0.12, 0.16, 0.16)
 """Of the sweeps, for the turns that choose failures; the rest, with cuts, is for the last choice."""
 FIRST_STEP = 0.36
 """Of a turn: prices move between failures over orders of magnitude."""
+CYCLE = 300
 ENTRY = 0.5
 """Part of a row's price that its first failures get."""
 LATER_ENTRY = 0.05
@@ -83,6 +81,7 @@ class _Turns:
             stop=None if self.course.stop is None else self.course.stop - self.done,
             cuts=cuts,
             first_step=FIRST_STEP if len(backup.row) else None,
+            cycle=CYCLE,
         )
         with Evaluator(layout_of(survivors.problem), self.threads, survivors=survivors) as evaluator:
             found = ascend(evaluator, course, start, shares=shares)
@@ -97,7 +96,7 @@ class _Turns:
         """The prices of a turn with the failures of the next: those that paid, and those that its choices suggest."""
         problem, prices = self.problem, found.multipliers
         old = prices.backup
-        total = _together(problem, prices)
+        total = prices.row_usd
         kept = old.usd > KEPT * total[old.row]
         room = max(LEAST_PAIRS, int(PAIRS_FACTOR * problem.pairs))
         domain, row = promising(problem, total, found.mean_shares.astype(float), found.mean_replicas, room)
@@ -115,12 +114,6 @@ class _Turns:
             np.append(old.usd[kept], usd)[order],
         )
         return replace(prices, demand_usd=demand_usd, backup=backup)
-
-
-def _together(problem: Problem, prices: Multipliers) -> Float:
-    """What a row and its failures pay, I."""
-    failures = np.bincount(prices.backup.row, prices.backup.usd, minlength=problem.demands)
-    return np.asarray(prices.demand_usd + failures, np.float64)
 
 
 def _allowed(problem: Problem, backup: Backup) -> Backup:

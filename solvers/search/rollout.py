@@ -336,7 +336,8 @@ class _Run:
             return own
         more = len(stage.problem.limit_rhs) - len(own.multipliers.limit_usd)
         limit = np.concatenate([own.multipliers.limit_usd, np.zeros(more)])
-        warm = replace(own.multipliers, limit_usd=limit, cut_usd=np.zeros(0), backup=Backup())
+        row_usd = own.multipliers.row_usd
+        warm = replace(own.multipliers, demand_usd=row_usd, limit_usd=limit, cut_usd=np.zeros(0), backup=Backup())
         sweeps = max((self.limits.sweeps or own.sweeps) // 4, 1)
         return lagrangian_bound(base_problem(stage.problem), sweeps=min(sweeps, own.sweeps), start=warm)
 
@@ -414,4 +415,5 @@ def carried(earlier: Problem, later: Problem, prices: Multipliers) -> Multiplier
     grown = np.where(old > 0, new / np.where(old > 0, old, 1.0), 1.0)
     limit_usd = np.where(later.limit_rhs <= 2 * earlier.limit_rhs, prices.limit_usd, 0.0)
     demand_usd = np.minimum(prices.demand_usd * grown, later.unserved_usd)
-    return replace(prices, demand_usd=demand_usd, limit_usd=limit_usd)
+    backup = replace(prices.backup, usd=prices.backup.usd * grown[prices.backup.row])
+    return replace(prices, demand_usd=demand_usd, limit_usd=limit_usd, backup=backup)

@@ -94,7 +94,7 @@ class Run:
         self.works = (new_work(self.ground, sizes), new_work(self.ground, sizes))
         self.ground_ref = refer_ground(self.ground)
         self.work_refs = tuple(refer_work(work) for work in self.works)
-        self.worth = np.minimum(np.maximum(bound.multipliers.demand_usd, 0.0), self.ground.penalty)
+        self.worth = np.minimum(np.maximum(bound.multipliers.row_usd, 0.0), self.ground.penalty)
         self.appeal = 0.02 + 0.6 * bound.mean_open
         self.state: State = empty_state(self.ground)
         self.best: Snapshot = snapshot(self.ground, self.state)
