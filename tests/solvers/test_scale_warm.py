@@ -1,4 +1,4 @@
-"""A plan of yesterday on the problem of today: repaired to keep every rule, kept where nothing changed, soon as good."""
+"""A plan of yesterday on the problem of today: repaired to keep every rule, kept where nothing changed, soon good."""
 
 from dataclasses import replace
 
