@@ -26,6 +26,7 @@ def lagrangian_bound(
     cuts: bool = True,
     interrupted: Callable[[], bool] | None = None,
     shares: bool = False,
+    first_step: float | None = None,
 ) -> BoundResult:
     """A lower bound of `problem`, USD a month, after at most `sweeps` sweeps.
 
@@ -33,10 +34,11 @@ def lagrangian_bound(
     certificate (then the steps begin smaller); `upper_usd`, the cost of a known plan, ends it once the bound is there.
     `time_limit_s` and `interrupted` cut it off after a sweep. A course laid for `sweeps` that was cut off after k of
     them is repeated by the same `sweeps` and `stop` = k. `shares` asks for the averages of every pair.
+    `first_step` is for a start that is nearly right: a small one does not leave it.
     Of the rules N-1 as planned is counted (`solvers.bound.backup.has_failures`), the others are left out.
     """
     upper = np.inf if upper_usd is None else upper_usd
-    course = Course(sweeps, stop, upper, cuts, time.monotonic(), time_limit_s, interrupted)
+    course = Course(sweeps, stop, upper, cuts, time.monotonic(), time_limit_s, interrupted, first_step)
     if has_failures(problem):
         return bound_with_failures(problem, course, threads, start, shares=shares)
     with Evaluator(layout_of(problem), threads) as evaluator:

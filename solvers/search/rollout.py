@@ -37,6 +37,10 @@ LEAST_POLISH = 8
 """Rounds that a plan with a reserve is annealed for however late it is."""
 QUICK = 10
 """What part of the sweeps a known plan and its prices get at first."""
+QUICK_STEP = 0.02
+"""Of the bound then: the usual step leaves good prices and takes long to come back."""
+QUICK_WORK = 7 * FIRST_CYCLE
+"""Rounds of search then: three cycles."""
 BOUND_PART = 0.5
 """Of the time, for the bounds of a single period; of several a little less, as there is more to search."""
 
@@ -121,12 +125,13 @@ class _Limits:
     sweeps: int | None
     stop: int | None
     polish: int | None
+    first_step: float | None = None
 
     def quick(self, rollout: Rollout) -> "_Limits":
-        """A tenth of the sweeps and one cycle of search: enough where a plan and its prices are nearly right."""
+        """A tenth of the sweeps in small steps, three cycles of search: for a plan and prices that are nearly right."""
         sweeps = max((self.sweeps or usual_sweeps(rollout.periods[0])) // QUICK, 1)
-        rounds = FIRST_CYCLE if self.work is None else min(self.work, FIRST_CYCLE)
-        return replace(self, sweeps=sweeps, work=rounds)
+        rounds = QUICK_WORK if self.work is None else min(self.work, QUICK_WORK)
+        return replace(self, sweeps=sweeps, work=rounds, first_step=QUICK_STEP)
 
     def after(self, found: RolloutSolution, seconds: float) -> "_Limits":
         """What is left when the quick run took so many seconds."""
@@ -135,6 +140,7 @@ class _Limits:
             time_limit_s=None if self.time_limit_s is None else max(self.time_limit_s - seconds, 0.01),
             work=None if self.work is None else max(self.work - found.work, 0),
             stop=None if self.stop is None else max(self.stop - found.sweeps, 1),
+            first_step=QUICK_STEP,
         )
 
 
@@ -190,13 +196,24 @@ class _Run:
             if h == 0:
                 limit_s = part_of(limits.time_limit_s, part) if stop is None else None
                 bound = lagrangian_bound(
-                    base, sweeps=sweeps, start=start, time_limit_s=limit_s, stop=stop, interrupted=self.interrupted
+                    base,
+                    sweeps=sweeps,
+                    start=start,
+                    time_limit_s=limit_s,
+                    stop=stop,
+                    interrupted=self.interrupted,
+                    first_step=limits.first_step,
                 )
                 stop = bound.sweeps if stop is None and limits.time_limit_s is not None else stop
             else:
                 later = None if stop is None else -(-stop // 2)
                 bound = lagrangian_bound(
-                    base, sweeps=-(-sweeps // 2), start=start, stop=later, interrupted=self.interrupted
+                    base,
+                    sweeps=-(-sweeps // 2),
+                    start=start,
+                    stop=later,
+                    interrupted=self.interrupted,
+                    first_step=limits.first_step,
                 )
             earlier = base
             # the averages by pair are large, and the search does not ask for them
