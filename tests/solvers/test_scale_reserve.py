@@ -66,16 +66,16 @@ def test_every_domain_may_fail_and_no_plan_is_cheaper_than_what_is_proved(first:
         assert found.bound_usd <= exact.objective_usd + 1e-6 * abs(exact.objective_usd), seed
 
 
-def test_plans_of_tiny_problems_are_within_a_tenth_of_the_optimum_on_average() -> None:
+def test_plans_of_tiny_problems_are_within_a_hundredth_of_the_optimum_on_average() -> None:
     ratios = []
     for seed in range(100, 160):
         problem = random_reserve(seed)
-        exact, plan = solve_exact(problem, time_limit_s=20), planned(problem)
-        if plan is not None and exact.placement is not None:
-            found = solve_rollout_scale(one_period(problem), work=2, sweeps=60)
+        exact = solve_exact(problem, time_limit_s=20)
+        found = solve_rollout_scale(one_period(problem), work=2, sweeps=60)
+        if found.placements is not None and exact.placement is not None:
             ratios.append(found.objective_usd / max(exact.objective_usd, 1e-9))
     assert len(ratios) > 40
-    assert np.mean(ratios) < 1.1
+    assert np.mean(ratios) < 1.01
 
 
 def twins(**changes: object) -> Problem:

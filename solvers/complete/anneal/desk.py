@@ -8,7 +8,7 @@ from solvers.chance import Random, new_random
 from solvers.complete.anneal.land import Land
 from solvers.problem import Bool, Float, Int
 
-MOST_ROWS = 256
+MOST_ROWS = 128
 """Rows that a move takes out."""
 MOST_SITES = 16
 

@@ -15,6 +15,8 @@ from solvers.complete.anneal.stand import grow, price_one_more
 
 LEAST = 0.02
 """Share below which no part of a row is cut off, unless it is all of the rest."""
+SPARE_RECORDS = 8
+"""Free records below which nothing more is put in."""
 TRIES = 6
 """Primaries for which a backup is looked for."""
 
@@ -80,7 +82,7 @@ def weigh(g: Land, s: Plan, d: Desk, i: int, b: int, a: float, domain: int, rest
             if s.replicas[b] >= g.block_most[b]:
                 return 0.0, 0.0
             price = price_one_more(g, s, b)
-            if np.isinf(price):
+            if np.isinf(price) or s.money[0] + s.money[1] + price > g.budget_usd:
                 return 0.0, 0.0
             room = max(free, 0.0) + g.capacity
             if a * share > room:
@@ -128,26 +130,29 @@ def backups_usd(g: Land, s: Plan, d: Desk, i: int, p: int, share: float) -> floa
 
 
 @njit(cache=True, nogil=True)
-def back_up(g: Land, s: Plan, d: Desk, i: int, p: int, share: float) -> bool:
-    """Back a share of row i at site p up, for every domain that the site fails with."""
+def back_up(g: Land, s: Plan, d: Desk, i: int, p: int, share: float) -> float:
+    """Back a share of row i at site p up for every domain that the site fails with; how much of it all could take."""
+    least = share
     for k in range(g.domain_first[p], g.domain_first[p + 1]):
         e = g.domain[k]
         rest = share
         while rest > TINY:
             z, part, _, able = best_backup(g, s, d, i, e, rest)
             if not able:
+                rest = 0.0
                 break
-            if z < 0 or s.number[0] < 8:
-                return False
+            if z < 0 or s.number[0] < SPARE_RECORDS:
+                break
             if part > rest - TINY:
                 part = rest
             b = g.backup_block[z]
             touch(g, s, d, g.block_site[b])
             add_record(g, s, i, e, z, part)
             if not grow(g, s, b):
-                return False
+                return 0.0
             rest -= part
-    return True
+        least = min(least, share - rest)
+    return least
 
 
 @njit(cache=True, nogil=True)
@@ -183,10 +188,14 @@ def best_primary(g: Land, s: Plan, d: Desk, i: int, rest: float) -> tuple[int, f
 
 
 @njit(cache=True, nogil=True)
-def insert_row(g: Land, s: Plan, d: Desk, i: int) -> None:
-    """Serve a row that is out, part by part; what costs more than it is worth stays unserved."""
-    rest = 1.0
-    while rest > 0.0 and s.number[0] > 8:
+def insert_part(g: Land, s: Plan, d: Desk, i: int, most: float) -> float:
+    """Serve up to `most` of a row that is out, part by part; how much may be served: less without backup or budget.
+
+    Where it is less than what was served the row has to be put in again.
+    """
+    rest = most
+    while rest > 0.0 and s.number[0] > SPARE_RECORDS:
+        paid = s.money[0] + s.money[1]
         n, part = best_primary(g, s, d, i, rest)
         if n < 0:
             break
@@ -196,8 +205,28 @@ def insert_row(g: Land, s: Plan, d: Desk, i: int) -> None:
         p = g.block_site[b]
         touch(g, s, d, p)
         add_record(g, s, i, -1, n, part)
-        if not (grow(g, s, b) and back_up(g, s, d, i, p, part)):
-            drop_row(g, s, i)
-            return
+        if not grow(g, s, b):
+            return most - rest
+        backed = back_up(g, s, d, i, p, part)
+        over = s.money[0] + s.money[1] - g.budget_usd
+        if over > 0.0 and paid <= g.budget_usd:
+            backed = min(backed, max(part - over / max(g.pair_usd[n], TINY), 0.0))
+        if backed < part - TINY:
+            return most - rest + backed
         rest -= part
-    set_unserved(g, s, i, rest)
+    set_unserved(g, s, i, 1.0 - most + rest)
+    return most
+
+
+@njit(cache=True, nogil=True)
+def insert_row(g: Land, s: Plan, d: Desk, i: int) -> None:
+    """Serve a row that is out; what costs more than it is worth, or finds no backup, stays unserved."""
+    most = 1.0
+    for _ in range(3):
+        served = insert_part(g, s, d, i, most)
+        if served >= most:
+            return
+        drop_row(g, s, i)
+        most = served * (1.0 - 1e-9)
+        if most < LEAST:
+            return

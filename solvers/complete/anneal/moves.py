@@ -15,6 +15,8 @@ from solvers.complete.anneal.plan import Plan, add_record, drop_row, set_unserve
 from solvers.complete.anneal.stand import set_replicas, set_servers, shrink_site
 from solvers.problem import Int
 
+ONE_MODEL = 0.8
+"""Of the moves, that take out rows of one model only."""
 LEFT_PART = 0.1
 """Of the moves, that begin with demand that is not served."""
 
@@ -159,7 +161,7 @@ def choose(g: Land, s: Plan, d: Desk, seeds: Int) -> None:
     k = random_record(g, s, d, p)
     if k < 0:
         return
-    model = g.row_model[s.record_row[k]] if uniform(d.random) < 0.5 else -1
+    model = g.row_model[s.record_row[k]] if uniform(d.random) < ONE_MODEL else -1
     wanted = 1 + int(6 * uniform(d.random) ** 2)
     if model >= 0:
         wanted = 1 + int(10 * uniform(d.random) ** 2)

@@ -7,7 +7,7 @@ from solvers.complete.anneal.desk import Desk
 from solvers.complete.anneal.insert import back_up, insert_row
 from solvers.complete.anneal.land import Land
 from solvers.complete.anneal.moves import clear
-from solvers.complete.anneal.plan import Plan, add_record, drop_row, set_unserved
+from solvers.complete.anneal.plan import TINY, Plan, add_record, drop_row, set_unserved
 from solvers.complete.anneal.stand import set_replicas, set_servers, settle_unit, shrink_site
 from solvers.problem import Float, Int
 
@@ -63,7 +63,7 @@ def back_all_up(g: Land, s: Plan, d: Desk, rows: Int, usd_per_quarter: float) ->
         k = s.row_head[i]
         while k >= 0:
             p = g.block_site[g.pair_block[s.record_pair[k]]] if s.record_domain[k] < 0 else -1
-            if p >= 0 and not back_up(g, s, d, i, p, s.record_share[k]):
+            if p >= 0 and back_up(g, s, d, i, p, s.record_share[k]) < s.record_share[k] - TINY:
                 failed[at] = True
                 break
             k = s.record_next[k]

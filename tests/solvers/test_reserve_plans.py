@@ -1,0 +1,191 @@
+"""Plans annealed with their reserve: accounts that add up, moves that can be undone, servers that cost least."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from small_reserve import sites
+
+from solvers.check import violations
+from solvers.complete import Effort, annealed, complete
+from solvers.complete.anneal.annealing import Annealing
+from solvers.complete.anneal.moves import one_move
+from solvers.complete.anneal.stand import fit_servers, look_at_unit, price_one_more
+from solvers.complete.draft import Draft
+from solvers.exact import solve_exact
+from solvers.instances.tiny_reserve import random_reserve
+from solvers.problem import Problem
+from solvers.relax import base_problem
+from solvers.rollout import one_period
+from solvers.search import solve_rollout_scale
+from solvers.solution import Placement, cost_usd
+
+
+def nothing(problem: Problem) -> Placement:
+    """The plan that serves nobody."""
+    return Placement(
+        np.zeros(problem.sites, np.bool_),
+        np.zeros(problem.offers, np.int64),
+        np.zeros(problem.blocks, np.int64),
+        np.zeros(problem.pairs),
+        np.ones(problem.demands),
+    )
+
+
+def started(problem: Problem, seed: int = 0) -> Annealing:
+    assert problem.rules.reserve is not None
+    annealing = Annealing(Draft(problem, nothing(problem)), problem.rules.reserve, seed)
+    annealing.begin()
+    return annealing
+
+
+def finite(first: int, last: int) -> list[Problem]:
+    """Random problems with a reserve in which nothing must be served."""
+    problems = (random_reserve(seed) for seed in range(first, last))
+    return [problem for problem in problems if np.isfinite(problem.unserved_usd).all()]
+
+
+def test_the_accounts_are_those_of_the_plan_that_comes_out() -> None:
+    problems = finite(0, 60)
+    assert len(problems) > 20
+    for problem in problems:
+        annealing = started(problem)
+        annealing.anneal(lambda rounds: rounds >= 2)
+        plan = annealing.placement()
+        assert violations(problem, plan) == []
+        assert annealing.best is not None
+        assert annealing.best.usd == pytest.approx(cost_usd(problem, plan), rel=1e-9, abs=1e-6)
+
+
+def test_a_move_that_is_not_kept_leaves_everything_as_it_was() -> None:
+    """At a temperature below nothing only a much better plan is kept, and after annealing there is none."""
+    watched = ("load", "peak", "sent", "received", "unserved", "replicas", "servers", "taken", "used", "site_count",
+               "site_use", "site_usd", "added", "money")  # fmt: skip
+    tried = 0
+    for problem in finite(100, 140):
+        annealing = started(problem)
+        annealing.anneal(lambda rounds: rounds >= 1)
+        plan = annealing.plan
+        seeds = np.flatnonzero(plan.site_count > 0)
+        if not len(seeds):
+            continue
+        before = {name: getattr(plan, name).copy() for name in watched}
+        for _ in range(50):
+            one_move(annealing.land_ref, annealing.plan_ref, annealing.desk_ref, seeds, 1.0, -1e12)
+            tried += 1
+        assert annealing.desk.number[:4].tolist() == [0, 0, 0, 0]
+        for name, value in before.items():
+            assert getattr(plan, name) == pytest.approx(value, rel=1e-9, abs=1e-7), name
+    assert tried > 500
+
+
+def test_the_cheapest_servers_are_those_of_an_enumeration() -> None:
+    compared = 0
+    for problem in finite(0, 80):
+        annealing = started(problem)
+        land, plan = annealing.land, annealing.plan
+        draw = np.random.default_rng(len(land.offer))
+        for u in range(len(land.gang)):
+            offers = land.offer[land.offer_first[u] : land.offer_first[u + 1]]
+            if not 0 < len(offers) <= 3:
+                continue
+            need = np.sort(draw.integers(0, 24, 4))[::-1]
+            plan.need[:] = need
+            look_at_unit(annealing.land_ref, annealing.plan_ref, u, -1)
+            free, used = plan.left.copy(), plan.used.copy()
+            usd = fit_servers(annealing.land_ref, annealing.plan_ref, u)
+            look_at_unit(annealing.land_ref, annealing.plan_ref, u, 1)
+            assert usd == pytest.approx(cheapest(problem, annealing, offers, need, free, used))
+            compared += 1
+    assert compared > 60
+
+
+def cheapest(
+    problem: Problem, annealing: Annealing, offers: np.ndarray, need: np.ndarray, free: np.ndarray, used: np.ndarray
+) -> float:
+    """The least cost over all counts of the offers that hold `need` within what is free."""
+    best = np.inf
+    most = [min(int(problem.offer_max[o]), 24) for o in offers]
+    for counts in product(*(range(m + 1) for m in most)):
+        held = [
+            sum(c * annealing.land.offer_quarters[o] for c, o in zip(counts, offers, strict=True)
+                if annealing.land.offer_quarters[o] >= size)
+            for size in (1, 8, 16, 32)
+        ]  # fmt: skip
+        servers = np.zeros(problem.offers)
+        servers[offers] = counts
+        use = np.asarray(counts) @ annealing.land.offer_use[offers]
+        if (np.asarray(held) >= need).all() and (use <= free + 1e-9).all():
+            drawn = used + problem.limit_matrix @ servers
+            if (drawn <= annealing.land.limit_most + 1e-9).all():
+                best = min(best, float(problem.offer_usd @ servers))
+    return best
+
+
+def test_one_more_replica_is_priced_as_it_then_costs() -> None:
+    """Site 0 fails and site 1 does not, which serves the row with its one replica; another there needs another server.
+
+    A replica at site 0 needs the site, too.
+    """
+    problem = sites(2, domains=[[0]], pair_load=np.full(2, 1.0), reserve={"pair_load": np.full(2, 1.0)})
+    annealing = started(problem)
+    assert annealing.plan.replicas.tolist() == [0, 1]
+    assert price_one_more(annealing.land_ref, annealing.plan_ref, 1) == pytest.approx(5.0)
+    assert price_one_more(annealing.land_ref, annealing.plan_ref, 0) == pytest.approx(15.0)
+
+
+def test_a_large_row_is_spread_so_that_one_small_reserve_is_enough() -> None:
+    """2.4 replicas' worth must survive any site: one replica at each of four sites, 4·2 + 4·5 + 2.
+
+    Two sites with three each would be 4 + 30 + 2, three sites with five replicas 6 + 25 + 2.
+    """
+    problem = sites(
+        4,
+        domains=[[0], [1], [2], [3]],
+        open_usd=np.full(4, 2.0),
+        pair_load=np.full(4, 2.4),
+        pair_usd=np.full(4, 2.0),
+        unserved_usd=np.array([1000.0]),
+        reserve={"pair_load": np.full(4, 2.4)},
+    )
+    found = solve_rollout_scale(one_period(problem), work=4, sweeps=60)
+    assert found.objective_usd == pytest.approx(30.0)
+
+
+def test_most_annealed_plans_of_tiny_problems_are_optimal_and_all_are_near() -> None:
+    ratios = []
+    for problem in finite(300, 370):
+        exact = solve_exact(problem, time_limit_s=20)
+        plan, _ = annealed(problem, started(problem).placement(), Effort(rounds=8))
+        assert violations(problem, plan) == []
+        assert cost_usd(problem, plan) >= exact.bound_usd - 1e-6
+        ratios.append(cost_usd(problem, plan) / max(exact.objective_usd, 1e-9))
+    assert len(ratios) > 30
+    assert np.mean(np.asarray(ratios) < 1 + 1e-6) > 0.9
+    assert max(ratios) < 1.01
+
+
+def test_the_same_seed_and_rounds_give_the_same_plan() -> None:
+    problem = finite(0, 20)[0]
+    base = complete(problem, nothing(base_problem(problem)))
+    assert base.plan is not None
+    first, again = (annealed(problem, base.plan, Effort(rounds=3, seed=7))[0] for _ in range(2))
+    assert first.share.tobytes() == again.share.tobytes()
+    assert first.servers.tobytes() == again.servers.tobytes()
+
+
+def test_a_run_that_is_interrupted_ends_with_the_plan_it_began_with() -> None:
+    problem = finite(0, 20)[0]
+    base = complete(problem, nothing(base_problem(problem)))
+    assert base.plan is not None
+    plan, rounds = annealed(problem, base.plan, Effort(rounds=None, interrupted=lambda: True))
+    assert rounds == 0
+    assert violations(problem, plan) == []
+    assert cost_usd(problem, plan) == pytest.approx(cost_usd(problem, base.plan))
+
+
+def test_time_that_is_over_leaves_the_least_rounds() -> None:
+    effort = Effort(rounds=None, least=3, until=0.0)
+    assert [effort.spent(rounds) for rounds in (2, 3)] == [False, True]
+    assert not Effort(rounds=5, until=np.inf).spent(4)
+    assert Effort(rounds=5, until=np.inf).spent(5)
