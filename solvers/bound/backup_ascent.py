@@ -12,10 +12,15 @@ from solvers.bound.layout import layout_of
 from solvers.problem import Problem
 from solvers.solution import Backup, Certificate, Multipliers
 
-PARTS = (0.12, 0.16, 0.16)
-"""Of the sweeps, for the turns that choose failures; the rest, with cuts, is for the last choice."""
+TURNS = (120, 100, 100)
+"""Sweeps of the turns that choose failures, the first without any; the last turn, with cuts, has the rest."""
+WARM_TURN = 100
+PART = 0.15
+"""Of the sweeps, that such a turn has at most."""
 FIRST_STEP = 0.36
 """Of a turn: prices move between failures over orders of magnitude."""
+WARM_STEP = 0.12
+"""Of the last turn, where the first began with prices of failures."""
 CYCLE = 300
 ENTRY = 0.5
 """Part of a row's price that its first failures get."""
@@ -49,12 +54,17 @@ class _Turns:
     def run(self, start: Certificate | Multipliers | None, shares: bool) -> BoundResult:
         sweeps = max(self.course.sweeps, 1)
         now = start.multipliers if isinstance(start, Certificate) else start
-        for part in PARTS if now is None else PARTS[:1]:
-            found = self._turn(now, max(int(part * sweeps), 1), cuts=False, shares=True)
+        warm = now is not None and len(now.backup.row) > 0
+        for most in (WARM_TURN,) if warm else TURNS:
+            course = replace(self.course, sweeps=max(min(most, int(PART * sweeps)), 1), cuts=False)
+            priced = now is not None and len(now.backup.row) > 0 and not warm
+            found = self._turn(now, replace(course, first_step=FIRST_STEP if priced else None), shares=True)
             if self._ended():
                 return self._best(found, shares)
             now = self._renewed(found)
-        return self._best(self._turn(now, max(sweeps - self.done, 1), cuts=self.course.cuts, shares=shares), shares)
+        step = WARM_STEP if warm else FIRST_STEP
+        last = replace(self.course, sweeps=max(sweeps - self.done, 1), first_step=step, cycle=CYCLE)
+        return self._best(self._turn(now, last, shares=shares), shares)
 
     def _ended(self) -> bool:
         stopped = self.course.stop is not None and self.done >= self.course.stop
@@ -68,23 +78,16 @@ class _Turns:
             last, bound_usd=self.best_usd, certificate=self.proof, mean_shares=means, trace=self.trace, sweeps=self.done
         )
 
-    def _turn(self, now: Multipliers | None, sweeps: int, *, cuts: bool, shares: bool) -> BoundResult:
-        """So many sweeps with the failures that `now` prices; the result in the numbering of the problem."""
+    def _turn(self, now: Multipliers | None, course: Course, *, shares: bool) -> BoundResult:
+        """A course with the failures that `now` prices; the result in the numbering of the problem."""
         backup = Backup() if now is None else _allowed(self.problem, now.backup)
         survivors = with_failures(self.problem, backup.domain, backup.row)
         start = None
         if now is not None:
             start = joined(self.problem, replace(now, backup=backup, cut_usd=np.zeros(0)), survivors)
-        course = replace(
-            self.course,
-            sweeps=sweeps,
-            stop=None if self.course.stop is None else self.course.stop - self.done,
-            cuts=cuts,
-            first_step=FIRST_STEP if len(backup.row) else None,
-            cycle=CYCLE,
-        )
+        stop = None if self.course.stop is None else self.course.stop - self.done
         with Evaluator(layout_of(survivors.problem), self.threads, survivors=survivors) as evaluator:
-            found = ascend(evaluator, course, start, shares=shares)
+            found = ascend(evaluator, replace(course, stop=stop), start, shares=shares)
         proof = replace(found.certificate, multipliers=parted(self.problem, found.multipliers, survivors))
         self.done += found.sweeps
         self.trace += tuple((seconds, max(usd, self.best_usd)) for seconds, usd in found.trace)
