@@ -25,9 +25,7 @@ def undecided(mean: float, least: int, most: int) -> tuple[float, int]:
 
 
 @njit(cache=True, nogil=True)
-def candidates(
-    group: Group, box: Box, course: Course, kinds: Int, indices: Int, mosts: Int, scores: Float
-) -> int:
+def candidates(group: Group, box: Box, course: Course, kinds: Int, indices: Int, mosts: Int, scores: Float) -> int:
     """Fill the most promising branchings, best first; returns how many there are."""
     scores[:] = -1.0
     for p in range(len(group.open_usd)):
@@ -48,9 +46,7 @@ def candidates(
 
 
 @njit(cache=True, nogil=True)
-def keep(
-    kind: int, index: int, most: int, score: float, kinds: Int, indices: Int, mosts: Int, scores: Float
-) -> None:
+def keep(kind: int, index: int, most: int, score: float, kinds: Int, indices: Int, mosts: Int, scores: Float) -> None:
     """Insert a candidate into the list, which is sorted by falling score."""
     at = len(scores)
     while at > 0 and score > scores[at - 1]:

@@ -62,9 +62,7 @@ def value_block(
             count = sort_cell(first, cell_first[cell + 1], pair_demand, pair_load, row_usd, pair_usd, order, density)
             earning[cell] = count
             if count > 0:
-                filled = max(
-                    filled, fill_value(density, pair_load, order, first, first + count, capacity, most, value)
-                )
+                filled = max(filled, fill_value(density, pair_load, order, first, first + count, capacity, most, value))
     upto = most if each < 0.0 else max(filled, least)
     for y in range(1, upto + 1):
         value[y] -= each * y
@@ -168,9 +166,7 @@ def pack_part(
 
 
 @njit(cache=True, nogil=True)
-def share_cell(
-    first: int, last: int, pair_load: Float, room: float, order: Int32, share: Float
-) -> None:
+def share_cell(first: int, last: int, pair_load: Float, room: float, order: Int32, share: Float) -> None:
     """The best filling of `room` replicas by the sorted pairs first..last-1 of a cell."""
     for at in range(first, last):
         j = order[at]

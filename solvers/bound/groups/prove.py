@@ -108,7 +108,9 @@ def _at_penalties(problem: Problem, certificate: Certificate, member: Bool) -> t
     prices, cuts = certificate.multipliers, certificate.cuts
     inside = np.zeros(problem.demands, np.bool_)
     inside[problem.pair_demand[member[problem.pair_site]]] = True
-    beyond = 10.0 * float(np.abs(prices.demand_usd).sum() + problem.unserved_usd[np.isfinite(problem.unserved_usd)].sum())
+    beyond = 10.0 * float(
+        np.abs(prices.demand_usd).sum() + problem.unserved_usd[np.isfinite(problem.unserved_usd)].sum()
+    )
     penalty = np.where(np.isfinite(problem.unserved_usd), problem.unserved_usd, beyond)
     demand = np.where(inside, penalty, prices.demand_usd)
     which = np.repeat(np.arange(cuts.count), np.diff(cuts.block_first))

@@ -22,7 +22,7 @@ Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
 ROOT = Effort(150, 0.03, 0.001)
-NODE = Effort(30, 0.01, 0.001)
+NODE = Effort(60, 0.01, 0.0005)
 CUT_ROUNDS = 3
 MOST_CUTS = 60
 LEAST_PRICE = 1e-4
@@ -125,9 +125,7 @@ def space_of(group: Group, box: Box, cut_unit: Float) -> Space:
 def empty_nodes(room: int, rows: int, cuts: int) -> Nodes:
     """Room for a tree."""
     numbers = (np.full(room, -1, np.int64) for _ in range(6))
-    return Nodes(
-        np.zeros(1, np.int64), *numbers, np.full(room, np.inf), np.zeros((room, rows)), np.zeros((room, cuts))
-    )
+    return Nodes(np.zeros(1, np.int64), *numbers, np.full(room, np.inf), np.zeros((room, rows)), np.zeros((room, cuts)))
 
 
 def doubled(nodes: Nodes) -> Nodes:

@@ -214,4 +214,3 @@ def write_unit(group: Group, tables: Tables, work: Work, choice: Choice, unit: i
     at = group.best_first[unit] + gpus * (k1 - k0)
     for k in range(k0, k1):
         choice.servers[k] = tables.servers[at + k - k0]
-

@@ -16,8 +16,12 @@ from solvers.solution import SPLIT_OPEN, SPLIT_SERVERS
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
-UNBRANCHED, EXACT = -1, -2
-"""What stands in `left` of a leaf: it may be branched, or there is nothing left to branch."""
+UNBRANCHED, EXACT, DONE = -1, -2, -3
+"""What stands in `left` of a leaf: it may be branched; nothing is left to branch; nor have better prices been found."""
+
+POLISH = (150, 0.03, 0.0003)
+GAINED = 1e-6
+"""Part of its worth that a leaf has to lose to be polished again."""
 
 
 class Nodes(NamedTuple):
@@ -141,6 +145,16 @@ def bound_node(group: Group, root: Box, nodes: Nodes, node: int, space: Space, e
 
 
 @njit(cache=True, nogil=True)
+def polish(group: Group, root: Box, nodes: Nodes, node: int, space: Space, enough: float) -> int:
+    """Better prices for a leaf that has nothing left to branch; returns the sweeps made."""
+    before = nodes.worth[node]
+    effort = Effort(POLISH[0], POLISH[1], POLISH[2])
+    done = bound_node(group, root, nodes, node, space, effort, enough)
+    nodes.left[node] = EXACT if before - nodes.worth[node] > GAINED * abs(before) else DONE
+    return done
+
+
+@njit(cache=True, nogil=True)
 def worst_leaf(nodes: Nodes) -> int:
     """The leaf with the highest worth."""
     found, most = 0, -np.inf
@@ -154,15 +168,19 @@ def worst_leaf(nodes: Nodes) -> int:
 def grow(
     group: Group, root: Box, nodes: Nodes, space: Space, effort: Effort, branchings: int, enough: float
 ) -> tuple[int, int]:
-    """Branch the worst leaf up to `branchings` times, as long as it is worth more than `enough`.
+    """Branch the worst leaf (or polish its prices) up to `branchings` times, while it is worth more than `enough`.
 
     Returns the branchings and the sweeps made.
     """
     made, sweeps = 0, 0
     while made < branchings:
         node = worst_leaf(nodes)
-        if nodes.left[node] == EXACT or nodes.worth[node] <= enough or nodes.count[0] + 2 > len(nodes.parent):
+        if nodes.left[node] == DONE or nodes.worth[node] <= enough or nodes.count[0] + 2 > len(nodes.parent):
             break
+        made += 1
+        if nodes.left[node] == EXACT:
+            sweeps += polish(group, root, nodes, node, space, enough)
+            continue
         first = nodes.count[0]
         nodes.count[0] += 2
         nodes.left[node], nodes.right[node] = first, first + 1
@@ -171,5 +189,4 @@ def grow(
             nodes.row_usd[child] = nodes.row_usd[node]
             nodes.cut_usd[child] = nodes.cut_usd[node]
             sweeps += bound_node(group, root, nodes, child, space, effort, enough)
-        made += 1
     return made, sweeps
