@@ -19,8 +19,8 @@ PART = 0.15
 """Of the sweeps, that such a turn has at most."""
 FIRST_STEP = 0.36
 """Of a turn: prices move between failures over orders of magnitude."""
-WARM_STEP = 0.12
-"""Of the last turn, where the first began with prices of failures."""
+WARM_STEP = 0.24
+"""Where the first turn begins with prices of failures."""
 CYCLE = 300
 ENTRY = 0.5
 """Part of a row's price that its first failures get."""
@@ -55,14 +55,14 @@ class _Turns:
         sweeps = max(self.course.sweeps, 1)
         now = start.multipliers if isinstance(start, Certificate) else start
         warm = now is not None and len(now.backup.row) > 0
+        step = WARM_STEP if warm else FIRST_STEP
         for most in (WARM_TURN,) if warm else TURNS:
             course = replace(self.course, sweeps=max(min(most, int(PART * sweeps)), 1), cuts=False)
-            priced = now is not None and len(now.backup.row) > 0 and not warm
-            found = self._turn(now, replace(course, first_step=FIRST_STEP if priced else None), shares=True)
+            priced = now is not None and len(now.backup.row) > 0
+            found = self._turn(now, replace(course, first_step=step if priced else None), shares=True)
             if self._ended():
                 return self._best(found, shares)
             now = self._renewed(found)
-        step = WARM_STEP if warm else FIRST_STEP
         last = replace(self.course, sweeps=max(sweeps - self.done, 1), first_step=step, cycle=CYCLE)
         return self._best(self._turn(now, last, shares=shares), shares)
 
