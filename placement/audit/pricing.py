@@ -49,6 +49,7 @@ from placement.audit.sites import SiteValue
 class ProvedWith:
     """What a certificate says of one period, counted, and what branching adds."""
 
+    period: str
     cuts: int
     backups: int
     groups: int
@@ -60,7 +61,8 @@ class ProvedWith:
         return bool(self.cuts or self.backups or self.groups)
 
     def __str__(self) -> str:
-        return (
+        told = f"{self.period}: " if self.period else ""
+        return told + (
             f"the bound is proved with {self.cuts} cuts, {self.backups} failure rows, and {self.groups} groups of"
             f" {self.leaves} leaves and {self.group_cuts} cuts, which add {self.groups_usd:,.2f} USD a month"
         )
@@ -161,6 +163,7 @@ class Pricing:
     def _proved_with(self, groups_usd: float) -> ProvedWith:
         groups = self.prices.groups
         return ProvedWith(
+            period=self.case.period.name,
             cuts=self.prices.cuts.count,
             backups=len(self.prices.backups.usd),
             groups=len(groups),
