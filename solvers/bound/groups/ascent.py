@@ -42,6 +42,7 @@ def empty_course(group: Group, cut_unit: Float) -> Course:
 
 MEMORY = 0.85
 SCALE_MEMORY = 0.97
+LEAST_SLOPE = 1e-3
 
 
 @njit(cache=True, nogil=True)
@@ -52,7 +53,7 @@ def worth(group: Group, row_usd: Float, cut_usd: Float, box: Box, tables: Tables
         total += group.price[i] - row_usd[i]
     for c in range(len(cut_usd)):
         total -= cut_usd[c] * group.cuts.net[c]
-    return total
+    return float(total)
 
 
 @njit(cache=True, nogil=True)
@@ -64,7 +65,6 @@ def ascend(
 
     Ends early when the worth is ≤ `enough`. `row_usd` and `cut_usd` end at the best prices found.
     """
-    rows, cuts = len(row_usd), len(cut_usd)
     best = np.inf
     course.open[:] = 0.0
     course.servers[:] = 0.0
@@ -93,22 +93,8 @@ def ascend(
         course.steps[0] += 1
         fade = 1.0 - SCALE_MEMORY ** course.steps[0]
         warm = 1.0 - MEMORY ** (k + 1)
-        for i in range(rows):
-            slope = 1.0 - course.served[i]
-            if slope > 0.0 and row_usd[i] >= group.price[i]:
-                slope = 0.0
-            course.row_slope[i] += (1 - MEMORY) * (slope - course.row_slope[i])
-            course.row_square[i] += (1 - SCALE_MEMORY) * (slope * slope - course.row_square[i])
-            way = course.row_slope[i] / warm / (np.sqrt(course.row_square[i] / fade) + 1e-3)
-            row_usd[i] = min(max(row_usd[i], 1e-9 * group.price[i]) * np.exp(step * way), group.price[i])
-        for c in range(cuts):
-            slope = cut_slope(group, choice, c)
-            if slope < 0.0 and cut_usd[c] <= 0.0:
-                slope = 0.0
-            course.cut_slope[c] += (1 - MEMORY) * (slope - course.cut_slope[c])
-            course.cut_square[c] += (1 - SCALE_MEMORY) * (slope * slope - course.cut_square[c])
-            way = course.cut_slope[c] / warm / (np.sqrt(course.cut_square[c] / fade) + 1e-3)
-            cut_usd[c] = max(0.0, cut_usd[c] + step * course.cut_unit[c] * way)
+        step_rows(group, row_usd, course, step, warm, fade)
+        step_cuts(group, cut_usd, choice, course, step, warm, fade)
     row_usd[:] = course.best_row
     cut_usd[:] = course.best_cut
     if weight == 0.0:
@@ -119,6 +105,34 @@ def ascend(
     course.replicas[:] /= weight
     course.share[:] /= weight
     return best, done
+
+
+@njit(cache=True, nogil=True)
+def step_rows(group: Group, row_usd: Float, course: Course, step: float, warm: float, fade: float) -> None:
+    """Multiply the rows' prices by up to exp(step), never beyond the root's."""
+    for i in range(len(row_usd)):
+        slope = 1.0 - course.served[i]
+        if slope > 0.0 and row_usd[i] >= group.price[i]:
+            slope = 0.0
+        course.row_slope[i] += (1 - MEMORY) * (slope - course.row_slope[i])
+        course.row_square[i] += (1 - SCALE_MEMORY) * (slope * slope - course.row_square[i])
+        way = course.row_slope[i] / warm / (np.sqrt(course.row_square[i] / fade) + LEAST_SLOPE)
+        row_usd[i] = min(max(row_usd[i], 1e-9 * group.price[i]) * np.exp(step * way), group.price[i])
+
+
+@njit(cache=True, nogil=True)
+def step_cuts(
+    group: Group, cut_usd: Float, choice: Choice, course: Course, step: float, warm: float, fade: float
+) -> None:
+    """Move the cuts' prices by up to `step` of their unit, never below 0."""
+    for c in range(len(cut_usd)):
+        slope = cut_slope(group, choice, c)
+        if slope < 0.0 and cut_usd[c] <= 0.0:
+            slope = 0.0
+        course.cut_slope[c] += (1 - MEMORY) * (slope - course.cut_slope[c])
+        course.cut_square[c] += (1 - SCALE_MEMORY) * (slope * slope - course.cut_square[c])
+        way = course.cut_slope[c] / warm / (np.sqrt(course.cut_square[c] / fade) + LEAST_SLOPE)
+        cut_usd[c] = max(0.0, cut_usd[c] + step * course.cut_unit[c] * way)
 
 
 @njit(cache=True, nogil=True)

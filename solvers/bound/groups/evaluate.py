@@ -63,18 +63,18 @@ def nodes_of(part: Restricted, group: Group) -> tuple[Nodes, int]:
     """The tree in the group's numbering, branchings first; and where its leaves begin."""
     tree, inner = group.tree, len(group.tree.kind)
     nodes = empty_nodes(inner + len(group.leaves), 0, 0)
-    nodes.count[0] = inner + len(group.leaves)
+    nodes.filled[0] = inner + len(group.leaves)
     offer_kind = np.full(len(part.offer), -1)
     s = layout_of(part.problem).structure
     offer_kind[s.offers] = np.repeat(np.arange(len(s.offer_first) - 1), np.diff(s.offer_first))
     for n in range(inner):
         nodes.kind[n], nodes.most[n] = tree.kind[n], tree.most[n]
         if tree.kind[n] == SPLIT_SERVERS:
-            nodes.index[n] = offer_kind[np.searchsorted(part.offer, tree.index[n])]
+            nodes.counted[n] = offer_kind[np.searchsorted(part.offer, tree.index[n])]
         elif tree.kind[n] == SPLIT_REPLICAS:
-            nodes.index[n] = np.searchsorted(part.block, tree.index[n])
+            nodes.counted[n] = np.searchsorted(part.block, tree.index[n])
         else:
-            nodes.index[n] = np.searchsorted(part.site, tree.index[n])
+            nodes.counted[n] = np.searchsorted(part.site, tree.index[n])
         for children, child in ((nodes.left, int(tree.left[n])), (nodes.right, int(tree.right[n]))):
             at = child if child >= 0 else inner - 1 - child
             children[n] = at

@@ -149,7 +149,7 @@ def _stocks(problem: Problem, site: int, gpus: list[int], limits: Limits) -> Ite
               if problem.server_gpu[problem.offer_server[o]] in gpus]  # fmt: skip
     for counts in itertools.product(*(range(int(problem.offer_max[o]) + 1) for o in offers)):
         use = np.array(counts, float) @ problem.server_use[problem.offer_server[offers]]
-        if len(offers) and (use > problem.site_limit[site] * (1 + 1e-9)).any():
+        if offers and (use > problem.site_limit[site] * (1 + 1e-9)).any():
             continue
         of_kind: dict[int, int] = {}
         for o, c in zip(offers, counts, strict=True):

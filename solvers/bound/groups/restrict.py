@@ -119,7 +119,7 @@ def part_of(whole: Problem, sites: Int) -> Restricted:
 
 
 def cuts_of(cuts: Cuts, group: Restricted) -> tuple[Cuts, Int]:
-    """The cuts that count blocks of the group, in its own numbering: their rows and blocks inside it, and which they are.
+    """The cuts that count blocks of the group, with their rows and blocks inside it in its numbering; and which.
 
     What is left of a cut may prove nothing (its weights add up to a whole number of units): then it is left out.
     """

@@ -63,7 +63,7 @@ class GroupSearch:
         self.box = whole_box(self.group)
         self.space = space_of(self.group, self.box, cut_units(self.part.problem, self.group))
         self.nodes = empty_nodes(FIRST_ROOM, len(row_usd), len(cut_usd))
-        self.nodes.count[0] = 1
+        self.nodes.filled[0] = 1
         self.nodes.row_usd[0], self.nodes.cut_usd[0] = row_usd, cut_usd
         self.sweeps += bound_node(self.group, self.box, self.nodes, 0, self.space, ROOT, -np.inf)
 
@@ -74,11 +74,11 @@ class GroupSearch:
 
     @property
     def leaves(self) -> int:
-        return (int(self.nodes.count[0]) + 1) // 2
+        return (int(self.nodes.filled[0]) + 1) // 2
 
     def grow(self, branchings: int, enough: float = -np.inf) -> bool:
         """Branch the leaf that sets W so many times; False when there is nothing left to gain."""
-        while self.nodes.count[0] + 2 * branchings > len(self.nodes.parent):
+        while self.nodes.filled[0] + 2 * branchings > len(self.nodes.parent):
             self.nodes = doubled(self.nodes)
         made, sweeps = grow(self.group, self.box, self.nodes, self.space, NODE, branchings, enough)
         self.sweeps += sweeps
@@ -87,16 +87,16 @@ class GroupSearch:
     def listed(self) -> Listed:
         """The group as the certificate holds it, in the numbering of the whole problem."""
         part, nodes = self.part, self.nodes
-        count = int(nodes.count[0])
+        count = int(nodes.filled[0])
         inner = np.flatnonzero(nodes.left[:count] >= 0)
         outer = np.flatnonzero(nodes.left[:count] < 0)
         number = np.empty(count, np.int64)
         number[inner], number[outer] = np.arange(len(inner)), -1 - np.arange(len(outer))
         s = self.layout.structure
-        index = part.site[np.clip(nodes.index[inner], 0, len(part.site) - 1)]
+        index = part.site[np.clip(nodes.counted[inner], 0, len(part.site) - 1)]
         servers, replicas = nodes.kind[inner] == SPLIT_SERVERS, nodes.kind[inner] == SPLIT_REPLICAS
-        index[servers] = part.offer[s.offers[s.offer_first[nodes.index[inner][servers]]]]
-        index[replicas] = part.block[nodes.index[inner][replicas]]
+        index[servers] = part.offer[s.offers[s.offer_first[nodes.counted[inner][servers]]]]
+        index[replicas] = part.block[nodes.counted[inner][replicas]]
         paid = (nodes.cut_usd[outer] > 0).any(axis=0) if self.cuts.count else np.zeros(0, np.bool_)
         cuts = chosen(self.cuts, paid) if self.cuts.count else self.cuts
         return Listed(
@@ -104,7 +104,9 @@ class GroupSearch:
             row=part.row,
             cuts=Cuts(cuts.unit, cuts.row_first, part.row[cuts.row], cuts.weight, cuts.block_first,
                       part.block[cuts.block]),
-            tree=Tree(nodes.kind[inner], index, nodes.most[inner], number[nodes.left[inner]], number[nodes.right[inner]]),
+            tree=Tree(
+                nodes.kind[inner], index, nodes.most[inner], number[nodes.left[inner]], number[nodes.right[inner]]
+            ),
             leaves=tuple(GroupLeaf(nodes.row_usd[n].copy(), nodes.cut_usd[n][paid].copy()) for n in outer),
         )  # fmt: skip
 
@@ -132,7 +134,7 @@ def doubled(nodes: Nodes) -> Nodes:
     """The same tree with room for as much again."""
     room = len(nodes.parent)
     larger = empty_nodes(2 * room, nodes.row_usd.shape[1], nodes.cut_usd.shape[1])
-    larger.count[:] = nodes.count
+    larger.filled[:] = nodes.filled
     for old, new in zip(nodes[1:], larger[1:], strict=True):
         new[:room] = old
     return larger

@@ -37,7 +37,7 @@ def empty_tables(group: Group) -> Tables:
 
 
 @njit(cache=True, nogil=True)
-def fill_tables(group: Group, box: Box, tables: Tables, unit: int, site: int) -> None:
+def fill_tables(group: Group, box: Box, tables: Tables, unit: int, site: int) -> None:  # noqa: PLR0912 - one table
     """Make the table of `unit` anew."""
     k0, k1 = group.kind_first[unit], group.kind_first[unit + 1]
     kinds = k1 - k0

@@ -27,12 +27,12 @@ GAINED = 1e-6
 class Nodes(NamedTuple):
     """A tree by nodes, with room for more; node 0 is the root. Counts are of the group's own sites, kinds, blocks."""
 
-    count: Int  # 1
+    filled: Int  # 1
     parent: Int
     left: Int  # children, or UNBRANCHED, EXACT
     right: Int
     kind: Int  # what the node branches on; of a leaf, what it would
-    index: Int
+    counted: Int  # site, kind or block
     most: Int
     worth: Float
     row_usd: Float  # nodes × I
@@ -63,6 +63,38 @@ class Effort(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
+def narrow_counts(least: Int, most: Int, index: int, at: int, right: bool) -> bool:
+    """At most `at` of a count, or more; False where nothing is left."""
+    if right:
+        least[index] = max(least[index], at + 1)
+    else:
+        most[index] = min(most[index], at)
+    return bool(least[index] <= most[index])
+
+
+@njit(cache=True, nogil=True)
+def narrow(group: Group, box: Box, kind: int, index: int, at: int, right: bool) -> bool:
+    """Put one branching into the box; False where it contradicts what is there."""
+    if kind == SPLIT_OPEN:
+        if at != 0:
+            return not right if at > 0 else right
+        wanted, excluded = (OPEN, CLOSED) if right else (CLOSED, OPEN)
+        possible = box.open[index] != excluded
+        box.open[index] = wanted
+        return bool(possible)
+    if kind == SPLIT_SERVERS:
+        site = group.kind_site[index]
+        possible = narrow_counts(box.servers_least, box.servers_most, index, at, right)
+    else:
+        site = group.block_site[index]
+        possible = narrow_counts(box.replicas_least, box.replicas_most, index, at, right)
+    if right and at >= 0:
+        possible = possible and box.open[site] != CLOSED
+        box.open[site] = OPEN
+    return possible
+
+
+@njit(cache=True, nogil=True)
 def set_box(group: Group, root: Box, nodes: Nodes, node: int, space: Space) -> bool:
     """Make the box and the server tables of a node; False where its limits contradict each other."""
     box = space.box
@@ -79,35 +111,9 @@ def set_box(group: Group, root: Box, nodes: Nodes, node: int, space: Space) -> b
     at = node
     while nodes.parent[at] >= 0:
         above = nodes.parent[at]
-        kind, index, most = nodes.kind[above], nodes.index[above], nodes.most[above]
         right = nodes.right[above] == at
-        site = index
-        if kind == SPLIT_OPEN:
-            if most != 0:
-                possible = possible and not right  # nothing holds more than one open site
-            elif right:
-                possible = possible and box.open[index] != CLOSED
-                box.open[index] = OPEN
-            else:
-                possible = possible and box.open[index] != OPEN
-                box.open[index] = CLOSED
-        elif kind == SPLIT_SERVERS:
-            site = group.kind_site[index]
-            if right:
-                box.servers_least[index] = max(box.servers_least[index], most + 1)
-            else:
-                box.servers_most[index] = min(box.servers_most[index], most)
-            possible = possible and box.servers_least[index] <= box.servers_most[index]
-        else:
-            site = group.block_site[index]
-            if right:
-                box.replicas_least[index] = max(box.replicas_least[index], most + 1)
-            else:
-                box.replicas_most[index] = min(box.replicas_most[index], most)
-            possible = possible and box.replicas_least[index] <= box.replicas_most[index]
-        if kind != SPLIT_OPEN and right and most >= 0:
-            possible = possible and box.open[site] != CLOSED
-            box.open[site] = OPEN
+        if not narrow(group, box, nodes.kind[above], nodes.counted[above], nodes.most[above], right):
+            possible = False
         at = above
     if not possible:
         return False
@@ -140,7 +146,7 @@ def bound_node(group: Group, root: Box, nodes: Nodes, node: int, space: Space, e
     found = candidates(group, space.box, space.course, space.kinds, space.indices, space.mosts, space.scores)
     if found == 0:
         nodes.left[node] = EXACT
-    nodes.kind[node], nodes.index[node], nodes.most[node] = space.kinds[0], space.indices[0], space.mosts[0]
+    nodes.kind[node], nodes.counted[node], nodes.most[node] = space.kinds[0], space.indices[0], space.mosts[0]
     return done
 
 
@@ -158,7 +164,7 @@ def polish(group: Group, root: Box, nodes: Nodes, node: int, space: Space, enoug
 def worst_leaf(nodes: Nodes) -> int:
     """The leaf with the highest worth."""
     found, most = 0, -np.inf
-    for n in range(nodes.count[0]):
+    for n in range(nodes.filled[0]):
         if nodes.left[n] < 0 and nodes.worth[n] > most:
             found, most = n, nodes.worth[n]
     return found
@@ -175,14 +181,14 @@ def grow(
     made, sweeps = 0, 0
     while made < branchings:
         node = worst_leaf(nodes)
-        if nodes.left[node] == DONE or nodes.worth[node] <= enough or nodes.count[0] + 2 > len(nodes.parent):
+        if nodes.left[node] == DONE or nodes.worth[node] <= enough or nodes.filled[0] + 2 > len(nodes.parent):
             break
         made += 1
         if nodes.left[node] == EXACT:
             sweeps += polish(group, root, nodes, node, space, enough)
             continue
-        first = nodes.count[0]
-        nodes.count[0] += 2
+        first = nodes.filled[0]
+        nodes.filled[0] += 2
         nodes.left[node], nodes.right[node] = first, first + 1
         for child in (first, first + 1):
             nodes.parent[child] = node
