@@ -26,8 +26,8 @@ from placement.topology import build_pairs
 LEAST_SEARCH_S = 1.0
 """What the search gets where the time limit leaves it less."""
 CLOSING_S = 0.3
-CLOSING_OF_BUILDING = 1.5
-CLOSING_S_PER_PAIR = 6e-6
+CLOSING_OF_BUILDING = 2.0
+CLOSING_S_PER_PAIR = 8e-6
 
 
 class LaterRulesError(ValueError):
@@ -204,7 +204,7 @@ def closing_s(built: Built, building_s: float) -> float:
     """About what is left to do after the search: the plan in names, and its audit.
 
     The auditor goes the way from the tables to the pairs once more, so its time is a multiple of what building took
-    on this machine; its bound looks at every pair. Measured in docs/planning.md.
+    on this machine; its bound looks at every pair.
     """
     pairs = sum(problem.pairs for problem in built.rollout.periods)
     return CLOSING_S + CLOSING_OF_BUILDING * building_s + CLOSING_S_PER_PAIR * pairs

@@ -1,6 +1,5 @@
 """A plan's folder as a Case: its names put back into the numbers of the arrays."""
 
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from placement.explain.case import Case, How
 from placement.pinning import parse_pin, pinned
 from placement.plan.document import BILLION, PlanDocument
+from placement.plan.numbers import numbers
 from placement.planning import previous_of
 from placement.problem import Names, build_rollout
 from placement.problem.tenants import owners
@@ -82,18 +82,8 @@ class _Reader:
 
     def __init__(self, problem: Problem, names: Names, owner: dict[str, str]) -> None:
         self.problem, self.names, self.owner = problem, names, owner
-        stands = np.full(problem.blocks, -1) if problem.block_slice is None else problem.block_slice
-        self.block: dict[Key, list[int]] = defaultdict(list)
-        for b, (p, d, t) in enumerate(
-            zip(problem.block_site.tolist(), problem.block_shape.tolist(), stands.tolist(), strict=True)
-        ):
-            shape = names.shapes[d]
-            place = (names.sites[p], shape.shape, shape.tenant)
-            self.block[*place, "" if t < 0 else names.slices[t]].append(b)
-            if t >= 0:
-                self.block[*place, ""].append(b)
-        self.offer = {(o.site, o.server, o.way, o.tenant): n for n, o in enumerate(names.offers)}
-        self.demand = {(d.region, d.model, d.service, d.slice): i for i, d in enumerate(names.demands)}
+        known = numbers(problem, names)
+        self.block, self.offer, self.demand = known.block, known.offer, known.demand
 
     def placement(self, rows: _Rows) -> Placement:
         """The period of the plan, backup routes left aside."""
