@@ -228,7 +228,7 @@ class _Run:
             self.message = ""  # what was wrong with a plan of yesterday is no news
         if not self.enough():
             self._forward()
-            if self.periods > 1 and self.done_rounds >= BOTH_WAYS and not self.enough():
+            if self.periods > 1 and self._both_ways() and not self.enough():
                 self._backward()
             if self.periods > 1 and self.reserved:
                 self._refine()
@@ -244,6 +244,10 @@ class _Run:
             Status.OPTIMAL if proved else Status.FEASIBLE, self.best, self.best_usd, self.bound_usd, certificates,
             self.done_rounds, sweeps, before_reserve_usd=self.before_usd, polish=self.polish or 0,
         )  # fmt: skip
+
+    def _both_ways(self) -> bool:
+        """Whether there was work enough for a second way."""
+        return max(self.done_rounds, (self.polish or 0) if self.reserved else 0) >= BOTH_WAYS
 
     def enough(self) -> bool:
         """Whether the best plan is near enough, or all that there will be."""
@@ -355,7 +359,7 @@ class _Run:
         limit = np.concatenate([own.multipliers.limit_usd, np.zeros(more)])
         row_usd = own.multipliers.row_usd
         warm = replace(own.multipliers, demand_usd=row_usd, limit_usd=limit, cut_usd=np.zeros(0), backup=Backup())
-        sweeps = max((self.limits.sweeps or own.sweeps) // 4, 1)
+        sweeps = max((self.limits.sweeps or own.sweeps) // (20 if self.reserved else 4), 1)  # annealing needs no prices
         return lagrangian_bound(base_problem(stage.problem), sweeps=min(sweeps, own.sweeps), start=warm)
 
     def _until(self, turn: int) -> float | None:
