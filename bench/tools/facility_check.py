@@ -2,7 +2,8 @@
 
 A plan is held against the numbers of the file; a bound is that of Lagrange for given prices of the customers,
 Σ_i π_i − Σ_j max(0, V_j − fixed_j), V_j the fractional knapsack of what customers would pay facility j beyond cost
-(for p-medians: the p largest V_j). Any prices are sound; how tight they are is the solver's affair.
+(for p-medians: the p largest V_j), plus the least that further facilities cost where those that earn do not hold all
+of the demand. Any prices are sound; how tight they are is the solver's affair.
 """
 
 import gzip
@@ -84,10 +85,23 @@ def checked_usd(instance: Instance, opened: NDArray[np.bool_], share: Float) -> 
 def bound_usd(instance: Instance, price: Float) -> float:
     """What `price` (I) proves, rounded down."""
     earned = np.array([_earned(instance, j, price) for j in range(len(instance.fixed))])
-    gain = np.maximum(earned - instance.fixed, 0.0)
-    kept = np.sort(gain)[::-1][: instance.most_open]
+    left = instance.fixed - earned
+    kept = np.sort(np.minimum(left, 0.0))[: instance.most_open]
     size = float(np.abs(price).sum() + earned.sum() + instance.fixed.sum())
-    return math.fsum(price.tolist()) - math.fsum(kept.tolist()) - 4 * (len(price) + 16) * EPS * size
+    total = math.fsum(price.tolist()) + math.fsum(kept.tolist()) + _lacking(instance, left)
+    return total - 4 * (len(price) + 16) * EPS * size
+
+
+def _lacking(instance: Instance, left: Float) -> float:
+    """Least that facilities beyond those that earn cost, if all that open are to hold the demand; the last in part."""
+    earns = left < 0
+    lacking = float(instance.demand.sum() - instance.capacity[earns].sum())
+    if lacking <= 0 or instance.most_open < len(left):
+        return 0.0
+    rest, capacity = left[~earns], instance.capacity[~earns]
+    order = np.argsort(rest / capacity, kind="stable")
+    at = np.concatenate([[0.0], np.cumsum(capacity[order])])
+    return float(np.interp(lacking, at, np.concatenate([[0.0], np.cumsum(rest[order])])))
 
 
 def _earned(instance: Instance, j: int, price: Float) -> float:

@@ -46,6 +46,11 @@ def test_prices_prove_what_paper_says(tmp_path: Path) -> None:
     assert bound_usd(instance(tmp_path), np.full(3, 6.0)) == pytest.approx(10.75)
 
 
+def test_what_still_lacks_for_the_demand_counts(tmp_path: Path) -> None:
+    """At no price nothing earns, and 12 units need facility 1 (6 for 4) and six tenths of facility 0 (10 for 7)."""
+    assert bound_usd(instance(tmp_path), np.zeros(3)) == pytest.approx(4 + 0.6 * 7)
+
+
 def test_a_p_median_opens_so_many_and_no_more(tmp_path: Path) -> None:
     """A path 0 – 1 – 2 – 3 with steps 1, 5, 1: two medians cost 2. The last length of an edge counts."""
     path = tmp_path / "pmed" / "pmed1.txt"
