@@ -14,7 +14,7 @@ from solvers.search.clock import Clock
 from solvers.search.flow import reroute
 from solvers.search.ground import ground_of
 from solvers.search.halves import sharing_of, split_sites
-from solvers.search.moves import FINE, assign, construct, run_moves
+from solvers.search.moves import COARSE, FINE, assign, construct, run_moves
 from solvers.search.refs import refer_ground, refer_state, refer_work
 from solvers.search.repair import Repaired, repair
 from solvers.search.snapshot import (
@@ -172,11 +172,12 @@ class Run:
     def _build(self, thread: int, order: Int, worth: Float, seed: int) -> Snapshot:
         """One plan, level after level of prices; where time is up, the last level comes next."""
         state = empty_state(self.ground)
-        for at, level in enumerate(FINE.tolist()):
-            last = at == len(FINE) - 1
+        levels = COARSE if self.problem.pairs > MANY_PAIRS else FINE
+        for at, level in enumerate(levels.tolist()):
+            last = at == len(levels) - 1
             if last or not self.clock.over:
-                levels = np.array([level])
-                construct(self.ground_ref, refer_state(state), self.work_refs[thread], worth, order, levels, seed + at)
+                rise = np.array([level])
+                construct(self.ground_ref, refer_state(state), self.work_refs[thread], worth, order, rise, seed + at)
             if self.works[thread].number[0] == 0:
                 break
         return snapshot(self.ground, state)
