@@ -214,7 +214,7 @@ class Averages:
 
 
 @njit(cache=True, nogil=True)
-def add_shares(item: Int32, share: Float, first: Int, count: Int, total: Float32) -> None:
+def add_shares(item: Int32, share: Float32, first: Int, count: Int, total: Float32) -> None:
     """Add the sites' shares to their pairs, in the structure's order."""
     for p in range(len(count)):
         for j in range(first[p], first[p] + count[p]):

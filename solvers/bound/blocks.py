@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Int32 = NDArray[np.int32]
+Float32 = NDArray[np.float32]
 
 TINY = 1e-300
 
@@ -63,7 +64,7 @@ def fill_value(
 
 @njit(cache=True, nogil=True)
 def fill_shares(
-    load: Float, pair: Int32, item: Int32, first: int, last: int, room: float, out_pair: Int32, out_share: Float,
+    load: Float, pair: Int32, item: Int32, first: int, last: int, room: float, out_pair: Int32, out_share: Float32,
     count: int,
 ) -> int:  # fmt: skip
     """Write the pairs and shares of the best filling of `room` behind position `count`; returns the new count."""

@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 
 from solvers.bound.backup import Survivors, joined, per_row, with_failures
 from solvers.bound.cuts import broken, replica_gain, slot_usd, table_of
+from solvers.bound.gain import Facts, Prices
 from solvers.bound.layout import Layout, Structure, layout_of
-from solvers.bound.sweep import Answer, Facts, Prices, Room, Tables, sweep_sites
+from solvers.bound.sweep import Answer, Room, Tables, sweep_sites
 from solvers.problem import Problem
 from solvers.solution import Cuts, Multipliers
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Int32 = NDArray[np.int32]
+Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,19 @@ class Evaluator:
     """Sweeps of one problem; holds the work space and the threads. Use as a context manager."""
 
     def __init__(
-        self, layout: Layout, threads: int = 2, cuts: Cuts | None = None, survivors: Survivors | None = None
+        self,
+        layout: Layout,
+        threads: int = 2,
+        cuts: Cuts | None = None,
+        survivors: Survivors | None = None,
+        *,
+        exact: bool = False,
     ) -> None:
-        """`survivors`, whose problem is that of the layout, name the rows that are left unserved together."""
-        self.layout = layout
+        """`survivors`, whose problem is that of the layout, name the rows that are left unserved together.
+
+        `exact`: the answers' profits are exact where they are below 0, too.
+        """
+        self.layout, self.exact = layout, exact
         self.threads = threads
         self.whose = None if survivors is None else survivors.whose
         self.rows = layout.problem.demands if survivors is None else survivors.rows
@@ -52,7 +63,7 @@ class Evaluator:
             np.zeros(problem.blocks, np.int64),
             np.zeros(problem.offers, np.int64),
             np.empty(problem.pairs, np.int32),
-            np.empty(problem.pairs),
+            np.empty(problem.pairs, np.float32),
             s.cell_first[first_block * slices],
             np.zeros(problem.sites, np.int64),
         )
@@ -103,7 +114,7 @@ class Evaluator:
         spans = [(a, b) for a, b in pairwise(edges) if b > a]
 
         def work(span: tuple[int, int]) -> None:
-            sweep_sites(s, self.facts, prices, self.room, self.tables, self.answer, *span)
+            sweep_sites(s, self.facts, prices, self.room, self.tables, self.answer, *span, self.exact)
 
         if self._pool is None:
             for span in spans:
@@ -169,7 +180,7 @@ def slot_shares(slot_pair: Int32, answer: Answer) -> Float:
 
 
 @njit(cache=True, nogil=True)
-def add_served(demand: Int32, item: Int32, share: Float, first: Int, count: Int, served: Float) -> None:
+def add_served(demand: Int32, item: Int32, share: Float32, first: Int, count: Int, served: Float) -> None:
     """Add up the shares of every demand row, in the order of the sites."""
     for p in range(len(count)):
         for j in range(first[p], first[p] + count[p]):

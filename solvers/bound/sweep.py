@@ -22,42 +22,16 @@ from numba import njit
 from numpy.typing import NDArray
 
 from solvers.bound.blocks import TINY, fill_shares, fill_value, sort_falling
+from solvers.bound.gain import Facts, Prices, gain_of
 from solvers.bound.layout import Structure
 from solvers.bound.packing import convolve
+from solvers.bound.prune import at_most
 from solvers.bound.servers import enumerate_costs, kind_price
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Int32 = NDArray[np.int32]
-
-
-class Prices(NamedTuple):
-    """The multipliers as the kernels read them."""
-
-    demand: Float  # I
-    uplink: Float  # P × T
-    downlink: Float  # P × T
-    offer: Float  # O: (1 + ν)·offer_usd + ρ·limit_matrix
-    replica: Float  # B: what a replica costs, below 0 where cuts pay more than that
-    slot_first: Int  # B·T + 1: pairs that earn less by cuts (`solvers.bound.cuts.CutTable`)
-    slot_pair: Int32
-    slot_usd: Float  # how much less
-    paid: float  # 1 + ν
-    network: bool  # whether any of μ is above 0
-
-
-class Facts(NamedTuple):
-    """What the kernels read of the problem beyond the structure."""
-
-    out_mbps: Float  # I
-    in_mbps: Float  # I
-    open_usd: Float  # P
-    uplink: Float  # P
-    downlink: Float  # P
-    site_limit: Float  # P × R
-    offer_max: Int  # O
-    capacity: float
-    slices: int
+Float32 = NDArray[np.float32]
 
 
 class Room(NamedTuple):
@@ -101,11 +75,11 @@ class Tables(NamedTuple):
 class Answer(NamedTuple):
     """What a sweep finds; site p owns its own stretch of the pair arrays."""
 
-    profit: Float  # P
+    profit: Float  # P; below 0 an upper bound unless the sweep was told to be exact
     replicas: Int  # B
     servers: Int  # O
     item: Int32  # N: position in the structure's pair order
-    share: Float  # N
+    share: Float32  # N
     item_first: Int  # P + 1
     item_count: Int  # P
 
@@ -159,11 +133,10 @@ def collect(
     """
     end = at
     slot, slots = prices.slot_first[cell], prices.slot_first[cell + 1]
+    up, down = prices.uplink[site, slice_], prices.downlink[site, slice_]
     for j in range(s.cell_first[cell], s.cell_first[cell + 1]):
         i = s.pair_demand[j]
-        gain = prices.demand[i] - prices.paid * s.pair_usd[j]
-        if prices.network:
-            gain -= prices.uplink[site, slice_] * facts.out_mbps[i] + prices.downlink[site, slice_] * facts.in_mbps[i]
+        gain = gain_of(prices.demand[i], prices.paid, s.pair_usd[j], up, facts.out_mbps[i], down, facts.in_mbps[i])
         if slot < slots and prices.slot_pair[slot] == j:
             gain -= prices.slot_usd[slot]
             slot += 1
@@ -326,9 +299,10 @@ def write_unit(
 
 @njit(cache=True, nogil=True)
 def sweep_sites(
-    s: Structure, facts: Facts, prices: Prices, room: Room, tables: Tables, answer: Answer, first: int, last: int
-) -> None:
-    """Solve sites first..last-1 and write their part of `answer`."""
+    s: Structure, facts: Facts, prices: Prices, room: Room, tables: Tables, answer: Answer, first: int, last: int,
+    exact: bool,
+) -> None:  # fmt: skip
+    """Solve sites first..last-1 and write their part of `answer`; profits below 0 are upper bounds unless `exact`."""
     rows = (room.groups + 1) * (room.width + 1)
     scratch = Scratch(
         np.empty(room.pairs), np.empty(room.pairs, np.int32), np.empty(room.pairs), np.empty(room.pairs, np.int32),
@@ -338,21 +312,17 @@ def sweep_sites(
         np.empty(rows, np.int32), np.empty(room.width + 2), np.zeros(room.width + 2, np.int32),
         np.empty(room.groups + 1, np.int64),
     )  # fmt: skip
+    part_of = np.empty(facts.slices)
     for p in range(first, last):
-        answer.item_count[p] = 0
-        for unit in range(s.unit_first[p], s.unit_first[p + 1]):
-            g0, g1 = s.group_first[s.part_first[unit]], s.group_first[s.part_first[unit + 1]]
-            for m in range(s.member_first[g0], s.member_first[g1]):
-                answer.replicas[s.members[m]] = 0
-            for at in range(s.offer_first[s.kind_first[unit]], s.offer_first[s.kind_first[unit + 1]]):
-                answer.servers[s.offers[at]] = 0
-        profit = -prices.paid * facts.open_usd[p]
-        if prices.network:
-            for t in range(facts.slices):
-                if prices.uplink[p, t] > 0.0:
-                    profit += prices.uplink[p, t] * facts.uplink[p]
-                if prices.downlink[p, t] > 0.0:
-                    profit += prices.downlink[p, t] * facts.downlink[p]
+        close_site(s, answer, p)
+        profit = rent(facts, prices, p)
+        if not exact:
+            most = profit
+            for unit in range(s.unit_first[p], s.unit_first[p + 1]):
+                most += at_most(s, facts, prices, unit, p, part_of)
+            if most <= 0.0:
+                answer.profit[p] = most
+                continue
         for unit in range(s.unit_first[p], s.unit_first[p + 1]):
             price_servers(s, facts, prices, room, tables, unit, p)
             gained, w = solve_unit(s, facts, prices, room, tables, unit, p, scratch)
@@ -362,3 +332,28 @@ def sweep_sites(
         answer.profit[p] = profit
         if profit <= 0.0:
             answer.item_count[p] = 0
+
+
+@njit(cache=True, nogil=True)
+def close_site(s: Structure, answer: Answer, site: int) -> None:
+    """Write that nothing stands and nothing is served at `site`."""
+    answer.item_count[site] = 0
+    for unit in range(s.unit_first[site], s.unit_first[site + 1]):
+        g0, g1 = s.group_first[s.part_first[unit]], s.group_first[s.part_first[unit + 1]]
+        for m in range(s.member_first[g0], s.member_first[g1]):
+            answer.replicas[s.members[m]] = 0
+        for at in range(s.offer_first[s.kind_first[unit]], s.offer_first[s.kind_first[unit + 1]]):
+            answer.servers[s.offers[at]] = 0
+
+
+@njit(cache=True, nogil=True)
+def rent(facts: Facts, prices: Prices, site: int) -> float:
+    """What an open site earns before it serves anything: its wires at their prices, less what opening costs."""
+    usd = -prices.paid * facts.open_usd[site]
+    if prices.network:
+        for t in range(facts.slices):
+            if prices.uplink[site, t] > 0.0:
+                usd += prices.uplink[site, t] * facts.uplink[site]
+            if prices.downlink[site, t] > 0.0:
+                usd += prices.downlink[site, t] * facts.downlink[site]
+    return float(usd)

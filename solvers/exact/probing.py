@@ -67,7 +67,7 @@ def probe(core: Core, start: Multipliers, *, step: float, sweeps: int, until: fl
 
     The prices move by exp(`step`) at first; `until` (of `time.monotonic`) cuts it off.
     """
-    with Evaluator(layout_of(core.problem), 1) as evaluator:
+    with Evaluator(layout_of(core.problem), 1, exact=True) as evaluator:
         relaxation = Relaxation(evaluator, core)
         return relaxation.probe(relaxation.ascend(start, step=step, sweeps=sweeps, until=until)[0])
 

@@ -62,7 +62,7 @@ def _forced(core: Core, multipliers: Multipliers, threshold_usd: float, until: f
     """Force each undecided site open, then closed; what cannot stay below the threshold is decided the other way."""
     beyond = passing(threshold_usd)
     opened, closed = core.opened.copy(), core.closed.copy()
-    with Evaluator(layout_of(core.problem), 1) as evaluator:
+    with Evaluator(layout_of(core.problem), 1, exact=True) as evaluator:
         relaxation = Relaxation(evaluator, core)
         _, cost, _ = relaxation.sweep(multipliers)
         free = np.flatnonzero(~opened & ~closed)

@@ -9,11 +9,14 @@ import pytest
 import scipy.sparse as sp
 
 from solvers.bound import evaluate, lagrangian_bound
+from solvers.bound.evaluate import Evaluator
+from solvers.bound.layout import layout_of
 from solvers.bound.reference import reference_bound
 from solvers.exact.backends import solve_highs
 from solvers.exact.model import build_model
 from solvers.instances.synthetic import synthetic
 from solvers.instances.tiny import random_tiny
+from solvers.instances.tiny_ruled import following
 from solvers.problem import Problem
 from solvers.solution import Multipliers
 
@@ -99,3 +102,30 @@ def test_a_stock_of_nothing_is_as_if_the_offer_did_not_exist() -> None:
     without = replace(problem, offer_max=np.where(problem.offer_site == 0, 0, problem.offer_max))
     banned, absent = (lagrangian_bound(p, sweeps=200).bound_usd for p in (nothing, without))
     assert banned == pytest.approx(absent, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_sites_that_are_ruled_out_early_do_not_change_the_bound(seed: int) -> None:
+    problem = random_tiny(seed, replica_price=seed % 2 == 0)
+    for k, which in enumerate((np.zeros(problem.blocks, bool), None)):
+        split = following(problem, which)
+        multipliers = draw(split, 77 * seed + k)
+        layout = layout_of(split)
+        with Evaluator(layout, 1) as quick, Evaluator(layout, 1, exact=True) as exact:
+            one, two = quick.sweep(multipliers), exact.sweep(multipliers)
+        assert one.bound_usd == pytest.approx(two.bound_usd, rel=1e-12, abs=1e-9)
+        assert (one.answer.profit >= two.answer.profit - 1e-9).all()
+        assert (one.open == two.open).all()
+
+
+def test_values_of_many_pairs_are_rounded_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = synthetic(30, 20, 3, seed=4, slices=2)
+    monkeypatch.setattr("solvers.bound.layout.MANY_PAIRS", 0)
+    short = layout_of(problem).structure
+    monkeypatch.undo()
+    full = layout_of(problem).structure
+    for name in ("pair_load", "pair_usd"):
+        less, value = getattr(short, name), getattr(full, name)
+        assert less.dtype == np.float32
+        assert (less <= value).all()
+        np.testing.assert_allclose(less, value, rtol=2e-7)
