@@ -39,8 +39,8 @@ QUICK = 10
 """What part of the sweeps a known plan and its prices get at first."""
 QUICK_STEP = 0.02
 """Of the bound then: the usual step leaves good prices and takes long to come back."""
-QUICK_WORK = 7 * FIRST_CYCLE
-"""Rounds of search then: three cycles."""
+QUICK_WORK = 3 * FIRST_CYCLE
+"""Rounds of search then: two cycles."""
 BOUND_PART = 0.5
 """Of the time, for the bounds of a single period; of several a little less, as there is more to search."""
 
@@ -126,9 +126,10 @@ class _Limits:
     stop: int | None
     polish: int | None
     first_step: float | None = None
+    calm: bool = True  # the search from a known plan
 
     def quick(self, rollout: Rollout) -> "_Limits":
-        """A tenth of the sweeps in small steps, three cycles of search: for a plan and prices that are nearly right."""
+        """A tenth of the sweeps in small steps, two cycles of search: for a plan and prices that are nearly right."""
         sweeps = max((self.sweeps or usual_sweeps(rollout.periods[0])) // QUICK, 1)
         rounds = QUICK_WORK if self.work is None else min(self.work, QUICK_WORK)
         return replace(self, sweeps=sweeps, work=rounds, first_step=QUICK_STEP)
@@ -141,6 +142,7 @@ class _Limits:
             work=None if self.work is None else max(self.work - found.work, 0),
             stop=None if self.stop is None else max(self.stop - found.sweeps, 1),
             first_step=QUICK_STEP,
+            calm=False,
         )
 
 
@@ -183,7 +185,8 @@ class _Run:
     def _bounds(self) -> list[BoundResult]:
         """The bound of every period's base problem, each warmed up by the one before and with half of its sweeps."""
         limits, found = self.limits, list[BoundResult]()
-        part = BOUND_PART if self.periods == 1 else 0.8 * BOUND_PART * 2 / (self.periods + 1)
+        whole = BOUND_PART if limits.calm else BOUND_PART / 2  # the quick run has done much of it
+        part = whole if self.periods == 1 else 0.8 * whole * 2 / (self.periods + 1)
         stop = limits.stop
         start: Certificate | Multipliers | None = None
         earlier: Problem | None = None
@@ -303,7 +306,7 @@ class _Run:
             found = search(
                 base, bound, self.began, gap=self.limits.gap, time_limit_s=self._until(turn), work=work, start=start,
                 progress=self._teller(h), seed=self.limits.seed, interrupted=self.interrupted,
-                aim=self._aim(h, stage),
+                aim=self._aim(h, stage), calm=self.limits.calm,
             )  # fmt: skip
             first.append(found.work)
             self.done_rounds = max(self.done_rounds, found.work)

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+import numpy as np
+
 from solvers.bound import BoundResult, lagrangian_bound
 from solvers.problem import Problem
 from solvers.search.clock import Clock
@@ -11,6 +13,8 @@ from solvers.solution import Multipliers, Placement, Solution
 
 SWEEPS = (800, 300)
 """Sweeps of the bound for a small problem and for one of many pairs."""
+RESTLESS = 0.25
+"""Heat of the first cycle from a given plan where calm was not enough."""
 USUAL_WORK = 3 * FIRST_CYCLE
 """Rounds where neither work nor time nor a gap ends the search."""
 
@@ -77,11 +81,19 @@ def search(
     seed: int,
     aim: Aim | None = None,
     interrupted: Callable[[], bool] | None = None,
+    calm: bool = True,
 ) -> Solution:
-    """The search of `solve_scale` once there is a bound; `began` is when its time started, by the monotonic clock."""
+    """The search of `solve_scale` once there is a bound; `began` is when its time started, by the monotonic clock.
+
+    From a `start` it is `calm`, near what does not fit and moving little, or begins well warmed up, wherever it likes.
+    """
     run = Run(problem, bound, Clock(began, time_limit_s, interrupted), seed, progress, aim)
     run.say("bound")
     run.open_with(start)
+    if not calm:
+        run.heat, run.focus = max(run.heat, RESTLESS), np.zeros(0, np.bool_)
+        for each in run.works:
+            each.money[2] = 0.0  # what a replica that is new has to save
     run.search(gap, work)
     return run.solution()
 
