@@ -19,7 +19,6 @@ from solvers.problem import Problem
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Int32 = NDArray[np.int32]
-Float32 = NDArray[np.float32]
 
 GPU_CEILING = 1 << 20
 MANY_PAIRS = 4_000_000
@@ -49,8 +48,8 @@ class Structure(NamedTuple):
     cell_first: Int  # B·T + 1: pairs of (block, slice)
     pair: Int32  # N: pair number of the problem, by (block, slice)
     pair_demand: Int32  # N, in that order
-    pair_load: Float | Float32  # N
-    pair_usd: Float | Float32  # N
+    pair_load: Float  # N; of many pairs in four bytes each, as `pair_usd`
+    pair_usd: Float  # N
 
 
 @dataclass(frozen=True)
@@ -171,7 +170,7 @@ def _groups(problem: Problem, block_unit: Int, units: int) -> dict[str, Any]:
     }
 
 
-def _kept(values: Float, pair: Int32) -> Float | Float32:
+def _kept(values: Float, pair: Int32) -> Any:
     """Values in the structure's order; those of many pairs in four bytes, rounded down, so that bounds stay bounds."""
     ordered = values[pair]
     if len(pair) < MANY_PAIRS:
