@@ -41,15 +41,12 @@ class CutBook:
         size = self.usd @ (self.whole + taken)
         return np.asarray(self.usd @ (self.whole - taken) - (len(self.cut) + len(self.whole) + 16) * EPS * size)
 
-    def of(self, block: Block, rows: Int, load: Float, group: Int) -> "BlockCuts | None":
-        """What the cuts mean to a block with pairs of `rows`, each with its load in the slice `group`; None: nothing.
+    def of(self, cuts: Int, rows: Int, load: Float, group: Int) -> "BlockCuts":
+        """What `cuts` mean to a block with pairs of `rows`, each with its load in the slice `group`.
 
         Raises:
             CertificateError: a row of a cut keeps nothing busy on one of its blocks, or more than floats hold.
         """
-        cuts = self.blocks.get(block)
-        if cuts is None:
-            return None
         local: Int = np.full(len(self.whole), -1)
         local[cuts] = np.arange(len(cuts))
         pair, entry = _entries(self.first, rows)
@@ -57,12 +54,12 @@ class CutBook:
         pair, entry = pair[mine], entry[mine]
         at = local[self.cut[entry]]
         if not (load[pair] > 0).all():
-            raise CertificateError(f"cuts: {block[1]} at {block[0]} carries a row of a cut without being busy")
+            raise CertificateError("cuts: a block carries a row of a cut without being busy")
         carries = np.zeros((len(cuts), int(group.max(initial=-1)) + 1))
         np.maximum.at(carries, (at, group[pair]), self.share[entry] / load[pair])
         carried = carries.sum(axis=1) * (1 + (carries.shape[1] + 16) * EPS)
         if not (carried <= MOST_UNITS).all():
-            raise CertificateError(f"cuts: a replica of {block[1]} at {block[0]} carries too many units of a cut")
+            raise CertificateError("cuts: a replica carries too many units of a cut")
         return BlockCuts(self.usd[:, cuts], self._rounded(carried, self.fraction[cuts]), pair, at, self.slope[entry])
 
     @staticmethod

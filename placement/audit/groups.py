@@ -19,7 +19,7 @@ from placement.audit.descriptors import Group as Listed
 from placement.audit.quotes import CLOSED, FREE, OPENED, PathLimits, Quotes
 from placement.audit.site_value import EPS, ServerLimits
 
-MOST_LEAVES = 512
+MOST_LEAVES = 128
 """Leaves of a group that are valued at once."""
 
 Counter = tuple[int, str, str, str, str | None]

@@ -24,6 +24,8 @@ MOST_STEPS = 50_000_000
 """Additions of the exact knapsack at one site, beyond which its concave relaxation is taken."""
 MOST_STATES = 50_000
 """Server combinations kept apart; beyond, those of one capacity are merged into something better than each."""
+LONG_ROW = 1000
+"""Items of a row times counts of replicas, from which on rows are valued one by one."""
 FEW_STATES = 64
 """Server combinations beyond which the dearer of those alike are dropped."""
 
@@ -50,14 +52,31 @@ def slice_values(profit: Float, load: Float, most: int) -> Float:
     sold = need > 0
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         order = np.argsort(np.where(sold, -gain / need, 1.0), axis=-1, kind="stable")
-    at, total = np.zeros((2, *gain.shape[:-1], gain.shape[-1] + 1))
+    at = np.zeros((*gain.shape[:-1], gain.shape[-1] + 1))
     np.cumsum(np.take_along_axis(need, order, axis=-1), axis=-1, out=at[..., 1:])
-    np.cumsum(np.take_along_axis(np.where(sold, gain, 0.0), order, axis=-1), axis=-1, out=total[..., 1:])
-    curves = zip(at.reshape(-1, at.shape[-1]), total.reshape(-1, at.shape[-1]), strict=True)
-    value = np.array([np.interp(y, *curve) for curve in curves]).reshape(*gain.shape[:-1], len(y))
+    value = _filled(at, np.take_along_axis(np.where(sold, gain, 0.0), order, axis=-1), y)
     value += np.where(sold, 0.0, gain).sum(axis=-1)[..., None]
     slack = (4 * earns.sum(axis=-1) + 64) * EPS * gain.sum(axis=-1)
     return np.where(y > 0, value + slack[..., None], 0.0)
+
+
+def _filled(at: Float, gain: Float, y: Float) -> Float:
+    """Σ of the gains, each by how much of its stretch of `at` lies below y; … × (Y + 1).
+
+    Short rows go all at once, one y after another; long ones one after another.
+    """
+    if gain.shape[-1] * len(y) > LONG_ROW:
+        total = np.zeros(at.shape)
+        np.cumsum(gain, axis=-1, out=total[..., 1:])
+        curves = zip(at.reshape(-1, at.shape[-1]), total.reshape(-1, at.shape[-1]), strict=True)
+        return np.array([np.interp(y, *curve) for curve in curves]).reshape(*gain.shape[:-1], len(y))
+    begin, end = at[..., :-1], at[..., 1:]
+    found = np.zeros((*gain.shape[:-1], len(y)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for k, replicas in enumerate(y):
+            part = np.clip((replicas - begin) / (end - begin), 0.0, 1.0)
+            found[..., k] = (gain * np.where(end <= replicas, 1.0, part)).sum(axis=-1)
+    return found
 
 
 def around_the_clock(values: Float) -> Float:

@@ -2,12 +2,13 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from placement.audit.arrays import Float, Int
+from placement.audit.block_values import block_values
 from placement.audit.blocks import SiteBlock
 from placement.audit.case import Case
 from placement.audit.quotes import CLOSED, OPENED, UNLIMITED, PathLimits, Quotes
@@ -23,7 +24,6 @@ from placement.audit.site_value import (
     longer,
     packed,
     profit_usd,
-    slice_values,
     trimmed,
     useful_quarters,
 )
@@ -58,10 +58,8 @@ class SiteValue:
             OverflowError: prices beyond floats.
         """
         found: dict[Owned, dict[Kind, list[Worth]]] = defaultdict(lambda: defaultdict(list))
-        for block in blocks:
-            worth = self._worth(block, quotes, paths)
-            if worth is not None:
-                found[(block.gpu, block.tenant)][(block.model, block.quarters)].append(worth)
+        for block, worth in self._worths(tuple(blocks), quotes, paths):
+            found[(block.gpu, block.tenant)][(block.model, block.quarters)].append(worth)
         if not paths.none:  # servers may stand there though nothing earns
             for gpu in self.servers.gpus.get(site, ()):
                 found.update({(gpu, tenant): found[(gpu, tenant)] for tenant in self.case.facts.tenants})
@@ -69,41 +67,48 @@ class SiteValue:
         paid = self.servers.dearer * float(self.case.facts.sites[site].open_usd_month)
         return _settled(held, paid, credit, paths)
 
-    def _worth(self, block: SiteBlock, quotes: Quotes, paths: PathLimits) -> Worth | None:
-        """What 0, 1, … replicas of a block earn; None where it earns nothing and nothing is asked of it."""
-        slices = len(self.case.facts.hours)
-        stands = list(self.case.facts.hours) if self.case.facts.replicas_follow_slices else [None]
-        cost, replica_usd = block.cost[None], np.zeros((1, len(stands)))
-        of_slice = block.slice[block.group]
+    def _worths(
+        self, blocks: Sequence[SiteBlock], quotes: Quotes, paths: PathLimits
+    ) -> Iterator[tuple[SiteBlock, Worth]]:
+        """What 0, 1, … replicas of a block earn, of those that earn anything or of which a leaf says something."""
+        if not blocks:
+            return
+        facts = self.case.facts
+        stands = list(facts.hours) if facts.replicas_follow_slices else [None]
+        cuts = [self._of_cuts(block, quotes, stands) for block in blocks]
+        taken = [
+            of if of is not None else np.zeros((1, len(block.row))) for block, (of, _) in zip(blocks, cuts, strict=True)
+        ]
+        cost = np.concatenate([block.cost for block in blocks]) + np.concatenate(_alike(taken), axis=1)
+        profit = profit_usd(quotes.of_rows(np.concatenate([block.row for block in blocks])), cost)
+        most = [self.servers.room(block.site, block.gpu) // block.quarters for block in blocks]
+        values = block_values(blocks, profit, most, follow=facts.replicas_follow_slices, slices=len(facts.hours))
+        for block, value, limit, (_, replica_usd) in zip(blocks, values, most, cuts, strict=True):
+            limits = [paths.replicas.get((block.site, block.shape, block.tenant, name)) for name in stands]
+            whole = value
+            if replica_usd.any():
+                whole = longer(value, limit + 1) + replica_usd[..., None] * np.arange(limit + 1) * (1 + 8 * EPS)
+                whole = whole * (1 + 8 * EPS)
+            if not np.isfinite(whole).all():
+                raise OverflowError("a block earns more than floats hold")
+            if whole.any() or any(limits):
+                yield block, _within(whole, limits, limit)
+
+    @staticmethod
+    def _of_cuts(block: SiteBlock, quotes: Quotes, stands: Sequence[str | None]) -> tuple[Float | None, Float]:
+        """What the cuts take from the block's pairs, A × n, and what each replica earns by them, A × S."""
+        taken, replica_usd = None, np.zeros((1, len(stands)))
         for book in quotes.books:
             for s, name in enumerate(stands):
-                at = np.arange(len(block.row)) if name is None else np.flatnonzero(of_slice == s)
-                cuts = book.of(
-                    (block.site, block.shape, block.tenant, name), block.row[at], block.load[at], block.group[at]
-                )
-                if cuts is None:
+                key = (block.site, block.shape, block.tenant, name)
+                if key not in book.blocks:
                     continue
-                taken = np.zeros((len(book.usd), len(block.row)))
-                taken[:, at] = cuts.taken_usd(len(at))
-                more = np.zeros((len(book.usd), len(stands)))
-                more[:, s] = cuts.replica_usd()
-                cost, replica_usd = cost + taken, replica_usd + more
-        limits = [paths.replicas.get((block.site, block.shape, block.tenant, name)) for name in stands]
-        profit = profit_usd(quotes.of_rows(block.row), cost)
-        some = np.flatnonzero((profit > 0).any(axis=0))
-        if not (len(some) or replica_usd.any() or any(limits)):
-            return None
-        most = self.servers.room(block.site, block.gpu) // block.quarters
-        value = _by_slice(block, profit, some, most, slices)
-        if stands == [None]:
-            value = around_the_clock(value)[..., None, :]
-        if replica_usd.any():
-            value = longer(value, most + 1)
-            value = value + replica_usd[..., None] * np.arange(most + 1) * (1 + 8 * EPS)
-            value = value * (1 + 8 * EPS)
-        if not np.isfinite(value).all():
-            raise OverflowError("a block earns more than floats hold")
-        return _within(value, limits, most)
+                at = np.arange(len(block.row)) if name is None else np.flatnonzero(block.slice[block.group] == s)
+                cuts = book.of(book.blocks[key], block.row[at], block.load[at], block.group[at])
+                less, more = np.zeros((len(book.usd), len(block.row))), np.zeros((len(book.usd), len(stands)))
+                less[:, at], more[:, s] = cuts.taken_usd(len(at)), cuts.replica_usd()
+                taken, replica_usd = less if taken is None else taken + less, replica_usd + more
+        return taken, replica_usd
 
     def _held(self, site: str, owned: Owned, kinds: dict[Kind, list[Worth]], paths: PathLimits) -> Held:
         """Most that the blocks on one owner's servers of a GPU earn less those servers."""
@@ -135,31 +140,10 @@ class SiteValue:
         return ServerLimits(tuple(limits.servers[k] for k in own), limits.least[:, own], limits.most[:, own])
 
 
-def _by_slice(block: SiteBlock, profit: Float, some: Int, most: int, slices: int) -> Float:
-    """V_t(y) of the pairs `some` that earn, summed over the groups of a slice: A × T × (Y + 1)."""
-    normal = int(np.searchsorted(some, block.normal))
-    parts = [_values(profit, block, of, most) for of in (some[:normal], some[normal:]) if len(of)]
-    length = max((value.shape[-1] for _, value in parts), default=1)
-    found, terms = np.zeros((len(profit), slices, length)), np.zeros(slices)
-    for groups, value in parts:
-        of, whole = block.slice[groups], longer(value, length)
-        for t in range(slices):
-            found[:, t] += whole[:, of == t].sum(axis=1)
-            terms[t] += (of == t).sum()
-    return np.asarray(found * (1 + (terms[:, None] + 2) * EPS), np.float64)
-
-
-def _values(profit: Float, block: SiteBlock, some: Int, most: int) -> tuple[Int, Float]:
-    """The groups that any of the pairs `some` is in, and the value of each: A × groups × (Y + 1)."""
-    group = block.group[some]
-    first = np.flatnonzero(np.diff(group, prepend=-1))  # they are sorted
-    if len(first) == 1:
-        return group[:1], slice_values(profit[:, None, some], block.load[None, some], most)
-    size = np.diff(np.append(first, len(some)))
-    row, column = np.repeat(np.arange(len(first)), size), np.arange(len(some)) - np.repeat(first, size)
-    gain, need = np.zeros((len(profit), len(first), size.max())), np.zeros((len(first), size.max()))
-    gain[:, row, column], need[row, column] = profit[:, some], block.load[some]
-    return group[first], slice_values(gain, need, most)
+def _alike(parts: Sequence[Float]) -> list[Float]:
+    """The parts with as many rows as the longest has."""
+    rows = max(len(part) for part in parts)
+    return [np.broadcast_to(part, (rows, part.shape[1])) for part in parts]
 
 
 def _within(value: Float, limits: Sequence[tuple[Int, Int] | None], most: int) -> Worth:
