@@ -152,7 +152,7 @@ def cut_slope(group: Group, choice: Choice, c: int) -> float:
         slope -= cuts.block_usd[at] * choice.replicas[cuts.block[at]]
     for at in range(cuts.pair_first[c], cuts.pair_first[c + 1]):
         slope += cuts.pair_usd[at] * choice.share[cuts.pair[at]]
-    return slope
+    return float(slope)
 
 
 @njit(cache=True, nogil=True)

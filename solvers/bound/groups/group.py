@@ -91,7 +91,26 @@ def group_of(layout: Layout, cuts: Cuts) -> Group:
     step_first, step_usd = _steps(problem, s)
     unit_groups = s.group_first[s.part_first]
     return Group(
-        *(getattr(s, name) for name in Group._fields[: Group._fields.index("price")]),
+        s.unit_first,
+        s.unit_quantum,
+        s.unit_gpus,
+        s.kind_first,
+        s.kind_gpus,
+        s.kind_use,
+        s.kind_ceiling,
+        s.part_first,
+        s.group_first,
+        s.group_quarters,
+        s.member_first,
+        s.members,
+        s.member_slice,
+        s.member_cost,
+        s.block_max,
+        s.cell_first,
+        s.pair,
+        s.pair_demand,
+        s.pair_load.astype(float),
+        s.pair_usd.astype(float),
         problem.unserved_usd.astype(float),
         problem.open_usd.astype(float),
         np.ascontiguousarray(problem.site_limit, float),
@@ -154,16 +173,17 @@ def _fill(problem: Problem, s: Structure) -> Int:
     slices = max(problem.slices, 1)
     cell = np.repeat(np.arange(problem.blocks * slices), np.diff(s.cell_first))
     load = np.bincount(cell, s.pair_load, minlength=problem.blocks * slices).reshape(problem.blocks, slices)
-    return (np.ceil(load.max(axis=1, initial=0) / problem.capacity_factor) + 1).astype(np.int64)
+    filled = np.ceil(load.max(axis=1, initial=0) / problem.capacity_factor) + 1
+    return np.asarray(filled, np.int64)
 
 
 def _useful_gpus(s: Structure) -> Int:
     """GPUs of every unit beyond which nothing more fits its blocks."""
-    most = np.maximum.reduceat(s.block_max[s.members], s.member_first[:-1]) if len(s.members) else np.zeros(0)
+    most = np.maximum.reduceat(s.block_max[s.members], s.member_first[:-1]) if len(s.members) else s.members
     part = np.repeat(np.arange(int(s.part_first[-1])), np.diff(s.group_first))
-    need = np.bincount(part, most * s.group_quarters, minlength=int(s.part_first[-1]))
-    need = np.maximum.reduceat(need, s.part_first[:-1]) if len(s.unit_quantum) else np.zeros(0)
-    return np.minimum(s.unit_gpus, np.ceil(need / 4)).astype(np.int64)
+    of_part = np.bincount(part, most * s.group_quarters, minlength=int(s.part_first[-1]))
+    need = np.maximum.reduceat(of_part, s.part_first[:-1]) if len(s.unit_quantum) else of_part[:0]
+    return np.asarray(np.minimum(s.unit_gpus, np.ceil(need / 4)), np.int64)
 
 
 def _steps(problem: Problem, s: Structure) -> tuple[Int, Float]:

@@ -36,10 +36,9 @@ def affinity(problem: Problem, row_usd: Float, shares: Float) -> sp.csr_matrix:
 
 def components(problem: Problem) -> list[Int]:
     """Sites by component of the graph of rows and sites, those with a pair only; largest first."""
-    shares = sp.csr_matrix(
-        (np.ones(problem.pairs), (problem.pair_demand, problem.pair_site)), (problem.demands, problem.sites)
-    )
-    graph = sp.block_array([[None, shares.T], [shares, None]])
+    shape = (problem.sites + problem.demands,) * 2
+    ends = (problem.pair_site, problem.sites + problem.pair_demand)
+    graph = sp.csr_matrix((np.ones(problem.pairs), ends), shape)
     label = connected_components(graph, directed=False)[1][: problem.sites]
     used = np.unique(problem.pair_site)
     found = [used[label[used] == k] for k in np.unique(label[used])]

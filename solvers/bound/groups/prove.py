@@ -15,7 +15,7 @@ from solvers.bound.groups.restrict import cuts_of, part_of, priced
 from solvers.bound.groups.search import GroupSearch
 from solvers.bound.layout import layout_of
 from solvers.problem import Problem
-from solvers.solution import Certificate, Cuts
+from solvers.solution import Backup, Certificate, Cuts
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -52,10 +52,12 @@ def prove_groups(
 
     A component shares no row with the others, so that what the groups gain adds up. A round branches every group that
     still gains; the run ends after `work` rounds, at a time, when the bound meets `upper_usd`, or when nothing gains.
-    The same work gives the same bytes for any number of threads. Groups of `certificate` are made anew.
+    The same work gives the same bytes for any number of threads. Groups of `certificate` are made anew, and its prices
+    of backups are left out: what groups gain has to be more than those.
     """
     began = time.monotonic()
-    root, searches, site_usd = _open(problem, replace(certificate, groups=()))
+    alone = replace(certificate, multipliers=replace(certificate.multipliers, backup=Backup()), groups=())
+    root, searches, site_usd = _open(problem, alone)
     bound = site_usd - sum(search.worth for search in searches)
     rounds, growing = 0, searches
     with ThreadPoolExecutor(threads) as pool:
@@ -76,7 +78,8 @@ def _values(searches: list[GroupSearch]) -> int:
 
 def _open(problem: Problem, certificate: Certificate) -> tuple[Certificate, list[GroupSearch], float]:
     """The certificate with the groups' rows at their penalty, their searches, and its bound without its groups."""
-    groups = [sites for sites in components(problem) if _pairs(problem, sites) <= MOST_PAIRS]
+    pairs = np.bincount(problem.pair_site, minlength=problem.sites)
+    groups = [sites for sites in components(problem) if pairs[sites].sum() <= MOST_PAIRS]
     member = np.zeros(problem.sites, np.bool_)
     for sites in groups:
         member[sites] = True
@@ -88,8 +91,8 @@ def _open(problem: Problem, certificate: Certificate) -> tuple[Certificate, list
         evaluator.use(root.cuts)
         base = evaluator.sweep(root.multipliers)
         whole_usd = base.bound_usd + float(np.maximum(evaluator.answer.profit, 0.0).sum()) - earned
-    whole = priced(problem, root)
-    searches = []
+    searches: list[GroupSearch] = []
+    whole = priced(problem, root) if groups else problem
     for sites in groups:
         part = part_of(whole, sites)
         cuts, which = cuts_of(inner.cuts, part)
@@ -97,10 +100,6 @@ def _open(problem: Problem, certificate: Certificate) -> tuple[Certificate, list
         cut_usd = inner.multipliers.cut_usd[which]
         searches.append(GroupSearch(part, np.maximum(start, 0.0), cuts, cut_usd))
     return root, searches, whole_usd
-
-
-def _pairs(problem: Problem, sites: Int) -> int:
-    return int(np.isin(problem.pair_site, sites).sum())
 
 
 def _at_penalties(problem: Problem, certificate: Certificate, member: Bool) -> tuple[Certificate, Certificate]:

@@ -45,7 +45,7 @@ def reference_certified_usd(problem: Problem, certificate: Certificate) -> float
         bound -= max(0.0, site_value(problem, prices, p, {}, with_credit=True))
     for group in certificate.groups:
         bound -= max(_leaf_worth(problem, prices, root, group, k, limits) for k, limits in _paths(group))
-    return bound
+    return float(bound)
 
 
 def _root_prices(problem: Problem, certificate: Certificate, root: Float) -> Prices:

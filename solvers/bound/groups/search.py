@@ -97,7 +97,7 @@ class GroupSearch:
         servers, replicas = nodes.kind[inner] == SPLIT_SERVERS, nodes.kind[inner] == SPLIT_REPLICAS
         index[servers] = part.offer[s.offers[s.offer_first[nodes.counted[inner][servers]]]]
         index[replicas] = part.block[nodes.counted[inner][replicas]]
-        paid = (nodes.cut_usd[outer] > 0).any(axis=0) if self.cuts.count else np.zeros(0, np.bool_)
+        paid = np.asarray((nodes.cut_usd[outer] > 0).any(axis=0), np.bool_)
         cuts = chosen(self.cuts, paid) if self.cuts.count else self.cuts
         return Listed(
             site=part.site,
@@ -118,16 +118,24 @@ def space_of(group: Group, box: Box, cut_unit: Float) -> Space:
         for unit in range(int(group.unit_first[site]), int(group.unit_first[site + 1])):
             fill_tables(group, box, base, unit, site)
     return Space(
-        Box(*(of.copy() for of in box)), base, Tables(*(of.copy() for of in base)), empty_work(group),
+        Box(*(of.copy() for of in box)), base, copied(base), empty_work(group),
         empty_choice(group), empty_course(group, cut_unit), np.zeros(CANDIDATES, np.int64),
         np.zeros(CANDIDATES, np.int64), np.zeros(CANDIDATES, np.int64), np.zeros(CANDIDATES),
     )  # fmt: skip
 
 
+def copied(tables: Tables) -> Tables:
+    """Tables of their own."""
+    return Tables(tables.cost.copy(), tables.servers.copy(), tables.most.copy(), tables.must.copy())
+
+
 def empty_nodes(room: int, rows: int, cuts: int) -> Nodes:
     """Room for a tree."""
-    numbers = (np.full(room, -1, np.int64) for _ in range(6))
-    return Nodes(np.zeros(1, np.int64), *numbers, np.full(room, np.inf), np.zeros((room, rows)), np.zeros((room, cuts)))
+    parent, left, right, kind, counted, most = np.full((6, room), -1, np.int64)
+    return Nodes(
+        np.zeros(1, np.int64), parent, left, right, kind, counted, most,
+        np.full(room, np.inf), np.zeros((room, rows)), np.zeros((room, cuts)),
+    )  # fmt: skip
 
 
 def doubled(nodes: Nodes) -> Nodes:

@@ -84,7 +84,7 @@ def earnings(
             total += earn_at(group, row_usd, box, tables, work, choice, p, box.open[p] == OPEN)
             if total == -np.inf:
                 break
-    return total
+    return float(total)
 
 
 @njit(cache=True, nogil=True)
@@ -119,7 +119,7 @@ def earn_at(
         if none - some < loss:
             loss, loser = none - some, unit
     if earned == -np.inf:
-        return earned
+        return -np.inf
     if not held and loser >= 0 and (forced or earned > loss):
         earned -= loss
         held = True
@@ -136,7 +136,7 @@ def earn_at(
             some, none, width = best_of_unit(group, row_usd, box, tables, work, unit)
         if (u1 - u0 > 1 and some > none) or u1 - u0 == 1 or unit == loser:
             write_unit(group, tables, work, choice, unit, width)
-    return earned
+    return float(earned)
 
 
 @njit(cache=True, nogil=True)

@@ -91,7 +91,7 @@ def narrow(group: Group, box: Box, kind: int, index: int, at: int, right: bool) 
     if right and at >= 0:
         possible = possible and box.open[site] != CLOSED
         box.open[site] = OPEN
-    return possible
+    return bool(possible)
 
 
 @njit(cache=True, nogil=True)
