@@ -342,7 +342,9 @@ class _Run:
     def _refine(self) -> None:
         """Anneal one period after another within what the others hold."""
         for turn in range(2 * self.periods, (2 + REFINED) * self.periods):
-            if self.best is None or self.enough():
+            limit = self.limits.time_limit_s
+            late = limit is not None and self.limits.polish is None and time.monotonic() - self.began > CLOSING * limit
+            if self.best is None or late or self.enough():
                 return
             h, plans = self.periods - 1 - turn % self.periods, self.best
             before = plans[h - 1].servers if h else np.zeros_like(plans[0].servers)
