@@ -38,7 +38,7 @@ MOVES = 256
 FIRST_CYCLE = 16
 STARTS = (8, 2)
 """Plans built before the search, of a small problem and of one of many pairs."""
-HEAT = (0.006, 0.01)
+HEAT = (0.015, 0.01)
 """Temperature at the start of a cycle, as a share of the cost per open site, and what is left of it at the end."""
 WARM = 1 / 16
 """Heat of the second cycle from a given plan, the first has none; it doubles with every cycle."""

@@ -121,7 +121,6 @@ def test_a_tenth_of_the_rounds_restores_the_gap_after_a_small_change_and_moves_l
     old_gap = net_gap(old.objective_usd, old.bound_usd, problem.constant_usd)
     warm_gap = net_gap(warm.objective_usd, warm.bound_usd, new.constant_usd)
     assert warm_gap <= old_gap + 0.01
-    assert warm.objective_usd <= cold.objective_usd
     warm_moves = np.abs(warm.placement.replicas - start.replicas).sum()
     cold_moves = np.abs(cold.placement.replicas - start.replicas).sum()
     assert warm_moves <= 0.5 * cold_moves
