@@ -25,7 +25,20 @@ def scenario(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def planning(scenario: Path, folder: Path) -> "subprocess.Popen[str]":
-    options = ["--method", "scale", "--gap", "0", "--time-limit", "100", "--branchings", "0", "--format", "json"]
+    options = [
+        "--method",
+        "scale",
+        "--gap",
+        "0",
+        "--time-limit",
+        "100",
+        "--branchings",
+        "0",
+        "--sweeps",
+        "40",
+        "--format",
+        "json",
+    ]
     where = [str(scenario), "-o", str(folder / "plan"), "--trace", str(folder / "trace.csv")]
     command = [sys.executable, "-c", "from placement.cli import main; main()", "plan", *where, *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
