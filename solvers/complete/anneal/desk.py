@@ -26,6 +26,8 @@ class Desk(NamedTuple):
     site_mark: Bool  # P: chosen
     touched: Int  # P: sites changed in this move, `number[3]` of them
     touched_mark: Bool
+    live: Int  # pairs of the row at hand whose sites are not barred, `number[6]` of them
+    live_backup: Int  # and its backup pairs, `number[7]`
     number: Int  # [0] rows, [1] sites, [2] saved records, [3] touched sites, [4] accepted, [5] tried
     candidate_pair: Int
     candidate_share: Float
@@ -54,6 +56,8 @@ def new_desk(land: Land, seed: int) -> Desk:
         site_mark=np.zeros(sites, np.bool_),
         touched=np.zeros(sites, np.int64),
         touched_mark=np.zeros(sites, np.bool_),
+        live=np.zeros(widest, np.int64),
+        live_backup=np.zeros(int(np.diff(land.backup_first).max(initial=0)) + 1, np.int64),
         number=np.zeros(8, np.int64),
         candidate_pair=np.zeros(widest, np.int64),
         candidate_share=np.zeros(widest),

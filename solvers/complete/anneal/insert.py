@@ -98,22 +98,47 @@ def weigh(g: Land, s: Plan, d: Desk, i: int, b: int, a: float, domain: int, rest
 
 
 @njit(cache=True, nogil=True)
+def look_around(g: Land, d: Desk, i: int) -> None:
+    """List the pairs of row i whose sites are not barred in this move: what a row asks for many times."""
+    number = 0
+    for n in range(g.pair_first[i], g.pair_first[i + 1]):
+        if not np.isinf(d.mood[g.block_site[g.pair_block[n]]]):
+            d.live[number] = n
+            number += 1
+    d.number[6] = number
+    number = 0
+    for z in range(g.backup_first[i], g.backup_first[i + 1]):
+        if not np.isinf(d.mood[g.block_site[g.backup_block[z]]]):
+            d.live_backup[number] = z
+            number += 1
+    d.number[7] = number
+
+
+@njit(cache=True, nogil=True)
+def backed_outside(g: Land, i: int, domain: int) -> bool:
+    """Whether anything outside of a domain could back row i up."""
+    for z in range(g.backup_first[i], g.backup_first[i + 1]):
+        if not g.inside[domain, g.block_site[g.backup_block[z]]]:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
 def best_backup(g: Land, s: Plan, d: Desk, i: int, domain: int, rest: float) -> tuple[int, float, float, bool]:
     """The backup pair for (a part of) `rest` of row i when a domain fails: pair (-1: none), share, USD by share.
 
     The last says whether anything outside of the domain could back the row up at all; where nothing could, nobody must.
     """
     best, chosen, part = np.inf, -1, 0.0
-    able = False
-    for z in range(g.backup_first[i], g.backup_first[i + 1]):
+    for c in range(d.number[7]):
+        z = d.live_backup[c]
         b = g.backup_block[z]
         if g.inside[domain, g.block_site[b]]:
             continue
-        able = True
         share, usd = weigh(g, s, d, i, b, g.backup_load[z], domain, rest)
         if share > 0.0 and usd < best:
             best, chosen, part = usd, z, share
-    return chosen, part, best, able
+    return chosen, part, best, chosen >= 0 or not g.losable[i] or backed_outside(g, i, domain)
 
 
 @njit(cache=True, nogil=True)
@@ -159,9 +184,8 @@ def back_up(g: Land, s: Plan, d: Desk, i: int, p: int, share: float) -> float:
 def best_primary(g: Land, s: Plan, d: Desk, i: int, rest: float) -> tuple[int, float]:
     """The pair to serve (a part of) `rest` of row i by, with its backups; -1 where leaving it unserved costs less."""
     number = 0
-    for n in range(g.pair_first[i], g.pair_first[i + 1]):
-        if np.isinf(d.mood[g.block_site[g.pair_block[n]]]):
-            continue
+    for c in range(d.number[6]):
+        n = d.live[c]
         share, usd = weigh(g, s, d, i, g.pair_block[n], g.pair_load[n], -1, rest)
         if share > 0.0:
             d.candidate_pair[number] = n
@@ -222,6 +246,7 @@ def insert_part(g: Land, s: Plan, d: Desk, i: int, most: float) -> float:
 def insert_row(g: Land, s: Plan, d: Desk, i: int) -> None:
     """Serve a row that is out; what costs more than it is worth, or finds no backup, stays unserved."""
     most = 1.0
+    look_around(g, d, i)
     for _ in range(3):
         served = insert_part(g, s, d, i, most)
         if served >= most:

@@ -55,6 +55,7 @@ class Land(NamedTuple):
     limit_row: Int
     limit_value: Float
     limit_most: Float  # L
+    limit_near: Float  # L: room below which the limit may bind some offer
     open_usd: Float
     site_limit: Float  # P × R
     uplink: Float
@@ -63,6 +64,7 @@ class Land(NamedTuple):
     domain_first: Int  # P + 1: positions in `domain`
     domain: Int
     inside: Bool  # E × P
+    losable: Bool  # I: all of its backups are inside one domain
     sizes: Int
     capacity: float
     slices: int
@@ -86,6 +88,7 @@ def land_of(draft: Draft, reserve: Reserve) -> Land:
     limits = problem.limit_matrix.tocsc()
     slack = 5e-10 * np.maximum(1.0, np.abs(np.where(np.isfinite(problem.limit_rhs), problem.limit_rhs, 1.0)))
     domain_first, domain = _domains(reserve)
+    backup_first = np.searchsorted(reserve.pair_demand, np.arange(problem.demands + 1)).astype(np.int64)
     return Land(
         row_slice=problem.demand_slice.astype(np.int64),
         row_model=problem.demand_model.astype(np.int64),
@@ -97,7 +100,7 @@ def land_of(draft: Draft, reserve: Reserve) -> Land:
         pair_block=problem.pair_block,
         pair_load=problem.pair_load,
         pair_usd=np.ascontiguousarray(base.pair_usd, np.float64),
-        backup_first=np.searchsorted(reserve.pair_demand, np.arange(problem.demands + 1)).astype(np.int64),
+        backup_first=backup_first,
         backup_block=reserve.pair_block,
         backup_load=reserve.pair_load,
         block_first=np.searchsorted(problem.block_site, np.arange(problem.sites + 1)).astype(np.int64),
@@ -123,6 +126,7 @@ def land_of(draft: Draft, reserve: Reserve) -> Land:
         limit_row=limits.indices.astype(np.int64),
         limit_value=limits.data.astype(float),
         limit_most=np.where(np.isfinite(problem.limit_rhs), problem.limit_rhs + slack, np.inf),
+        limit_near=_near(problem),
         open_usd=problem.open_usd.astype(float),
         site_limit=np.ascontiguousarray(problem.site_limit * (1 + 5e-10), np.float64),
         uplink=problem.uplink_mbps.astype(float),
@@ -131,6 +135,7 @@ def land_of(draft: Draft, reserve: Reserve) -> Land:
         domain_first=domain_first,
         domain=domain,
         inside=np.ascontiguousarray(reserve.domain_site),
+        losable=_losable(reserve, backup_first, problem.block_site[reserve.pair_block]),
         sizes=SIZES.astype(np.int64),
         capacity=float(problem.capacity_factor),
         slices=int(draft.slices),
@@ -138,6 +143,29 @@ def land_of(draft: Draft, reserve: Reserve) -> Land:
         budget_usd=float(problem.monthly_budget_usd),
         moves_most=np.inf if moves is None else float(moves.most),
     )
+
+
+def _near(problem: Problem) -> Float:
+    """The most that an offer could draw from each limit, L."""
+    drawn = problem.limit_matrix.tocoo()
+    most = np.zeros(len(problem.limit_rhs))
+    np.maximum.at(most, drawn.row, drawn.data * problem.offer_max[drawn.col])
+    return most
+
+
+def _losable(reserve: Reserve, first: Int, site: Int) -> Bool:
+    """Rows all of whose backups some domain takes with it, I; those without any among them."""
+    pairs = first[1:] - first[:-1]
+    found = pairs == 0
+    row = np.repeat(np.arange(len(pairs)), pairs)
+    home = site[np.minimum(first[:-1], max(len(site) - 1, 0))] if len(site) else np.zeros(len(pairs), np.int64)
+    start, domain = _domains(reserve)
+    count = (start[1:] - start[:-1])[home]
+    for k in range(int(count.max(initial=0))):  # only domains of the row's first site could take them all
+        one = np.append(domain, 0)[np.minimum(start[home] + k, len(domain))]
+        all_in = np.bincount(row, reserve.domain_site[one[row], site], minlength=len(pairs)) == pairs
+        found |= (k < count) & all_in
+    return np.asarray(found, np.bool_)
 
 
 def _unit_offers(draft: Draft, units: int) -> tuple[Int, Int]:

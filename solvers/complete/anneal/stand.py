@@ -66,8 +66,11 @@ def set_servers(g: Land, s: Plan, o: int, p: int, count: int) -> None:
     for r in range(s.site_use.shape[1]):
         s.site_use[p, r] += change * g.offer_use[o, r]
     for k in range(g.limit_first[o], g.limit_first[o + 1]):
-        s.used[g.limit_row[k]] += change * g.limit_value[k]
-        s.number[2] += 1
+        row = g.limit_row[k]
+        room = g.limit_most[row] - s.used[row]
+        s.used[row] += change * g.limit_value[k]
+        if min(room, g.limit_most[row] - s.used[row]) < g.limit_near[row]:
+            s.number[2] += 1
     s.version[p] += 1
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 
 from solvers.complete.anneal.desk import Desk
-from solvers.complete.anneal.insert import back_up, insert_row
+from solvers.complete.anneal.insert import back_up, insert_row, look_around
 from solvers.complete.anneal.land import Land
 from solvers.complete.anneal.moves import clear
 from solvers.complete.anneal.plan import TINY, Plan, add_record, drop_row, set_unserved
@@ -60,6 +60,7 @@ def back_all_up(g: Land, s: Plan, d: Desk, rows: Int, usd_per_quarter: float) ->
     failed = np.zeros(len(rows), np.bool_)
     for at in range(len(rows)):
         i = rows[at]
+        look_around(g, d, i)
         k = s.row_head[i]
         while k >= 0:
             p = g.block_site[g.pair_block[s.record_pair[k]]] if s.record_domain[k] < 0 else -1
