@@ -48,14 +48,14 @@ class Completed:
 
 
 def complete(problem: Problem, base: Placement) -> Completed:
-    """Make `base`, a plan of the problem without its rules, keep pins, jobs and N-1 (planned failover).
+    """Make `base`, a plan of the problem without its rules or with its jobs, keep pins, jobs and N-1 as planned.
 
     What fails is said in `message`; the rest of the rules is the caller's to check.
     """
     rules = problem.rules
     if rules.pins is None and rules.jobs is None and rules.reserve is None and rules.moves is None:
         return Completed(base)
-    draft = Draft(problem, base)
+    draft = Draft.of(problem, base) if len(base.jobs) else Draft(problem, base)
     if rules.pins is not None or rules.jobs is not None or rules.reserve is not None:
         drop_idle(draft)
     message = keep_pins(draft) or place_jobs(draft)

@@ -6,9 +6,10 @@ A job must run and demand need not be served: where no server is to be had, repl
 import numpy as np
 
 from solvers.complete.draft import SIZES, Draft
-from solvers.complete.pins import drop_replica
+from solvers.complete.pins import drop_replica, with_least
 from solvers.complete.servers import cheapest, trim
 from solvers.problem import Float, Int
+from solvers.rules import Jobs
 
 
 def place_jobs(draft: Draft) -> str:
@@ -16,15 +17,21 @@ def place_jobs(draft: Draft) -> str:
     jobs = draft.problem.rules.jobs
     if jobs is None:
         return ""
-    largest = np.zeros(jobs.jobs, np.int64)
-    np.maximum.at(largest, jobs.option_job, jobs.option_quarters)
-    order = np.lexsort((np.arange(jobs.jobs), -largest)).tolist()
+    order = by_size(jobs)
     for job in order:
-        if not _place(draft, job) and not _make_room(draft, job):
+        if draft.jobs[job] < 0 and not place(draft, job) and not _make_room(draft, job):
             return f"(15) no room for job {job}"
     for job in order:
         replace_job(draft, job)
     return ""
+
+
+def by_size(jobs: Jobs) -> list[int]:
+    """Jobs in order, the largest gangs first."""
+    largest = np.zeros(jobs.jobs, np.int64)
+    np.maximum.at(largest, jobs.option_job, jobs.option_quarters)
+    order: list[int] = np.lexsort((np.arange(jobs.jobs), -largest)).tolist()
+    return order
 
 
 def replace_job(draft: Draft, job: int) -> None:
@@ -34,14 +41,14 @@ def replace_job(draft: Draft, job: int) -> None:
     draft.gang(old, -1)
     draft.jobs[job] = -1
     trim(draft)
-    if not _place(draft, job):
+    if not place(draft, job):
         for offer in np.flatnonzero(kept != draft.servers).tolist():
             draft.buy(offer, int(kept[offer] - draft.servers[offer]))
         draft.gang(old, 1)
         draft.jobs[job] = old
 
 
-def _place(draft: Draft, job: int) -> bool:
+def place(draft: Draft, job: int) -> bool:
     """Give a job its cheapest option."""
     jobs = draft.problem.rules.jobs
     assert jobs is not None
@@ -96,6 +103,7 @@ def _make_room(draft: Draft, job: int) -> bool:
 def _in_the_way(draft: Draft, option: int, unit: int, gain: Float) -> tuple[float, list[tuple[int, int]]] | None:
     """USD a month that replicas earn which stand in an option's way, and which; None where others are in the way."""
     lack = _lack_by_slice(draft, option, unit)
+    pinned = with_least(draft, np.zeros(draft.problem.blocks, np.int64))
     blocks = np.flatnonzero((draft.block_unit == unit) & (draft.replicas > 0))
     usd, dropped = 0.0, list[tuple[int, int]]()
     for k in np.lexsort((blocks, gain[blocks] / draft.quarters[blocks])).tolist():
@@ -103,7 +111,7 @@ def _in_the_way(draft: Draft, option: int, unit: int, gain: Float) -> tuple[floa
         when = slice(None) if draft.stands[block] < 0 else slice(int(draft.stands[block]), int(draft.stands[block]) + 1)
         level = int(draft.level[block]) + 1
         most = int(lack[:level, when].max(initial=0))
-        count = min(int(draft.replicas[block]), -(-most // size))
+        count = min(int(draft.replicas[block] - pinned[block]), -(-most // size))
         if count > 0:
             lack[:level, when] -= count * size
             usd += count * float(gain[block])

@@ -4,7 +4,7 @@ import numpy as np
 
 from solvers.complete.draft import SIZES, Draft
 from solvers.complete.servers import cheapest
-from solvers.problem import Float, Problem
+from solvers.problem import Float, Int, Problem
 from solvers.solution import Placement
 
 
@@ -59,6 +59,23 @@ def drop_replica(draft: Draft, block: int) -> None:
     draft.share[pairs] -= back
     np.add.at(draft.unserved, problem.pair_demand[pairs], back)
     draft.add(block, -1)
+
+
+def with_least(draft: Draft, need: Int) -> Int:
+    """Replicas of every block that stay where so many are needed: more where a pin would fall below its least, B."""
+    pins = draft.problem.rules.pins
+    if pins is None:
+        return need
+    kept = need.copy()
+    for pin in np.flatnonzero(pins.least > 0).tolist():
+        blocks = pins.entry_block[pins.entry_pin == pin]
+        for number in range(draft.slices):
+            here = blocks[(draft.stands[blocks] < 0) | (draft.stands[blocks] == number)]
+            for block in here.tolist():
+                lack = int(pins.least[pin] - kept[here].sum())
+                if lack > 0:
+                    kept[block] = min(draft.replicas[block], kept[block] + lack)
+    return kept
 
 
 def _raise_to(draft: Draft, blocks: list[int], least: int) -> bool:

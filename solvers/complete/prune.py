@@ -3,6 +3,7 @@
 import numpy as np
 
 from solvers.complete.draft import Draft
+from solvers.complete.pins import with_least
 from solvers.complete.servers import trim
 from solvers.problem import Int
 
@@ -29,21 +30,4 @@ def needed_replicas(draft: Draft) -> Int:
     np.add.at(load, (problem.pair_block[used], problem.demand_slice[row]), problem.pair_load[used] * draft.share[used])
     need = np.ceil(load.max(axis=1, initial=0.0) / problem.capacity_factor - FULL).astype(np.int64)
     need = np.minimum(np.maximum(need, busy), draft.replicas)
-    return _with_pins(draft, need)
-
-
-def _with_pins(draft: Draft, need: Int) -> Int:
-    """The same, raised where a pin would otherwise have fewer than its least."""
-    pins = draft.problem.rules.pins
-    if pins is None:
-        return need
-    kept = need.copy()
-    for pin in np.flatnonzero(pins.least > 0).tolist():
-        blocks = pins.entry_block[pins.entry_pin == pin]
-        for number in range(draft.slices):
-            here = blocks[(draft.stands[blocks] < 0) | (draft.stands[blocks] == number)]
-            for block in here.tolist():
-                lack = int(pins.least[pin] - kept[here].sum())
-                if lack > 0:
-                    kept[block] = min(draft.replicas[block], kept[block] + lack)
-    return kept
+    return with_least(draft, need)

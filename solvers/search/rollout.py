@@ -231,7 +231,7 @@ class _Run:
             self.message = ""  # what was wrong with a plan of yesterday is no news
         if not self.enough():
             self._forward()
-            if self.periods > 1 and self._both_ways() and not self.enough():
+            if self.periods > 1 and (self.best is None or self._both_ways()) and not self.enough():
                 self._backward()
             if self.periods > 1 and self.reserved:
                 self._refine()
@@ -301,12 +301,12 @@ class _Run:
         until = self._until(turn)
         first: list[int] = []  # rounds of the stage's first search; its others do no more
 
-        def run(base: Problem, start: Placement | None) -> Solution:
+        def run(base: Problem, start: Placement | None, sunk_usd: float = 0.0) -> Solution:
             work = self.rounds if not first or self.rounds is not None else first[0]
             found = search(
                 base, bound, self.began, gap=self.limits.gap, time_limit_s=self._until(turn), work=work, start=start,
                 progress=self._teller(h), seed=self.limits.seed, interrupted=self.interrupted,
-                aim=self._aim(h, stage), calm=self.limits.calm,
+                aim=self._aim(h, stage, sunk_usd), calm=self.limits.calm,
             )  # fmt: skip
             first.append(found.work)
             self.done_rounds = max(self.done_rounds, found.work)
@@ -323,10 +323,10 @@ class _Run:
         self.reserve_usd[h] = None if found.before_reserve_usd is None else price - found.before_reserve_usd
         return stage.placement(plan)
 
-    def _aim(self, h: int, stage: Stage) -> Aim:
+    def _aim(self, h: int, stage: Stage, sunk_usd: float) -> Aim:
         """What the search of a stage is measured by; a plan still without its reserve may cost less than the bound."""
         reserved = stage.problem.rules.reserve is not None
-        return Aim(-np.inf if reserved else self.bounds[h].bound_usd, stage.sunk_usd)
+        return Aim(-np.inf if reserved else self.bounds[h].bound_usd, stage.sunk_usd + sunk_usd)
 
     def _polished(self, stage: Stage, plan: Placement, turn: int) -> Placement:
         """A stage's plan, annealed where it has a reserve."""

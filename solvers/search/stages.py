@@ -5,8 +5,8 @@ Rules that the search knows nothing of only clip its blocks (pins, moves); what 
 where too many were added, one that adds only those that carry most.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -14,14 +14,27 @@ from solvers.check import violations
 from solvers.complete import Completed, Effort, annealed, complete
 from solvers.complete.draft import block_most
 from solvers.complete.pins import busy_replicas
+from solvers.complete.standing import standing
 from solvers.problem import Int, Problem
 from solvers.relax import base_problem
+from solvers.search.around import Around, around, nothing_stands
 from solvers.search.repair import repair
 from solvers.search.snapshot import to_placement
 from solvers.solution import Placement, Solution, added, cost_usd
 
-Search = Callable[[Problem, Placement | None], Solution]
-"""A search of a problem without rules, from a plan of it or from none."""
+
+class Search(Protocol):
+    """A search of a problem without rules, from a plan of it or from none; `sunk_usd` is paid whatever it finds."""
+
+    def __call__(self, problem: Problem, start: Placement | None, sunk_usd: float = 0.0) -> Solution: ...
+
+
+BOTH_PAIRS = 50_000
+"""Pairs up to which a problem with pins or jobs is searched around them, too, when it need not be."""
+TIGHTENED = 3
+"""Times that a search is repeated with less to spend, where what the rules added broke the budget."""
+ROUNDING = 1e-9
+"""Of a budget, by which sums may differ."""
 
 
 @dataclass(frozen=True)
@@ -35,26 +48,85 @@ class Planned:
 
 def plan_stage(problem: Problem, search: Search, hint: Placement | None) -> Planned:
     """A plan of `problem` that keeps its rules; `hint` is a plan to start from, which need not keep them."""
-    most = block_most(problem)
-    base = _clipped(base_problem(problem), most)
-    start = fitting(base, hint)
-    tries = [] if start is None or not problem.rules.any else [complete(problem, start)]
+    rules = problem.rules
+    base = _clipped(base_problem(problem), block_most(problem))
     given = None if hint is None else _bare(base, hint)
+    if not rules.any:
+        free = search(base, given)
+        return Planned(free.placement, free.message, None)
+    start = fitting(base, hint)
+    tries = [] if start is None else [complete(problem, start)]
     if hint is not None and hint.backup is not None:
         tries.append(Completed(hint))
-    free = search(base, given)
-    if not problem.rules.any:
-        return Planned(free.placement, free.message, None)
-    tries.append(_completed(problem, free))
+    tries += _within_budget(problem, nothing_stands(base), search, given)
+    found = _best(problem, tries)
+    asked = rules.jobs is not None or (rules.pins is not None and bool((rules.pins.least > 0).any()))
+    if found.plan is not None and (not asked or hint is not None or problem.pairs > BOTH_PAIRS):
+        return found
+    draft = standing(problem)
+    if draft is None:
+        return found
+    if asked:
+        tries += _within_budget(problem, around(base, draft), search, None)
+    if all(each.plan is None or violations(problem, each.plan) for each in tries):
+        tries.append(_least(problem, draft.placement()))
+    return _best(problem, tries)
+
+
+def _within_budget(problem: Problem, left: Around, search: Search, given: Placement | None) -> list[Completed]:
+    """Tries of the problem around what stands, again with less to spend where each of them spends too much."""
+    tries = _tries(problem, left, search, given)
+    for _ in range(TIGHTENED):
+        over = [_over_budget_usd(problem, each.plan) for each in tries if each.plan is not None]
+        if not over or min(over) <= 0:
+            break
+        problem = _tightened(problem, min(over))
+        tries += _tries(problem, left.within(problem.monthly_budget_usd), search, given)
+    return tries
+
+
+def _least(problem: Problem, plan: Placement) -> Completed:
+    """A plan from what must stand and nothing else, made to keep the budget."""
+    found, least = complete(problem, plan), problem
+    for _ in range(TIGHTENED):
+        over = 0.0 if found.plan is None else _over_budget_usd(problem, found.plan)
+        if over <= 0:
+            break
+        least = _tightened(least, over)
+        found = complete(least, plan)
+    return found
+
+
+def _tightened(problem: Problem, usd: float) -> Problem:
+    return replace(problem, monthly_budget_usd=max(problem.monthly_budget_usd - usd, 0.0))
+
+
+def _over_budget_usd(problem: Problem, plan: Placement) -> float:
+    """What a plan spends beyond the budget, USD a month; what is unserved is not spent."""
+    spent = cost_usd(problem, replace(plan, unserved=np.zeros_like(plan.unserved)))
+    return spent - problem.monthly_budget_usd * (1 + ROUNDING)
+
+
+def _tries(problem: Problem, left: Around, search: Search, given: Placement | None) -> list[Completed]:
+    """Plans around what stands: one at will and, where adding replicas costs or is limited, some that add fewer."""
+
+    def planned(most: Int | None) -> Completed | Placement:
+        part = left.problem if most is None else left.clipped(most)
+        found = search(part, given, left.sunk_usd)
+        return Completed(None, found.message) if found.placement is None else left.whole(found.placement)
+
+    def completed(plan: Completed | Placement) -> Completed:
+        return plan if isinstance(plan, Completed) else complete(problem, plan)
+
+    free = planned(None)
+    tries = [completed(free)]
     moves = problem.rules.moves
     if moves is not None:
-        if free.placement is not None and _too_many(problem, free.placement):
-            few = _clipped(base, _allowed(problem, free.placement))
-            tries.append(_completed(problem, search(few, given)))
+        if isinstance(free, Placement) and _too_many(problem, free):
+            tries.append(completed(planned(_allowed(problem, free, left.stand.replicas))))
         if (moves.usd > 0).any() or np.isfinite(moves.most):
-            none = _clipped(base, moves.before)
-            tries.append(_completed(problem, search(none, given)))
-    return _best(problem, tries)
+            tries.append(completed(planned(moves.before)))
+    return tries
 
 
 def polished(problem: Problem, plan: Placement, effort: Effort) -> tuple[Placement, int]:
@@ -63,10 +135,6 @@ def polished(problem: Problem, plan: Placement, effort: Effort) -> tuple[Placeme
     if cost_usd(problem, found) >= cost_usd(problem, plan) or violations(problem, found):
         return plan, rounds
     return found, rounds
-
-
-def _completed(problem: Problem, found: Solution) -> Completed:
-    return Completed(None, found.message) if found.placement is None else complete(problem, found.placement)
 
 
 def _best(problem: Problem, tries: list[Completed]) -> Planned:
@@ -99,15 +167,20 @@ def _too_many(problem: Problem, plan: Placement) -> bool:
     return bool(max(around + more[stands == t].sum() for t in range(max(problem.slices, 1))) > moves.most)
 
 
-def _allowed(problem: Problem, plan: Placement) -> Int:
-    """Most replicas of every block so that no plan within adds too many: those of `plan` that carry most come first."""
+def _allowed(problem: Problem, plan: Placement, kept: Int) -> Int:
+    """Most replicas of every block so that no plan within adds too many.
+
+    Those of `kept` (B) come first, then those of `plan` that carry most.
+    """
     moves = problem.rules.moves
     assert moves is not None
-    more = added(problem, plan.replicas)
+    more = np.maximum(added(problem, plan.replicas) - added(problem, kept), 0)
     stands = np.full(problem.blocks, -1) if problem.block_slice is None else problem.block_slice
     busy = busy_replicas(problem, plan)
-    left = np.full(max(problem.slices, 1), int(moves.most))
-    allowed = moves.before.copy()
+    already = added(problem, kept)
+    left = np.full(max(problem.slices, 1), int(moves.most)) - already[stands < 0].sum()
+    left = np.maximum(left - np.bincount(stands[stands >= 0], already[stands >= 0], len(left)).astype(np.int64), 0)
+    allowed = np.maximum(moves.before, kept)
     found = np.flatnonzero(more)
     gain = np.minimum(busy[found] / np.maximum(plan.replicas[found], 1), 1.0)
     for block in found[np.lexsort((found, -gain))].tolist():
