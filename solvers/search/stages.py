@@ -5,8 +5,8 @@ Rules that the search knows nothing of only clip its blocks (pins, moves); what 
 where too many were added, one that adds only those that carry most.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 
@@ -22,12 +22,8 @@ from solvers.search.repair import repair
 from solvers.search.snapshot import to_placement
 from solvers.solution import Placement, Solution, added, cost_usd
 
-
-class Search(Protocol):
-    """A search of a problem without rules, from a plan of it or from none; `sunk_usd` is paid whatever it finds."""
-
-    def __call__(self, problem: Problem, start: Placement | None, sunk_usd: float = 0.0) -> Solution: ...
-
+Search = Callable[[Problem, Placement | None, float], Solution]
+"""A search of a problem without rules, from a plan of it or from none; the USD are paid whatever it finds."""
 
 BOTH_PAIRS = 50_000
 """Pairs up to which a problem with pins or jobs is searched around them, too, when it need not be."""
@@ -52,7 +48,7 @@ def plan_stage(problem: Problem, search: Search, hint: Placement | None) -> Plan
     base = _clipped(base_problem(problem), block_most(problem))
     given = None if hint is None else _bare(base, hint)
     if not rules.any:
-        free = search(base, given)
+        free = search(base, given, 0.0)
         return Planned(free.placement, free.message, None)
     start = fitting(base, hint)
     tries = [] if start is None else [complete(problem, start)]
