@@ -9,22 +9,22 @@ Two ways lead to a plan, and the cheaper one is kept:
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from solvers.bound import BoundResult, lagrangian_bound
 from solvers.bound.ascent import cold_start
 from solvers.check import violations
-from solvers.complete import Effort
-from solvers.problem import Int, Problem
+from solvers.complete.anneal.together import InStep, Pace, side_by_side
+from solvers.problem import Problem
 from solvers.relax import base_problem
 from solvers.rollout import Rollout, RolloutSolution, rollout_cost_usd, rollout_violations
 from solvers.search.chain import Stage, stage_of
 from solvers.search.early import early_enough
 from solvers.search.run import FIRST_CYCLE
 from solvers.search.scale import USUAL_WORK, Aim, Progress, net_gap, part_of, search, usual_sweeps
-from solvers.search.stages import plan_stage, polished
+from solvers.search.stages import Planned, plan_stage, polished
 from solvers.solution import Backup, Certificate, Multipliers, Placement, Solution, Status, cost_usd
 
 BOTH_WAYS = 8
@@ -33,8 +33,8 @@ CLOSING = 0.97
 """Of the time, by which the plans are ready to be checked."""
 REFINED = 2
 """Times that every period of a roll-out with a reserve is annealed again, within what the others hold."""
-LEAST_POLISH = 8
-"""Rounds that a plan with a reserve is annealed for however late it is."""
+ANOTHER_SEED = 1_000_003
+"""Added to the seed of a plan that is annealed a second time beside the first."""
 QUICK = 10
 """What part of the sweeps a known plan and its prices get at first."""
 QUICK_STEP = 0.02
@@ -43,6 +43,20 @@ QUICK_WORK = 3 * FIRST_CYCLE
 """Rounds of search then: two cycles."""
 BOUND_PART = 0.5
 """Of the time, for the bounds of a single period; of several a little less, as there is more to search."""
+RESERVED_BOUND_PART = 0.35
+"""The same where plans have a reserve: annealing them takes the rest."""
+RESERVED_SWEEPS = 3
+"""Times the usual sweeps, of a bound that prices failures."""
+LATE_BOUND = 1.25
+"""Times its part, when the bound of a later period is cut off."""
+STAGE_BOUND_PART = 0.02
+"""Of the time, when the prices of one stage are cut off."""
+SEARCH_PART = 0.12
+"""Of the time left after the bounds, for searches of plans that get a reserve only then."""
+SEARCH_ROUNDS = FIRST_CYCLE
+"""Rounds of such a search: annealing seldom keeps much of it."""
+LATE_SEARCH = 3.0
+"""Times its part, when a search that should do as many rounds as the first is cut off."""
 
 
 def refused_at_scale(rollout: Rollout) -> tuple[str, ...]:
@@ -171,7 +185,6 @@ class _Run:
         self.best: tuple[Placement, ...] | None = None
         self.best_usd = np.inf
         self.message = ""
-        self.reserve_usd: list[float | None] = [None] * self.periods
         self.before_usd: float | None = None
         self.rounds = limits.work
         if limits.work is None and limits.time_limit_s is None and limits.gap <= 0:
@@ -179,14 +192,17 @@ class _Run:
         self.done_rounds = 0
         self.reserved = any(problem.rules.reserve is not None for problem in rollout.periods)
         self.polish = self.rounds if limits.polish is None else limits.polish
+        if self.reserved and limits.time_limit_s is None:
+            self.polish = self.polish or USUAL_WORK
+        self.drafted_s = 0.0
         self.bounds = self._bounds()
         self.bound_usd = float(self.weight @ [bound.bound_usd for bound in self.bounds])
 
     def _bounds(self) -> list[BoundResult]:
         """The bound of every period's base problem, each warmed up by the one before and with half of its sweeps."""
         limits, found = self.limits, list[BoundResult]()
-        whole = BOUND_PART if limits.calm else BOUND_PART / 2  # the quick run has done much of it
-        part = whole if self.periods == 1 else 0.8 * whole * 2 / (self.periods + 1)
+        whole = self._bound_part()
+        part = whole if self.periods == 1 else 2 * whole / (self.periods + 1)
         stop = limits.stop
         start: Certificate | Multipliers | None = None
         earlier: Problem | None = None
@@ -195,34 +211,35 @@ class _Run:
             if found and earlier is not None:
                 start = carried(earlier, base, found[-1].multipliers)
             start = self.known.prices[h] or start
-            sweeps = limits.sweeps or usual_sweeps(base)
-            if h == 0:
-                limit_s = part_of(limits.time_limit_s, part) if stop is None else None
-                bound = lagrangian_bound(
-                    base,
-                    sweeps=sweeps,
-                    start=start,
-                    time_limit_s=limit_s,
-                    stop=stop,
-                    interrupted=self.interrupted,
-                    first_step=limits.first_step,
-                )
-                stop = bound.sweeps if stop is None and limits.time_limit_s is not None else stop
-            else:
-                later = None if stop is None else -(-stop // 2)
-                bound = lagrangian_bound(
-                    base,
-                    sweeps=-(-sweeps // 2),
-                    start=start,
-                    stop=later,
-                    interrupted=self.interrupted,
-                    first_step=limits.first_step,
-                )
+            sweeps = limits.sweeps or usual_sweeps(base) * (RESERVED_SWEEPS if self.reserved else 1)
+            late_s = None if limits.time_limit_s is None else LATE_BOUND * whole * limits.time_limit_s - self.seconds
+            bound = lagrangian_bound(
+                base,
+                sweeps=sweeps if h == 0 else -(-sweeps // 2),
+                start=start,
+                time_limit_s=None if limits.stop is not None else part_of(limits.time_limit_s, part) if h == 0
+                else late_s,
+                stop=stop if h == 0 or stop is None else -(-stop // 2),
+                interrupted=self.interrupted,
+                first_step=limits.first_step,
+            )  # fmt: skip
+            if h == 0 and stop is None and limits.time_limit_s is not None:
+                stop = bound.sweeps
             earlier = base
             # the averages by pair are large, and the search does not ask for them
             nothing = bound.mean_shares[:0].copy()
             found.append(replace(bound, mean_shares=nothing, mean_replicas=np.zeros(0)))
         return found
+
+    def _bound_part(self) -> float:
+        """What part of the time the bounds of all periods get."""
+        part = RESERVED_BOUND_PART if self.reserved else BOUND_PART if self.periods == 1 else 0.8 * BOUND_PART
+        return part if self.limits.calm else part / 2  # the quick run has done much of it
+
+    @property
+    def seconds(self) -> float:
+        """Since the run began."""
+        return time.monotonic() - self.began
 
     def solution(self) -> RolloutSolution:
         """The better of what the ways find."""
@@ -230,11 +247,7 @@ class _Run:
             self._offer(self.start)
             self.message = ""  # what was wrong with a plan of yesterday is no news
         if not self.enough():
-            self._forward()
-            if self.periods > 1 and (self.best is None or self._both_ways()) and not self.enough():
-                self._backward()
-            if self.periods > 1 and self.reserved:
-                self._refine()
+            self._search()
         certificates = tuple(bound.certificate for bound in self.bounds)
         sweeps = max(bound.sweeps for bound in self.bounds)
         if self.best is None:
@@ -248,17 +261,32 @@ class _Run:
             self.done_rounds, sweeps, before_reserve_usd=self.before_usd, polish=self.polish or 0,
         )  # fmt: skip
 
-    def _both_ways(self) -> bool:
-        """Whether there was work enough for a second way."""
-        return max(self.done_rounds, (self.polish or 0) if self.reserved else 0) >= BOTH_WAYS
+    def _search(self) -> None:
+        """Plan both ways, one after the other or, where plans have a reserve, side by side."""
+        forward, backward = _Way(self.rollout, backward=False), _Way(self.rollout, backward=True)
+        if not self.reserved:
+            self._follow([forward])
+            if self.periods > 1 and (self.best is None or self.done_rounds >= BOTH_WAYS) and not self.enough():
+                self._follow([backward])
+            return
+        unknown = self.rounds is None or self.polish is None
+        both = self.periods > 1 and (unknown or max(self.rounds or 0, self.polish or 0) >= BOTH_WAYS)
+        self._follow([forward, backward] if both else [forward])
+        if self.best is None and self.periods > 1 and not both and not self.enough():
+            self._follow([backward])
+        if self.periods > 1:
+            self._refine()
 
     def enough(self) -> bool:
         """Whether the best plan is near enough, or all that there will be."""
         near = net_gap(self.best_usd, self.bound_usd, self.constant) <= max(self.limits.gap, 1e-9)
         return near or (self.best is not None and self.interrupted())
 
-    def _offer(self, plans: tuple[Placement, ...] | None) -> None:
-        """Keep `plans` if they keep every rule and cost less than the best so far."""
+    def _offer(self, plans: tuple[Placement, ...] | None, added: dict[int, float] | None = None) -> None:
+        """Keep `plans` if they keep every rule and cost less than the best so far.
+
+        `added` is what the reserve adds to the cost, by period, where it is known.
+        """
         if plans is None or len(plans) != self.periods:
             return
         broken = [line for problem, plan in zip(self.rollout.periods, plans, strict=True)
@@ -270,39 +298,44 @@ class _Run:
         usd = rollout_cost_usd(self.rollout, plans)
         if usd < self.best_usd:
             self.best, self.best_usd = plans, usd
-            added = [usd for usd in self.reserve_usd if usd is not None]
-            self.before_usd = usd - float(self.weight @ added) if len(added) == self.periods else None
+            self.before_usd = None
+            if added is not None and len(added) == self.periods:
+                self.before_usd = usd - sum(float(self.weight[h]) * more for h, more in added.items())
 
-    def _forward(self) -> None:
-        before = np.zeros(self.rollout.periods[0].offers, np.int64)
-        plans: list[Placement] = []
-        for h in range(self.periods):
-            plan = self._plan(h, stage_of(self.rollout, h, before), len(plans))
-            if plan is None:
-                return
-            plans.append(plan)
-            before = plan.servers
-        self._offer(tuple(plans))
+    def _follow(self, ways: list["_Way"]) -> None:
+        """Take ways period after period, their plans annealed side by side, to the end; offer what they find."""
+        for step in range(self.periods):
+            drafts: list[tuple[_Way, int, Stage, Planned, Placement]] = []
+            before_s = self.seconds
+            for way in ways:
+                h, stage = way.next_stage()
+                turn = step + self.periods * way.backward
+                found = self._planned(h, stage, turn)
+                if found.plan is None:
+                    self.message = self.message or found.message
+                    continue
+                drafts.append((way, h, stage, found, found.plan))
+            self.drafted_s = max(self.drafted_s, self.seconds - before_s)
+            seeds = [self.limits.seed + step + self.periods * way.backward for way, *_ in drafts]
+            tasks = [(stage.problem, plan, seed) for (*_, stage, _, plan), seed in zip(drafts, seeds, strict=True)]
+            plans = self._annealed(tasks, self.periods - step, self.periods - step - 1)
+            ways = [way for way, *_ in drafts]
+            for (way, h, stage, found, _), plan in zip(drafts, plans, strict=True):
+                if found.before_reserve_usd is not None:
+                    way.added_usd[h] = cost_usd(stage.problem, plan) - found.before_reserve_usd
+                way.plans.append(stage.placement(plan))
+        for way in ways:
+            self._offer(way.whole(), way.added_usd)
 
-    def _backward(self) -> None:
-        ceiling: Int | None = None
-        plans: list[Placement] = []
-        for h in reversed(range(self.periods)):
-            plan = self._plan(h, stage_of(self.rollout, h, None, ceiling), self.periods + len(plans))
-            if plan is None:
-                return
-            plans.append(plan)
-            ceiling = plan.servers
-        self._offer(early_enough(self.rollout, tuple(reversed(plans))))
-
-    def _plan(self, h: int, stage: Stage, turn: int) -> Placement | None:
-        """Search the stage of period h; None (and a message) when nothing was found."""
+    def _planned(self, h: int, stage: Stage, turn: int) -> Planned:
+        """Search the stage of period h, and make what is found keep the rules."""
         bound = self._stage_bound(h, stage)
         until = self._until(turn)
         first: list[int] = []  # rounds of the stage's first search; its others do no more
 
         def run(base: Problem, start: Placement | None, sunk_usd: float = 0.0) -> Solution:
-            work = self.rounds if not first or self.rounds is not None else first[0]
+            work = SEARCH_ROUNDS if self.rounds is None and self.reserved else self.rounds
+            work = first[0] if first and work is None else work
             found = search(
                 base, bound, self.began, gap=self.limits.gap, time_limit_s=self._until(turn), work=work, start=start,
                 progress=self._teller(h), seed=self.limits.seed, interrupted=self.interrupted,
@@ -310,47 +343,54 @@ class _Run:
             )  # fmt: skip
             first.append(found.work)
             self.done_rounds = max(self.done_rounds, found.work)
-            if self.rounds is None and until is not None and time.monotonic() - self.began >= until:
+            if self.rounds is None and until is not None and (self.reserved or self.seconds >= until):
                 self.rounds = found.work  # the other searches do as much, so that the whole can be repeated
             return found
 
-        found = plan_stage(stage.problem, run, self._hint(h, stage))
-        if found.plan is None:
-            self.message = self.message or found.message
-            return None
-        plan = self._polished(stage, found.plan, turn)
-        price = 0.0 if found.before_reserve_usd is None else cost_usd(stage.problem, plan)
-        self.reserve_usd[h] = None if found.before_reserve_usd is None else price - found.before_reserve_usd
-        return stage.placement(plan)
+        return plan_stage(stage.problem, run, self._hint(h, stage))
 
     def _aim(self, h: int, stage: Stage, sunk_usd: float) -> Aim:
         """What the search of a stage is measured by; a plan still without its reserve may cost less than the bound."""
         reserved = stage.problem.rules.reserve is not None
         return Aim(-np.inf if reserved else self.bounds[h].bound_usd, stage.sunk_usd + sunk_usd)
 
-    def _polished(self, stage: Stage, plan: Placement, turn: int) -> Placement:
-        """A stage's plan, annealed where it has a reserve."""
-        if stage.problem.rules.reserve is None:
-            return plan
-        ends = np.inf if self.limits.time_limit_s is None else self.began + self._stage_end(turn)
-        effort = Effort(self.polish, LEAST_POLISH, ends, self.limits.seed + turn, self.interrupted)
-        better, rounds = polished(stage.problem, plan, effort)
+    def _annealed(self, tasks: list[tuple[Problem, Placement, int]], parts: int, drafts: int) -> list[Placement]:
+        """Plans of problems with a reserve annealed side by side with their seeds, the cheaper of two where it is one.
+
+        The first that are annealed get one of as many `parts` of the time, and some for refinement, without what
+        `drafts` more will take; all others as many rounds.
+        """
+        if not self.reserved or not tasks:
+            return [plan for _, plan, _ in tasks]
+        lone = len(tasks) == 1
+        if lone:
+            problem, plan, seed = tasks[0]
+            tasks = [tasks[0], (problem, plan, seed + ANOTHER_SEED)]
+        until = np.inf
+        if self.limits.time_limit_s is not None and self.limits.polish is None:
+            until = self.began + CLOSING * self.limits.time_limit_s
+            if self.polish is None:
+                left_s = until - time.monotonic() - drafts * self.drafted_s
+                refined = REFINED * self.periods if self.periods > 1 else 0
+                until = time.monotonic() + max(left_s, 0.0) / (parts + refined)
+        plans, rounds = side_by_side(tasks, _anneal, Pace(self.polish, 0, until, self.interrupted))
         if self.polish is None:
-            self.polish = rounds  # of the other stages, too
-        return better
+            self.polish = rounds
+        return [min(plans, key=lambda plan: cost_usd(tasks[0][0], plan))] if lone else plans
 
     def _refine(self) -> None:
         """Anneal one period after another within what the others hold."""
         for turn in range(2 * self.periods, (2 + REFINED) * self.periods):
             limit = self.limits.time_limit_s
-            late = limit is not None and self.limits.polish is None and time.monotonic() - self.began > CLOSING * limit
+            late = limit is not None and self.limits.polish is None and self.seconds > CLOSING * limit
             if self.best is None or late or self.enough():
                 return
             h, plans = self.periods - 1 - turn % self.periods, self.best
             before = plans[h - 1].servers if h else np.zeros_like(plans[0].servers)
             ceiling = plans[h + 1].servers if h + 1 < self.periods else None
             stage = stage_of(self.rollout, h, before, ceiling)
-            plan = stage.placement(self._polished(stage, stage.stage_placement(plans[h]), turn))
+            task = (stage.problem, stage.stage_placement(plans[h]), self.limits.seed + turn)
+            plan = stage.placement(self._annealed([task], 1, 0)[0])
             without = self.before_usd
             self._offer((*plans[:h], plan, *plans[h + 1 :]))
             self.before_usd = without
@@ -365,27 +405,24 @@ class _Run:
         row_usd = own.multipliers.row_usd
         warm = replace(own.multipliers, demand_usd=row_usd, limit_usd=limit, cut_usd=np.zeros(0), backup=Backup())
         sweeps = max((self.limits.sweeps or own.sweeps) // (20 if self.reserved else 4), 1)  # annealing needs no prices
-        return lagrangian_bound(base_problem(stage.problem), sweeps=min(sweeps, own.sweeps), start=warm)
+        limit_s = part_of(self.limits.time_limit_s, STAGE_BOUND_PART) if self.reserved else None
+        return lagrangian_bound(
+            base_problem(stage.problem), sweeps=min(sweeps, own.sweeps), start=warm, time_limit_s=limit_s
+        )
 
     def _until(self, turn: int) -> float | None:
         """Seconds from the beginning at which the search of this turn ends; by its rounds once they are known."""
         limit = self.limits.time_limit_s
-        if limit is None or self.rounds is not None or (self.periods == 1 and not self.reserved):
+        if limit is None or self.limits.work is not None:
             return limit
-        spent = BOUND_PART * 0.8 * limit if turn == 0 else time.monotonic() - self.began
-        part = 0.2 if self.reserved else 0.8  # a plan with a reserve is annealed when the search is over
-        return spent + max(limit - spent, 0.0) * part / self._turns(turn)
-
-    def _turns(self, turn: int) -> int:
-        """Stages still to be planned, this one among them."""
-        ways = 2 + REFINED if self.reserved else 2
-        return 1 if self.periods == 1 else ways * self.periods - turn
-
-    def _stage_end(self, turn: int) -> float:
-        """Seconds from the beginning at which this turn is over."""
-        limit = (self.limits.time_limit_s or 0.0) * CLOSING
-        spent = time.monotonic() - self.began
-        return spent + max(limit - spent, 0.0) / self._turns(turn)
+        if self.reserved:
+            searches = 2 * self.periods if self.periods > 1 else 1
+            part_s = SEARCH_PART * max(limit - self.seconds, 0.0) / searches
+            return self.seconds + (part_s if self.rounds is None else LATE_SEARCH * part_s)
+        if self.periods == 1 or self.rounds is not None:
+            return limit
+        spent = BOUND_PART * 0.8 * limit if turn == 0 else self.seconds
+        return spent + max(limit - spent, 0.0) * 0.8 / (2 * self.periods - turn)
 
     def _hint(self, h: int, stage: Stage) -> Placement | None:
         """The given plan of the period; None without one."""
@@ -403,6 +440,33 @@ class _Run:
             whole(Progress(now.seconds, stage, self.best_usd, self.bound_usd, now.work))
 
         return said
+
+
+@dataclass
+class _Way:
+    """Plans of one period after another, from the first or from the last."""
+
+    rollout: Rollout
+    backward: bool
+    plans: list[Placement] = field(default_factory=list)
+    added_usd: dict[int, float] = field(default_factory=dict)  # by the reserve, by period
+
+    def next_stage(self) -> tuple[int, Stage]:
+        """The next period and its stage, given what is planned."""
+        h = len(self.plans)
+        if self.backward:
+            h = len(self.rollout.periods) - 1 - h
+            return h, stage_of(self.rollout, h, None, self.plans[-1].servers if self.plans else None)
+        before = self.plans[-1].servers if self.plans else np.zeros(self.rollout.periods[0].offers, np.int64)
+        return h, stage_of(self.rollout, h, before)
+
+    def whole(self) -> tuple[Placement, ...] | None:
+        """The plans in order, None where some period cannot set up or pay for what it needs."""
+        return early_enough(self.rollout, tuple(reversed(self.plans))) if self.backward else tuple(self.plans)
+
+
+def _anneal(problem: Problem, plan: Placement, seed: int, over: Callable[[int], bool]) -> tuple[Placement, int]:
+    return polished(problem, plan, InStep(seed=seed, over=over))
 
 
 def _of_this(rollout: Rollout, plans: tuple[Placement, ...] | None) -> tuple[Placement, ...] | None:
