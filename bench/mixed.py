@@ -17,7 +17,7 @@ from bench.tools.machine import machine
 from bench.tools.mixed_world import EXACT_ONLY, write
 from placement.plan.document import PlanDocument
 from placement.planning import AuditFailedError, plan_scenario
-from placement.scenario import Scenario, load
+from placement.scenario import Scenario, ScenarioError, load
 from placement.solving import InfeasibleError, NoPlanError, Request, TooLargeError
 
 EXACT_S = 120.0
@@ -43,7 +43,10 @@ def mixed(seed: int, folder: Path, *, work: int = WORK, sweeps: int | None = Non
     `work` and `sweeps` say how long the search looks for plans and for bounds.
     """
     world = write(folder / "scenario", seed)
-    scenario = load(world.folder)
+    try:
+        scenario = load(world.folder)
+    except ScenarioError:
+        return Mixed(seed, world.rules, "refused by the check of the tables")
     exact = _planned(scenario, folder / "exact", Request("exact", gap=GAP, time_limit_s=EXACT_S, sweeps=sweeps))
     scale = _planned(scenario, folder / "scale", Request("scale", work=work, sweeps=sweeps))
     return Mixed(seed, world.rules, *_judged(exact, scale, world.rules))

@@ -15,6 +15,9 @@ from solvers.complete import Completed, Effort, annealed, complete
 from solvers.complete.draft import block_most
 from solvers.complete.pins import busy_replicas
 from solvers.complete.standing import standing
+from solvers.exact.flow import route
+from solvers.exact.model import build_model
+from solvers.exact.values import vector
 from solvers.problem import Int, Problem
 from solvers.relax import base_problem
 from solvers.search.around import Around, around, nothing_stands
@@ -27,6 +30,8 @@ Search = Callable[[Problem, Placement | None, float], Solution]
 
 BOTH_PAIRS = 50_000
 """Pairs up to which a problem with pins or jobs is searched around them, too, when it need not be."""
+ROUTED_PAIRS = 50_000
+"""Pairs up to which completed plans are routed anew by all rules."""
 TIGHTENED = 3
 """Times that a search is repeated with less to spend, where what the rules added broke the budget."""
 ROUNDING = 1e-9
@@ -83,13 +88,13 @@ def _within_budget(problem: Problem, left: Around, search: Search, given: Placem
 
 def _least(problem: Problem, plan: Placement) -> Completed:
     """A plan from what must stand and nothing else, made to keep the budget."""
-    found, least = complete(problem, plan), problem
+    found, least = _routed(problem, complete(problem, plan)), problem
     for _ in range(TIGHTENED):
         over = 0.0 if found.plan is None else _over_budget_usd(problem, found.plan)
         if over <= 0:
             break
         least = _tightened(least, over)
-        found = complete(least, plan)
+        found = _routed(least, complete(least, plan))
     return found
 
 
@@ -112,7 +117,7 @@ def _tries(problem: Problem, left: Around, search: Search, given: Placement | No
         return Completed(None, found.message) if found.placement is None else left.whole(found.placement)
 
     def completed(plan: Completed | Placement) -> Completed:
-        return plan if isinstance(plan, Completed) else complete(problem, plan)
+        return plan if isinstance(plan, Completed) else _routed(problem, complete(problem, plan))
 
     free = planned(None)
     tries = [completed(free)]
@@ -123,6 +128,22 @@ def _tries(problem: Problem, left: Around, search: Search, given: Placement | No
         if (moves.usd > 0).any() or np.isfinite(moves.most):
             tries.append(completed(planned(moves.before)))
     return tries
+
+
+def _routed(problem: Problem, found: Completed) -> Completed:
+    """The same servers, replicas and jobs with the best shares by all rules, where that is cheaper or mends the budget.
+
+    A reserve is annealed later, which moves shares as well.
+    """
+    plan = found.plan
+    if plan is None or problem.rules.reserve is not None or problem.pairs > ROUTED_PAIRS:
+        return found
+    model = build_model(problem)
+    other = route(problem, model, vector(model, problem, plan))
+    if other is None or violations(problem, other):
+        return found
+    cheaper = cost_usd(problem, other) < cost_usd(problem, plan)
+    return Completed(other) if cheaper or violations(problem, plan) else found
 
 
 def polished(problem: Problem, plan: Placement, effort: Effort) -> tuple[Placement, int]:

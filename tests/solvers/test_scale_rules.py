@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from small import one_of_each
 
 from solvers.check import violations
+from solvers.complete.standing import nothing, standing
 from solvers.exact import solve_exact
 from solvers.instances.tiny_ruled import random_ruled
 from solvers.problem import ProblemError
@@ -14,12 +16,15 @@ from solvers.relax import base_problem, slice_weights
 from solvers.rollout import one_period
 from solvers.rules import Jobs, Moves, Pins, Rules, Transit
 from solvers.search import refused_at_scale, solve_rollout_scale
-from solvers.solution import Placement
+from solvers.search.around import around
+from solvers.solution import Placement, cost_usd
 
 
-@pytest.mark.parametrize("names", ["following", "jobs", "moves", "pins", "transit", "following jobs moves"])
+@pytest.mark.parametrize(
+    "names", ["following", "jobs", "moves", "pins", "transit", "following jobs moves", "jobs pins budget"]
+)
 def test_plans_keep_the_rules_and_stand_between_what_is_proved_and_the_optimum(names: str) -> None:
-    missed = near = count = 0
+    near = count = 0
     for seed in range(25):
         problem = random_ruled(seed, names.split())
         rollout = one_period(problem)
@@ -32,14 +37,11 @@ def test_plans_keep_the_rules_and_stand_between_what_is_proved_and_the_optimum(n
             continue
         count += 1
         assert found.bound_usd <= exact.bound_usd + 1e-6 * max(1, abs(exact.bound_usd)), seed
-        if found.placements is None:
-            missed += 1
-            continue
+        assert found.placements is not None, (seed, found.message)
         assert violations(problem, found.placements[0]) == [], seed
         assert found.objective_usd >= exact.bound_usd - 1e-6 * abs(exact.bound_usd), seed
         near += found.objective_usd <= 1.15 * exact.objective_usd + 1e-6
-    assert missed <= 0.2 * count
-    assert near >= 0.75 * count
+    assert near >= 0.8 * count
 
 
 def only(problem_rules: Rules, **changes: object) -> Placement:
@@ -66,6 +68,86 @@ def test_pins_add_and_take_away_replicas() -> None:
     pin = (np.array([0]), np.array([0]))
     assert only(Rules(pins=Pins(np.array([2]), np.array([3]), *pin))).replicas.tolist() == [2]
     assert only(Rules(pins=Pins(np.array([0]), np.array([0]), *pin))).replicas.tolist() == [0]
+
+
+GANG = Jobs(1, np.array([0]), np.array([0]), np.array([0]), np.array([4]), np.array([[True]]), np.array([3.0]))
+ONE_PIN = Pins(np.array([1]), np.array([3]), np.array([0]), np.array([0]))
+
+
+def test_a_pin_and_a_job_that_fit_only_together_share_the_one_server_that_may_be_bought() -> None:
+    """Each by itself would take the cheap server of one GPU; one server may be had, so it is the one of two GPUs."""
+    limited = {
+        "server_gpu": np.array([0, 0]),
+        "server_gpus": np.array([1, 2]),
+        "server_use": np.array([[1.0], [1.0]]),
+        "offer_site": np.array([0, 0]),
+        "offer_server": np.array([0, 1]),
+        "offer_max": np.array([3, 3]),
+        "offer_usd": np.array([5.0, 20.0]),
+        "limit_matrix": sp.csr_matrix(np.ones((1, 2))),
+        "limit_rhs": np.array([1.0]),
+    }
+    plan = only(Rules(jobs=GANG, pins=ONE_PIN), **limited)
+    assert plan.servers.tolist() == [0, 1]
+    assert plan.unserved.tolist() == [0.0]
+
+
+def test_a_job_does_not_push_a_pinned_replica_out() -> None:
+    """One GPU in all, and both ask for it: there is no plan, and none that breaks the pin."""
+    problem = replace(one_of_each(offer_max=np.array([1])), rules=Rules(jobs=GANG, pins=ONE_PIN))
+    assert solve_rollout_scale(one_period(problem), work=1, sweeps=30).placements is None
+
+
+def test_demand_is_dropped_where_a_job_leaves_too_little_of_the_budget() -> None:
+    """Site, two servers and the job cost 10 + 10 + 3, which leaves 1 of the 2 that serving the whole row costs."""
+    plan = only(Rules(jobs=GANG), monthly_budget_usd=24.0)
+    assert plan.unserved == pytest.approx([0.5], abs=1e-6)
+    assert only(Rules(jobs=GANG), monthly_budget_usd=19.0).unserved.tolist() == [1.0]
+
+
+def test_the_problem_around_a_pin_and_a_job_is_what_they_leave() -> None:
+    """Two pinned replicas and a gang of one GPU on two of three servers of two GPUs: a GPU and a server are left."""
+    pins = Pins(np.array([2]), np.array([3]), np.array([0]), np.array([0]))
+    base = one_of_each(server_gpus=np.array([2]))
+    draft = standing(replace(base, rules=Rules(jobs=GANG, pins=pins)))
+    assert draft is not None
+    left = around(base, draft)
+    assert left.sunk_usd == 10 + 2 * 5 + 3
+    assert left.problem.open_usd.tolist() == [0.0]
+    gpus = left.problem.server_gpus[left.problem.offer_server]
+    of_old_type = left.problem.server_gpu[left.problem.offer_server] == 0
+    assert sorted(zip(gpus[of_old_type], left.problem.offer_max[of_old_type], strict=True)) == [(1, 1), (2, 1)]
+    assert gpus[~of_old_type].tolist() == [1]
+    assert left.block.tolist() == [0, -1]
+    assert left.problem.block_max.tolist() == [1, 2]
+    nothing_more = left.whole(nothing(left.problem))
+    assert nothing_more.replicas.tolist() == [2]
+    assert nothing_more.servers.tolist() == [2]
+    assert nothing_more.jobs.tolist() == [0]
+
+
+@pytest.mark.parametrize("names", ["jobs pins", "following jobs pins", "jobs pins moves transit"])
+def test_plans_around_what_stands_are_plans_of_the_whole(names: str) -> None:
+    """The cheapest plan of the problem that is left costs in the whole what it costs there, and what is sunk."""
+    count = 0
+    for seed in range(40):
+        problem = random_ruled(seed, names.split())
+        problem = replace(problem, unserved_usd=np.minimum(problem.unserved_usd, 1000.0))
+        draft = None if refused_at_scale(one_period(problem)) else standing(problem)
+        if draft is None:
+            continue
+        base = base_problem(problem)
+        left = around(base, draft)
+        found = solve_exact(left.problem, time_limit_s=20)
+        assert found.placement is not None, seed
+        whole = left.whole(found.placement)
+        usd = cost_usd(base, replace(whole, jobs=np.empty(0, np.int64)))
+        bare = cost_usd(base, replace(draft.placement(), unserved=np.zeros(base.demands)))
+        assert usd == pytest.approx(found.objective_usd + bare), seed
+        broken = [line for line in violations(problem, whole) if "added" not in line and "most replicas" not in line]
+        assert broken == [], seed
+        count += 1
+    assert count >= 10
 
 
 def test_replicas_are_added_only_where_they_are_worth_their_move() -> None:
