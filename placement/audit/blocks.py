@@ -4,17 +4,24 @@ A pair's group is the slice that its load falls into: the T slices of a normal d
 of the failure rows that the block may serve.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from placement.audit.arrays import Float, Int
 from placement.audit.backups import Backups
 from placement.audit.case import Case
+from placement.audit.descriptors import MOST_COUNT
+from placement.audit.exact import known
+from placement.audit.facts import rows as rows_of
+from placement.audit.failures import failing_domains
 from placement.audit.grid import SiteRoutes
 from placement.audit.pools import Bool
 from placement.audit.rows import Rows
+from placement.audit.site_value import EPS
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,7 @@ class SiteBlock:
     group: Int  # n
     slice: Int  # slice of every group
     normal: int  # pairs of a normal day, which come first
+    useful: int  # replicas beyond which none can be of use, whatever they earn
 
 
 @dataclass(frozen=True)
@@ -113,7 +121,36 @@ class BlockReader:
             group=np.concatenate([normal[3], slices + failing[2]]),
             slice=np.concatenate([np.arange(slices), failing[3]]),
             normal=len(normal[0]),
+            useful=self._useful(site, shape.model, normal),
         )
+
+    def _useful(self, site: str, model: str, normal: tuple[Int, Float, Float, Int]) -> int:
+        """Replicas that all of the block's rows fill in their busiest slice, or that a pin asks of the model there.
+
+        A plan that holds more costs no less than the same plan without them. Under N-1 a row is at a block at most
+        once in both roles together, so this holds where the two have the same budget, and is left out elsewhere.
+        """
+        if self._backs_up_longer:
+            return MOST_COUNT
+        busy = np.bincount(normal[3], normal[1], 1).max()
+        return max(int(np.ceil(busy * (1 + 4 * (len(normal[1]) + 1) * EPS))), self._pinned.get((site, model), 0))
+
+    @cached_property
+    def _backs_up_longer(self) -> bool:
+        """Whether N-1 is on and a service may be backed up farther away than it is served."""
+        services = self.case.facts.services.values()
+        return bool(failing_domains(self.case.scenario)) and any(
+            service.backup_latency_budget_ms > service.latency_budget_ms for service in services
+        )
+
+    @cached_property
+    def _pinned(self) -> dict[tuple[str, str], int]:
+        """The least replicas that pins ask for, by site and model."""
+        found: dict[tuple[str, str], int] = {}
+        for row in rows_of(self.case.scenario, "pins"):
+            key = row["site"], row["model"]
+            found[key] = max(found.get(key, 0), math.ceil(known(row["min_replicas"]) or 0))
+        return found
 
 
 def _wires_usd(routes: SiteRoutes, uplink: Float, downlink: Float) -> Float:

@@ -65,7 +65,7 @@ class SiteValue:
                 found.update({(gpu, tenant): found[(gpu, tenant)] for tenant in self.case.facts.tenants})
         held = [self._held(site, owned, found[owned], paths) for owned in sorted(found)]
         paid = self.servers.dearer * float(self.case.facts.sites[site].open_usd_month)
-        return _settled(held, paid, credit, paths)
+        return settled_usd(held, paid, credit, paths)
 
     def _worths(
         self, blocks: Sequence[SiteBlock], quotes: Quotes, paths: PathLimits
@@ -81,7 +81,7 @@ class SiteValue:
         ]
         cost = np.concatenate([block.cost for block in blocks]) + np.concatenate(_alike(taken), axis=1)
         profit = profit_usd(quotes.of_rows(np.concatenate([block.row for block in blocks])), cost)
-        most = [self.servers.room(block.site, block.gpu) // block.quarters for block in blocks]
+        most = [min(self.servers.room(block.site, block.gpu) // block.quarters, block.useful) for block in blocks]
         values = block_values(blocks, profit, most, follow=facts.replicas_follow_slices, slices=len(facts.hours))
         for block, value, limit, (_, replica_usd) in zip(blocks, values, most, cuts, strict=True):
             limits = [paths.replicas.get((block.site, block.shape, block.tenant, name)) for name in stands]
@@ -173,7 +173,7 @@ def _exclusive(worths: Sequence[Worth]) -> Float:
     return larger([np.where(own[..., None], worth.value, -np.inf) for own, worth in zip(kept, worths, strict=True)])
 
 
-def _settled(held: Sequence[Held], paid: float, credit: float, paths: PathLimits) -> Float:
+def settled_usd(held: Sequence[Held], paid: float, credit: float, paths: PathLimits) -> Float:
     """What is left of what the GPUs earn: less the open site, with the credit of its wires; or nothing."""
     best = sum((of.best for of in held), np.zeros(1))
     size = sum((np.abs(np.where(np.isfinite(of.best), of.best, 0.0)) for of in held), np.zeros(1))

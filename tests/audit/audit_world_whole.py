@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from audit_arrays import nothing_more
 from audit_world import frame, pairs, write
 
 from placement.scenario import Document, Scenario
@@ -424,7 +425,7 @@ def certificate() -> dict[str, np.ndarray]:
     """All prices zero, in both periods."""
     none = np.array([], np.str_)
     found = {
-        "schema": np.array("nearserve-certificate-2"),
+        "schema": np.array("nearserve-certificate-3"),
         "period": np.array([FIRST, SECOND]),
         "site": np.array(["cloud", "oslo", "turku"]),
         "slice": np.array(["day", "night", "rush"]),
@@ -434,12 +435,15 @@ def certificate() -> dict[str, np.ndarray]:
         columns = (["norse"] * 4, ["m"] * 4, [row[0] for row in rows], [row[1] for row in rows])
         for column, values in zip(("region", "model", "service", "slice"), columns, strict=True):
             found[f"p{h}_demand_{column}"] = np.array(values)
-        leaf = {
-            "demand_usd": np.zeros(4), "uplink_usd": np.zeros((3, 3)), "downlink_usd": np.zeros((3, 3)),
-            "limit_usd": np.zeros(0), "budget": np.array(0.0), "closed_sites": none, "open_sites": none,
-        }  # fmt: skip
-        found |= {f"p{h}_limit": none, f"p{h}_leaves": np.array(1)}
-        found |= {f"p{h}_leaf0_{name}": value for name, value in leaf.items()}
+        found |= {f"p{h}_{name}": value for name, value in nothing_more().items()}
+        found |= {
+            f"p{h}_demand_usd": np.zeros(4),
+            f"p{h}_uplink_usd": np.zeros((3, 3)),
+            f"p{h}_downlink_usd": np.zeros((3, 3)),
+            f"p{h}_limit": none,
+            f"p{h}_limit_usd": np.zeros(0),
+            f"p{h}_budget": np.array(0.0),
+        }
     return found
 
 

@@ -447,4 +447,4 @@ def test_a_site_holds_gpus_by_the_server_that_is_leanest_in_each_limit():
     """
     for power_kw, units in ((16, 8), (10, 80)):
         told = penalties(edited("sites", "alba,DE,50,8,8,8,", f"alba,DE,50,8,{power_kw},{units},"))
-        assert Pricing(told, read_certificate(certificate())[""]).room("alba", "g") == 20
+        assert Pricing(told, read_certificate(certificate())[""]).servers.room("alba", "g") == 20

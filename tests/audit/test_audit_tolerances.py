@@ -12,8 +12,10 @@ from placement.audit.figures import check_bound, check_figures, gap
 from placement.audit.month import Month
 from placement.audit.plan_files import PlanFiles
 from placement.audit.plan_rows import RouteRow
+from placement.audit.quotes import UNLIMITED
 from placement.audit.report import Findings
-from placement.audit.site_value import EPS, Group, Offer, best_servers, packed, profit_usd, site_usd, slice_values
+from placement.audit.site_value import EPS, Group, Held, Offer, best_servers, packed, profit_usd, slice_values
+from placement.audit.sites import settled_usd
 
 HAIR = Fraction(1, 10**15)
 BOUND, COST, CONSTANT = Fraction(600), Fraction(1000), Fraction(200)
@@ -93,10 +95,14 @@ def test_a_row_earns_its_income_less_its_cost_and_what_both_may_have_lost():
 
 
 def test_a_site_is_left_with_what_it_earns_less_what_it_pays_and_what_all_of_it_may_have_lost():
-    assert site_usd(8.0, 4.0, 2.0) == 6 + 16 * EPS * 14
-    assert site_usd(2.0, 4.0, 1.0) == 0
-    assert site_usd(4.0, 4.0, 0.0) == 16 * EPS * 8
-    assert np.isnan(site_usd(0.0, np.inf, np.inf))
+    def left(earned: float, paid: float, credit: float) -> float:
+        return float(settled_usd([Held(np.zeros(1), np.array([earned]))], paid, credit, UNLIMITED)[0])
+
+    assert left(8.0, 4.0, 2.0) == 6 + 17 * EPS * 14
+    assert left(2.0, 4.0, 1.0) == 0
+    assert left(4.0, 4.0, 0.0) == 17 * EPS * 8
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(left(0.0, np.inf, np.inf))
 
 
 def test_a_bound_is_rounded_down_by_what_its_terms_may_have_lost():
