@@ -11,24 +11,13 @@ from solvers.problem import Problem
 from solvers.rollout import RolloutSolution
 from solvers.solution import Certificate, Placement, Status, cost_usd
 
-USUAL_ROUNDS = 40
-"""Of branching, where neither rounds nor time end it."""
-GROUPED = 0.5
-"""Share of the pairs in small groups from which their proof is worth the time."""
-
 
 def falls_into_groups(built: Built) -> bool:
     """Whether a good part of every period falls into groups of sites that are small enough to be branched."""
-    return all(_grouped_share(problem) >= GROUPED for problem in built.rollout.periods)
+    from solvers.bound.groups.prove import grouped_share  # noqa: PLC0415  heavy: numba
+    from solvers.search.proved import GROUPED  # noqa: PLC0415
 
-
-def _grouped_share(problem: Problem) -> float:
-    from solvers.bound.groups.grouping import components  # noqa: PLC0415  heavy: numba
-    from solvers.bound.groups.prove import MOST_PAIRS  # noqa: PLC0415
-
-    pairs = np.bincount(problem.pair_site, minlength=problem.sites)
-    sizes = [int(pairs[sites].sum()) for sites in components(problem)]
-    return sum(size for size in sizes if size <= MOST_PAIRS) / max(problem.pairs, 1)
+    return all(grouped_share(problem) >= GROUPED for problem in built.rollout.periods)
 
 
 def with_groups(
@@ -38,6 +27,8 @@ def with_groups(
 
     Every period's groups end where its plan is proved within `gap`, or nothing gains any more.
     """
+    from solvers.search.proved import USUAL_ROUNDS  # noqa: PLC0415  heavy: numba
+
     rollout, plans = built.rollout, found.placements
     if plans is None or len(found.certificates) != len(rollout.periods):
         return found

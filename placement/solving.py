@@ -34,7 +34,7 @@ EXACT_PAIRS = 4_000  # above this branch and bound adds little: at 20,000 (inter
 EXACT_ALONE = 60_000  # pairs up to which branch and bound is tried where the search cannot honour a rule
 START_WORK = 16  # rounds of search before branch and bound
 START_PART = 0.3  # of the time
-PROOF_PART = 0.35  # of the time, where groups of sites may prove more than prices
+PROOF_PART = 0.5  # of the time, where groups of sites may prove more than prices
 
 
 class InfeasibleError(ValueError):

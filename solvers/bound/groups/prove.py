@@ -72,6 +72,13 @@ def prove_groups(
     return GroupBound(replace(root, groups=tuple(search.listed() for search in searches)), bound, rounds)
 
 
+def grouped_share(problem: Problem) -> float:
+    """The share of the pairs that lie in groups small enough to be branched whole."""
+    pairs = np.bincount(problem.pair_site, minlength=problem.sites)
+    sizes = [int(pairs[sites].sum()) for sites in components(problem)]
+    return sum(size for size in sizes if size <= MOST_PAIRS) / max(problem.pairs, 1)
+
+
 def _values(searches: list[GroupSearch]) -> int:
     return sum(search.leaves * len(search.part.site) for search in searches)
 
