@@ -13,5 +13,5 @@ from bench.mixed import mixed
 @pytest.mark.parametrize("seed", range(24))
 def test_the_search_is_between_its_bound_and_no_better_than_the_optimum(seed: int, tmp_path: Path) -> None:
     found = mixed(seed, tmp_path, work=2, sweeps=30)
-    assert found.wrong in ("", "the search ends with no plan where a plan exists"), (found.rules, found.wrong)
+    assert found.wrong == "", (found.rules, found.wrong)
     assert found.ended != "not closed"
