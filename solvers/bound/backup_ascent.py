@@ -27,6 +27,11 @@ ENTRY = 0.5
 LATER_ENTRY = 0.05
 KEPT = 0.01
 """Of what a row and its failures pay, that a failure must pay to be kept."""
+LARGE_PAIRS = 200_000
+"""Pairs above which sweeps are few for the time: failures enter gently, so that no sweeps go into getting back."""
+LARGE_STEP = 0.25
+LARGE_FACTOR = 0.5
+"""In place of PAIRS_FACTOR: fewer failures and more sweeps."""
 LEAST_PAIRS = 300_000
 PAIRS_FACTOR = 1.5
 """Failure pairs that a choice may add: so many, or so many times the problem's."""
@@ -55,7 +60,7 @@ class _Turns:
         sweeps = max(self.course.sweeps, 1)
         now = start.multipliers if isinstance(start, Certificate) else start
         warm = now is not None and len(now.backup.row) > 0
-        step = WARM_STEP if warm else FIRST_STEP
+        step = WARM_STEP if warm else LARGE_STEP if self._large else FIRST_STEP
         for most in (WARM_TURN,) if warm else TURNS:
             course = replace(self.course, sweeps=max(min(most, int(PART * sweeps)), 1), cuts=False)
             priced = now is not None and len(now.backup.row) > 0
@@ -65,6 +70,10 @@ class _Turns:
             now = self._renewed(found)
         last = replace(self.course, sweeps=max(sweeps - self.done, 1), first_step=step, cycle=CYCLE)
         return self._best(self._turn(now, last, shares=shares), shares)
+
+    @property
+    def _large(self) -> bool:
+        return self.problem.pairs > LARGE_PAIRS
 
     def _ended(self) -> bool:
         stopped = self.course.stop is not None and self.done >= self.course.stop
@@ -101,12 +110,12 @@ class _Turns:
         old = prices.backup
         total = prices.row_usd
         kept = old.usd > KEPT * total[old.row]
-        room = max(LEAST_PAIRS, int(PAIRS_FACTOR * problem.pairs))
+        room = max(LEAST_PAIRS, int((LARGE_FACTOR if self._large else PAIRS_FACTOR) * problem.pairs))
         domain, row = promising(problem, total, found.mean_shares.astype(float), found.mean_replicas, room)
         key, known = domain * problem.demands + row, old.domain * problem.demands + old.row
         new = ~np.isin(key, known)  # one that was tried and did not pay is not tried again at once
         domain, row = domain[new], row[new]
-        entry = LATER_ENTRY if len(old.row) else ENTRY
+        entry = LATER_ENTRY if len(old.row) or self._large else ENTRY
         number = np.bincount(row, minlength=problem.demands)
         usd = (entry * prices.demand_usd / np.maximum(number, 1))[row]
         demand_usd = np.where(number > 0, 1 - entry, 1.0) * prices.demand_usd
