@@ -192,8 +192,8 @@ class _Run:
         self.done_rounds = 0
         self.reserved = any(problem.rules.reserve is not None for problem in rollout.periods)
         self.polish = self.rounds if limits.polish is None else limits.polish
-        if self.reserved and limits.time_limit_s is None:
-            self.polish = self.polish or USUAL_WORK
+        if self.reserved and limits.time_limit_s is None and self.polish is None:
+            self.polish = USUAL_WORK
         self.drafted_s = 0.0
         self.bounds = self._bounds()
         self.bound_usd = float(self.weight @ [bound.bound_usd for bound in self.bounds])
