@@ -149,7 +149,7 @@ def _medians(rows: Sequence[Row], kind: str, known: dict[str, best_known.Best]) 
         text += f"; {median(row.seconds for row in mine):.0f} s, {max(row.peak_gb for row in mine):.2f} GB"
         asked = ASKED[kind].get(scale)
         if asked is not None and by == "nearserve":
-            text += f"; asked {100 * asked:g} %: {'kept' if max(gaps) <= asked else 'NOT KEPT'}"
+            text += f"; asked {100 * asked:g} %: {'kept' if median(gaps) <= asked else 'NOT KEPT'}"
         print(text)
 
 

@@ -12,8 +12,10 @@ from solvers.bound.groups.evaluate import certified_usd
 from solvers.bound.groups.prove import prove_groups
 from solvers.bound.groups.reference import reference_certified_usd
 from solvers.bound.start import cold_start
+from solvers.exact import solve_exact
 from solvers.instances.synthetic import synthetic
 from solvers.instances.tiny import random_tiny
+from solvers.instances.tiny_reserve import random_reserve
 from solvers.instances.tiny_ruled import random_ruled
 from solvers.problem import Problem
 from solvers.relax import base_problem
@@ -21,6 +23,7 @@ from solvers.solution import (
     SPLIT_OPEN,
     SPLIT_REPLICAS,
     SPLIT_SERVERS,
+    Backup,
     Certificate,
     Cuts,
     Group,
@@ -212,3 +215,19 @@ def test_a_few_sites_are_closed_entirely_where_only_demand_is_relaxed(seed: int)
     root = lagrangian_bound(problem, sweeps=300, threads=1).certificate
     result = prove_groups(problem, root, work=12, threads=1)
     assert result.bound_usd == pytest.approx(optimum, rel=2e-3)
+
+
+def test_failure_rows_of_a_certificate_are_left_out_with_the_cuts_that_take_them() -> None:
+    """Cuts on failure rows number rows beyond the problem's own; groups are those of the normal day."""
+    for seed in range(12):
+        problem = base_problem(random_reserve(seed), keep_reserve=True)
+        found = lagrangian_bound(problem, sweeps=60, cuts=False).certificate
+        one, first = np.ones(1), np.array([0, 1])
+        cuts = Cuts(1.3 * one, first, np.array([problem.demands]), one, first, np.zeros(1, np.int64))
+        backup = Backup(np.zeros(1, np.int64), np.zeros(1, np.int64), one)
+        priced = Certificate(replace(found.multipliers, cut_usd=one, backup=backup), cuts)
+        grown = prove_groups(problem, priced, work=2)
+        assert grown.certificate.cuts.count == 0
+        best = solve_exact(problem, gap=1e-9)
+        if best.placement is not None:
+            assert grown.bound_usd <= best.objective_usd + 1e-6, seed

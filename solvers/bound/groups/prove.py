@@ -56,8 +56,7 @@ def prove_groups(
     of backups are left out: what groups gain has to be more than those.
     """
     began = time.monotonic()
-    alone = replace(certificate, multipliers=replace(certificate.multipliers, backup=Backup()), groups=())
-    root, searches, site_usd = _open(problem, alone)
+    root, searches, site_usd = _open(problem, _without_failures(problem, certificate))
     bound = site_usd - sum(search.worth for search in searches)
     rounds, growing = 0, searches
     with ThreadPoolExecutor(threads) as pool:
@@ -70,6 +69,18 @@ def prove_groups(
             bound = site_usd - sum(search.worth for search in searches)
             rounds += 1
     return GroupBound(replace(root, groups=tuple(search.listed() for search in searches)), bound, rounds)
+
+
+def _without_failures(problem: Problem, certificate: Certificate) -> Certificate:
+    """The certificate without groups, prices of backups, and cuts that take failure rows."""
+    prices, cuts = replace(certificate.multipliers, backup=Backup()), certificate.cuts
+    beyond = np.bincount(
+        np.repeat(np.arange(cuts.count), np.diff(cuts.row_first)), cuts.row >= problem.demands, cuts.count
+    )
+    if not beyond.any():
+        return Certificate(prices, cuts)
+    kept = beyond == 0
+    return Certificate(replace(prices, cut_usd=prices.cut_usd[kept]), chosen(cuts, kept))
 
 
 def grouped_share(problem: Problem) -> float:
