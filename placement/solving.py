@@ -127,7 +127,7 @@ def exact_for(built: Built, request: Request) -> bool:
 
 def refused_rules(built: Built) -> tuple[str, ...]:
     """Rules that are on and that only the exact solver honours, by name."""
-    from solvers.search.rollout import refused_at_scale  # noqa: PLC0415  heavy: numba
+    from solvers.search.refused import refused_at_scale  # noqa: PLC0415  heavy: numba
 
     goals = tuple(goal.name for goal in built.goals)
     several = () if goals == ("cost",) else (f"goals {', '.join(goals)}",)

@@ -126,6 +126,7 @@ def _exclusive(problem: Problem, replicas: Int) -> Int:
 def same_sizes(problem: Problem, plan: Placement) -> bool:
     """Whether a plan has the problem's numbers of everything."""
     lengths: list[tuple[NDArray[np.generic], int]] = [
-        (plan.servers, problem.offers), (plan.replicas, problem.blocks), (plan.share, problem.pairs),
+        (plan.open, problem.sites), (plan.servers, problem.offers), (plan.replicas, problem.blocks),
+        (plan.share, problem.pairs), (plan.unserved, problem.demands),
     ]  # fmt: skip
     return all(len(values) == wanted for values, wanted in lengths)

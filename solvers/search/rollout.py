@@ -8,23 +8,24 @@ Two ways lead to a plan, and the cheaper one is kept:
 """
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from solvers.bound import BoundResult, lagrangian_bound
-from solvers.bound.ascent import cold_start
 from solvers.check import violations
 from solvers.complete.anneal.together import InStep, Pace, side_by_side
 from solvers.problem import Problem
 from solvers.relax import base_problem
 from solvers.rollout import Rollout, RolloutSolution, rollout_cost_usd, rollout_violations
 from solvers.search.chain import Stage, stage_of
-from solvers.search.early import early_enough
+from solvers.search.refused import refused_at_scale
+from solvers.search.repair import same_sizes
 from solvers.search.run import FIRST_CYCLE
 from solvers.search.scale import USUAL_WORK, Aim, Progress, net_gap, part_of, search, usual_sweeps
 from solvers.search.stages import Planned, plan_stage, polished
+from solvers.search.ways import Way, carried
 from solvers.solution import Backup, Certificate, Multipliers, Placement, Solution, Status, cost_usd
 
 BOTH_WAYS = 8
@@ -57,34 +58,6 @@ SEARCH_ROUNDS = FIRST_CYCLE
 """Rounds of such a search: annealing seldom keeps much of it."""
 LATE_SEARCH = 3.0
 """Times its part, when a search that should do as many rounds as the first is cut off."""
-
-
-def refused_at_scale(rollout: Rollout) -> tuple[str, ...]:
-    """Names of rules that are on and that `solve_rollout_scale` cannot keep, sorted."""
-    return tuple(sorted({name for problem in rollout.periods for name in _refused(problem)}))
-
-
-def _refused(problem: Problem) -> Iterator[str]:
-    rules = problem.rules
-    if problem.single_source:
-        yield "single_source"
-    if rules.spread is not None:
-        yield "min_share, max_sites"
-    if rules.reserve is not None and rules.reserve.policy != "planned":
-        yield f"failover = {rules.reserve.policy}"
-    if _mixed(problem):
-        yield "replicas_follow_slices for some replicas of a GPU type at a site and not for others"
-    yield from (total.name for total in rules.totals if np.isfinite(total.most))
-
-
-def _mixed(problem: Problem) -> bool:
-    """Whether blocks of one (site, GPU type) follow the slices and others do not."""
-    if problem.block_slice is None:
-        return False
-    types = int(problem.shape_gpu.max(initial=0)) + 1
-    unit = problem.block_site * types + problem.shape_gpu[problem.block_shape]
-    follows = problem.block_slice >= 0
-    return bool(np.isin(unit[follows], unit[~follows]).any())
 
 
 def solve_rollout_scale(
@@ -263,7 +236,7 @@ class _Run:
 
     def _search(self) -> None:
         """Plan both ways, one after the other or, where plans have a reserve, side by side."""
-        forward, backward = _Way(self.rollout, backward=False), _Way(self.rollout, backward=True)
+        forward, backward = Way(self.rollout, backward=False), Way(self.rollout, backward=True)
         if not self.reserved:
             self._follow([forward])
             if self.periods > 1 and (self.best is None or self.done_rounds >= BOTH_WAYS) and not self.enough():
@@ -302,10 +275,10 @@ class _Run:
             if added is not None and len(added) == self.periods:
                 self.before_usd = usd - sum(float(self.weight[h]) * more for h, more in added.items())
 
-    def _follow(self, ways: list["_Way"]) -> None:
+    def _follow(self, ways: list["Way"]) -> None:
         """Take ways period after period, their plans annealed side by side, to the end; offer what they find."""
         for step in range(self.periods):
-            drafts: list[tuple[_Way, int, Stage, Planned, Placement]] = []
+            drafts: list[tuple[Way, int, Stage, Planned, Placement]] = []
             before_s = self.seconds
             for way in ways:
                 h, stage = way.next_stage()
@@ -442,68 +415,14 @@ class _Run:
         return said
 
 
-@dataclass
-class _Way:
-    """Plans of one period after another, from the first or from the last."""
-
-    rollout: Rollout
-    backward: bool
-    plans: list[Placement] = field(default_factory=list)
-    added_usd: dict[int, float] = field(default_factory=dict)  # by the reserve, by period
-
-    def next_stage(self) -> tuple[int, Stage]:
-        """The next period and its stage, given what is planned."""
-        h = len(self.plans)
-        if self.backward:
-            h = len(self.rollout.periods) - 1 - h
-            return h, stage_of(self.rollout, h, None, self.plans[-1].servers if self.plans else None)
-        before = self.plans[-1].servers if self.plans else np.zeros(self.rollout.periods[0].offers, np.int64)
-        return h, stage_of(self.rollout, h, before)
-
-    def whole(self) -> tuple[Placement, ...] | None:
-        """The plans in order, None where some period cannot set up or pay for what it needs."""
-        return early_enough(self.rollout, tuple(reversed(self.plans))) if self.backward else tuple(self.plans)
-
-
 def _anneal(problem: Problem, plan: Placement, seed: int, over: Callable[[int], bool]) -> tuple[Placement, int]:
     return polished(problem, plan, InStep(seed=seed, over=over))
 
 
 def _of_this(rollout: Rollout, plans: tuple[Placement, ...] | None) -> tuple[Placement, ...] | None:
     """The plans; None where they are of another problem."""
-    if plans is None or not all(_fits(problem, plan) for problem, plan in zip(rollout.periods, plans, strict=True)):
+    if plans is None or not all(
+        same_sizes(problem, plan) for problem, plan in zip(rollout.periods, plans, strict=True)
+    ):
         return None
     return plans
-
-
-def _fits(problem: Problem, plan: Placement) -> bool:
-    """Whether a plan has the problem's numbers of everything."""
-    return (
-        len(plan.open) == problem.sites
-        and len(plan.servers) == problem.offers
-        and len(plan.replicas) == problem.blocks
-        and len(plan.share) == problem.pairs
-        and len(plan.unserved) == problem.demands
-    )
-
-
-def carried(earlier: Problem, later: Problem, prices: Multipliers) -> Multipliers | None:
-    """Prices of one period for the next, demand prices scaled as their rows grow; None where the rows differ.
-
-    A limit that more than doubles is another limit: its price, which may be beyond all measure where there was none to
-    be had, begins anew.
-    """
-    same = (
-        earlier.demands == later.demands
-        and earlier.sites == later.sites
-        and earlier.slices == later.slices
-        and len(earlier.limit_rhs) == len(later.limit_rhs)
-    )
-    if not same:
-        return None
-    old, new = cold_start(earlier).demand_usd, cold_start(later).demand_usd
-    grown = np.where(old > 0, new / np.where(old > 0, old, 1.0), 1.0)
-    limit_usd = np.where(later.limit_rhs <= 2 * earlier.limit_rhs, prices.limit_usd, 0.0)
-    demand_usd = np.minimum(prices.demand_usd * grown, later.unserved_usd)
-    backup = replace(prices.backup, usd=prices.backup.usd * grown[prices.backup.row])
-    return replace(prices, demand_usd=demand_usd, limit_usd=limit_usd, backup=backup)
