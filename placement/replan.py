@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from placement.plan.certificate import SCHEMA
+from placement.plan.certificate import SCHEMA, guiding_usd
 from placement.plan.document import BILLION
 from placement.plan.numbers import Numbers, numbers
 from placement.problem import Built, Names
@@ -183,7 +183,7 @@ def _demand_usd(known: _Known, own: dict[str, NDArray[Any]], row: Int) -> Float:
     from solvers.bound.ascent import cold_start  # noqa: PLC0415  heavy: numba
 
     usd = cold_start(known.problem).demand_usd.copy()
-    usd[row[row >= 0]] = own["demand_usd"][row >= 0]
+    usd[row[row >= 0]] = guiding_usd(own, failures=False)[row >= 0]
     return np.asarray(np.minimum(usd, known.problem.unserved_usd), np.float64)
 
 

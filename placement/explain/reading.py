@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from placement.explain.case import Case, How
 from placement.pinning import parse_pin, pinned
+from placement.plan.certificate import guiding_usd
 from placement.plan.document import BILLION, PlanDocument
 from placement.plan.numbers import numbers
 from placement.planning import previous_of
@@ -159,7 +160,8 @@ def _certificate(arrays: Any, prefix: str, names: Names) -> Certificate:
     """What is told of worth: prices of demand, wires, limits and the budget; cuts, backups and groups stay behind."""
     kinds = ("region", "model", "service", "slice")
     classes = list(zip(*(arrays[f"{prefix}demand_{kind}"].tolist() for kind in kinds), strict=True))
-    usd = dict(zip(classes, arrays[f"{prefix}demand_usd"].tolist(), strict=True))
+    own = {name.removeprefix(prefix): arrays[name] for name in arrays.files if name.startswith(prefix)}
+    usd = dict(zip(classes, guiding_usd(own, failures=True).tolist(), strict=True))
     limit = dict(zip(arrays[f"{prefix}limit"].tolist(), arrays[f"{prefix}limit_usd"].tolist(), strict=True))
     site = [arrays["site"].tolist().index(name) for name in names.sites]
     slices = [arrays["slice"].tolist().index(name) for name in names.slices]

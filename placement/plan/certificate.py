@@ -3,7 +3,7 @@
 `docs/certificate.md` is the format. Blocks and offers of the problem become names of sites, shapes, servers and owners.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,22 @@ def certificate_arrays(
     for h, (certificate, period, problem) in enumerate(zip(given, names, problems, strict=True)):
         arrays |= {f"p{h}_{name}": array for name, array in _period(certificate, period, problem).items()}
     return arrays
+
+
+def guiding_usd(own: Mapping[str, NDArray[Any]], *, failures: bool) -> NDArray[np.float64]:
+    """What every row pays at the prices of one period's arrays (names without `p{h}_`), to be guided by, I.
+
+    The root prices the rows of a group at their penalty, so these take the mean over the group's leaves; with
+    `failures` a row pays for those as well.
+    """
+    usd = np.array(own["demand_usd"], np.float64)
+    for k in range(int(own["groups"])):
+        row, leaves = own[f"g{k}_row"], own[f"g{k}_leaf_usd"]
+        mine = row < len(usd)
+        usd[row[mine]] = np.minimum(usd[row[mine]], leaves.mean(axis=0)[mine])
+    if failures:
+        usd += np.bincount(own["backup_row"], own["backup_usd"], len(usd))
+    return usd
 
 
 def shadow_prices(certificates: Sequence[Certificate | None], names: Sequence[Names]) -> tuple[ShadowPrice, ...]:

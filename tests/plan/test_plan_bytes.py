@@ -10,7 +10,7 @@ import test_backup_by_hand as backups
 import test_plan_by_hand as by_hand
 
 from placement.plan.build import build_plan
-from placement.plan.certificate import certificate_arrays, shadow_prices
+from placement.plan.certificate import certificate_arrays, guiding_usd, shadow_prices
 from placement.plan.folder import ROUTES, write_files
 from placement.problem.names import Names, Offer, ShapeName
 from solvers.solution import Certificate, Multipliers
@@ -83,3 +83,13 @@ def test_a_period_without_a_certificate_leaves_the_roll_out_without_one() -> Non
     assert certificate_arrays((leaf(1.0, 1.0), None), (names("h1"), names("h2")), [BLOCKS] * 2) is None
     assert certificate_arrays((), (names("h1"),), [BLOCKS]) is None
     assert shadow_prices((), (names("h1"),)) == ()
+
+
+def test_prices_to_be_guided_by_are_the_leaves_of_a_group_and_count_failures() -> None:
+    """Row 0 is in a group of two leaves at 40 and 60 with the root at its penalty of 900; row 1 fails once at 5."""
+    own = {
+        "demand_usd": np.array([900.0, 20.0]), "groups": np.array(1), "g0_row": np.array([0]),
+        "g0_leaf_usd": np.array([[40.0], [60.0]]), "backup_row": np.array([1]), "backup_usd": np.array([5.0]),
+    }  # fmt: skip
+    assert guiding_usd(own, failures=False).tolist() == [50, 20]
+    assert guiding_usd(own, failures=True).tolist() == [50, 25]
