@@ -1,16 +1,19 @@
 """Random small scenarios with all rule families mixed, each by branch and bound and by the search.
 
-python -m bench.mixed [--first SEED] [--count N] [--quiet]
+python -m bench.mixed [--first SEED] [--count N] [--quiet] [--rows FILE.csv]
 
 Of every scenario: both plans pass their audit, branch and bound proves its optimum, and
 bound of the search ≤ optimum ≤ plan of the search. A line for every scenario that fails, and a summary.
+`--rows` keeps the figures of every seed; seeds that are in the file are not run again, so that a run can go on.
 """
 
 import argparse
+import csv
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from bench.tools.machine import machine
@@ -25,16 +28,27 @@ GAP = 1e-6
 WORK = 6
 
 
+LEVELS = (0.001, 0.01, 0.05, 0.1)
+
+
 @dataclass(frozen=True)
 class Mixed:
-    """How one seed went. `ended` is what happened, `wrong` why that is a fault ("" where it is none)."""
+    """How one seed went. `ended` is what happened, `wrong` why that is a fault ("" where it is none).
+
+    USD a month; `gap` and `loss` are fractions, net of what nobody can serve.
+    """
 
     seed: int
-    rules: tuple[str, ...]
+    rules: str  # those that are on, a blank between two
     ended: str
     wrong: str = ""
-    gap: float | None = None  # of the search, verified, net
-    loss: float | None = None  # of the search's plan over the optimum, net
+    optimum_usd: float | None = None
+    plan_usd: float | None = None  # of the search
+    bound_usd: float | None = None  # of the search, verified
+    gap: float | None = None  # between the two
+    loss: float | None = None  # of the search's plan against the optimum
+    exact_s: float = 0.0
+    scale_s: float = 0.0
 
 
 def mixed(seed: int, folder: Path, *, work: int = WORK, sweeps: int | None = None) -> Mixed:
@@ -43,13 +57,32 @@ def mixed(seed: int, folder: Path, *, work: int = WORK, sweeps: int | None = Non
     `work` and `sweeps` say how long the search looks for plans and for bounds.
     """
     world = write(folder / "scenario", seed)
+    rules = " ".join(world.rules)
     try:
         scenario = load(world.folder)
     except ScenarioError:
-        return Mixed(seed, world.rules, "refused by the check of the tables")
+        return Mixed(seed, rules, "refused by the check of the tables")
+    began = time.perf_counter()
     exact = _planned(scenario, folder / "exact", Request("exact", gap=GAP, time_limit_s=EXACT_S, sweeps=sweeps))
+    between = time.perf_counter()
     scale = _planned(scenario, folder / "scale", Request("scale", work=work, sweeps=sweeps))
-    return Mixed(seed, world.rules, *_judged(exact, scale, world.rules))
+    seconds = between - began, time.perf_counter() - between
+    ended, wrong = _judged(exact, scale, world.rules)
+    found = Mixed(seed, rules, ended, wrong, exact_s=seconds[0], scale_s=seconds[1])
+    return found if ended != "both" else _with_figures(found, exact, scale)
+
+
+def _with_figures(found: Mixed, exact: PlanDocument | str, scale: PlanDocument | str) -> Mixed:
+    """`found` with the figures of both plans."""
+    assert isinstance(exact, PlanDocument)
+    assert isinstance(scale, PlanDocument)
+    optimum, plan, bound = exact.objective_usd_month, scale.objective_usd_month, scale.bound_verified_usd_month
+    loss = None
+    if scale.gap is not None and bound is not None:
+        # The gap is net: (plan − bound) / (plan − what nobody can serve).
+        loss = (plan - optimum) * scale.gap / (plan - bound) if scale.gap > 0.0 else 0.0
+        loss = loss / (1.0 - loss)  # of the optimum's net cost, not the plan's
+    return replace(found, optimum_usd=optimum, plan_usd=plan, bound_usd=bound, gap=scale.gap, loss=loss)
 
 
 def _planned(scenario: Scenario, target: Path, request: Request) -> PlanDocument | str:
@@ -66,32 +99,29 @@ def _planned(scenario: Scenario, target: Path, request: Request) -> PlanDocument
         return f"audit failed: {str(error).splitlines()[0]}"
 
 
-def _judged(
-    exact: PlanDocument | str, scale: PlanDocument | str, rules: tuple[str, ...]
-) -> tuple[str, str, float | None, float | None]:
-    """What happened, what is wrong with it, and the gap and loss of the search."""
+def _judged(exact: PlanDocument | str, scale: PlanDocument | str, rules: tuple[str, ...]) -> tuple[str, str]:
+    """What happened, and what is wrong with it."""
     for name, found in (("exact", exact), ("scale", scale)):
         if isinstance(found, str) and found.startswith("audit"):
-            return "audit failed", f"{name}: {found}", None, None
+            return "audit failed", f"{name}: {found}"
     if isinstance(exact, str):
         return _without_optimum(exact, scale)
     if exact.status != "OPTIMAL":
-        return "not closed", "", None, None
+        return "not closed", ""
     if scale == "refused":
         wrong = (
             "" if set(rules) & set(EXACT_ONLY) else "the search refuses a scenario without rules of the exact solver"
         )
-        return "refused by the search", wrong or _broken(exact, exact), None, None
+        return "refused by the search", wrong or _broken(exact, exact)
     if isinstance(scale, str):
-        return f"search: {scale}", f"the search ends with {scale} where a plan exists", None, None
-    loss = (scale.objective_usd_month - exact.objective_usd_month) / max(exact.objective_usd_month, 1.0)
-    return "both", _broken(exact, scale), scale.gap, loss
+        return f"search: {scale}", f"the search ends with {scale} where a plan exists"
+    return "both", _broken(exact, scale)
 
 
-def _without_optimum(exact: str, scale: PlanDocument | str) -> tuple[str, str, None, None]:
+def _without_optimum(exact: str, scale: PlanDocument | str) -> tuple[str, str]:
     if isinstance(scale, str):
-        return f"{exact}, search: {scale}", "", None, None
-    return exact, "a plan exists where the exact solver says there is none" * (exact == "infeasible"), None, None
+        return f"{exact}, search: {scale}", ""
+    return exact, "a plan exists where the exact solver says there is none" * (exact == "infeasible")
 
 
 def _broken(exact: PlanDocument, scale: PlanDocument) -> str:
@@ -118,34 +148,90 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=40 if argv is not None and not argv else 500)
     parser.add_argument("--quiet", action="store_true", help="only failures and the summary")
+    parser.add_argument("--rows", type=Path, help="keep a row for every seed here, and go on where it ends")
     told = parser.parse_args(argv)
     print(machine())
-    began = time.perf_counter()
-    ended: Counter[str] = Counter()
-    found = []
+    found = _read(told.rows) if told.rows is not None and told.rows.exists() else []
+    known = {one.seed for one in found}
     for seed in range(told.first, told.first + told.count):
+        if seed in known:
+            continue
         with tempfile.TemporaryDirectory() as folder:
             one = mixed(seed, Path(folder))
-        ended[one.ended] += 1
         found.append(one)
+        if told.rows is not None:
+            _keep(told.rows, one)
+        if not told.quiet and one.ended != "both" and not one.wrong:
+            print(f"seed {seed}: {one.ended}; rules {one.rules}", flush=True)
         if one.wrong:
-            print(f"FAILED seed {seed}: {one.wrong}; rules {' '.join(one.rules)}", flush=True)
-        elif not told.quiet and one.ended != "both":
-            print(f"seed {seed}: {one.ended}; rules {' '.join(one.rules)}", flush=True)
-    _summary(found, ended, time.perf_counter() - began)
+            print(f"FAILED seed {seed}: {one.wrong}; rules {one.rules}", flush=True)
+    _summary(found)
     return 1 if any(one.wrong for one in found) else 0
 
 
-def _summary(found: list[Mixed], ended: Counter[str], seconds: float) -> None:
-    print(f"{len(found)} scenarios in {seconds:.0f} s: {', '.join(f'{n} {what}' for what, n in ended.most_common())}")
-    for name, values in (
-        ("verified net gap", [one.gap for one in found if one.gap is not None]),
-        ("plan over optimum", [one.loss for one in found if one.loss is not None]),
-    ):
-        if values:
-            ranked = sorted(values)
-            print(f"{name}: median {100 * ranked[len(ranked) // 2]:.2f} %, most {100 * ranked[-1]:.2f} %")
+def _keep(path: Path, one: Mixed) -> None:
+    fresh = not path.exists()
+    with path.open("a", encoding="utf-8", newline="") as file:
+        rows = csv.DictWriter(file, [field.name for field in fields(Mixed)], lineterminator="\n")
+        if fresh:
+            rows.writeheader()
+        rows.writerow(asdict(one))
+
+
+def _read(path: Path) -> list[Mixed]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return [_row(row) for row in csv.DictReader(file)]
+
+
+def _row(row: dict[str, str]) -> Mixed:
+    def figure(name: str) -> float | None:
+        return float(row[name]) if row[name] else None
+
+    return Mixed(
+        int(row["seed"]),
+        row["rules"],
+        row["ended"],
+        row["wrong"],
+        figure("optimum_usd"),
+        figure("plan_usd"),
+        figure("bound_usd"),
+        figure("gap"),
+        figure("loss"),
+        float(row["exact_s"]),
+        float(row["scale_s"]),
+    )
+
+
+def _summary(found: list[Mixed]) -> None:
+    ended = Counter(one.ended for one in found)
+    print(f"{len(found)} scenarios: {', '.join(f'{n} {what}' for what, n in ended.most_common())}")
+    both = [one for one in found if one.gap is not None]
+    _spread("plan over optimum", [(one.loss, one.seed) for one in both if one.loss is not None])
+    plain = [one for one in both if "n_minus_1" not in one.rules.split()]
+    for name, those in (("without N-1", plain), ("with N-1", [one for one in both if one not in plain])):
+        _spread(f"verified gap {name}", [(one.gap, one.seed) for one in those if one.gap is not None])
+    _seconds("branch and bound", [(one.exact_s, one.seed) for one in found])
+    _seconds("search", [(one.scale_s, one.seed) for one in found])
     print(f"{sum(bool(one.wrong) for one in found)} failed")
+
+
+def _spread(name: str, values: Iterable[tuple[float, int]]) -> None:
+    """How many of `values`, each with its seed, are within the levels; median, nine of ten, and the five worst."""
+    ranked = sorted(values)
+    if not ranked:
+        return
+    within = ", ".join(f"{sum(value <= level for value, _ in ranked)} within {100 * level:g} %" for level in LEVELS)
+    middle, high = (100 * ranked[int(part * (len(ranked) - 1))][0] for part in (0.5, 0.9))
+    worst = ", ".join(f"{100 * value:.1f} % ({seed})" for value, seed in ranked[:-6:-1])
+    print(f"{name}, {len(ranked)}: {within}; median {middle:.2f} %, 9 of 10 {high:.1f} %; worst (seed) {worst}")
+
+
+def _seconds(name: str, values: Iterable[tuple[float, int]]) -> None:
+    ranked = sorted(values)
+    if ranked:
+        most, seed = ranked[-1]
+        total, middle = sum(value for value, _ in ranked), ranked[len(ranked) // 2][0]
+        print(f"{name}: {total:.0f} s in all, median {middle:.2f} s, most {most:.1f} s (seed {seed})")
 
 
 if __name__ == "__main__":
