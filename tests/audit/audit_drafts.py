@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from audit_model import Prices, World, fair_prices
+from audit_model import Prices, fair_prices
+from audit_model_world import World
 from audit_oracle import names
 
 Rng = np.random.Generator

@@ -9,7 +9,9 @@ from typing import Any
 
 import audit_world
 import numpy as np
-from audit_model import Prices, World, limits, solved
+from audit_model import Prices, solved
+from audit_model_limits import limits
+from audit_model_world import World
 
 from placement.topology.pairs import Pairs
 
