@@ -104,8 +104,8 @@ def larger(values: Sequence[Float]) -> Float:
 def trimmed(value: Float) -> Float:
     """The value without the end where more replicas earn no more at any price."""
     with np.errstate(invalid="ignore"):
-        grows = np.diff(value, axis=-1).reshape(-1, value.shape[-1] - 1) > 0
-    ends = np.flatnonzero(grows.any(axis=0))
+        grows = np.diff(value, axis=-1) > 0
+    ends = np.flatnonzero(grows.any(axis=tuple(range(value.ndim - 1))))
     return value[..., : ends[-1] + 2] if len(ends) else value[..., :1]
 
 

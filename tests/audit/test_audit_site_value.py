@@ -17,6 +17,7 @@ from placement.audit.site_value import (
     larger,
     packed,
     slice_values,
+    trimmed,
     useful_quarters,
 )
 
@@ -139,6 +140,13 @@ def test_a_row_that_keeps_less_than_a_replica_busy_needs_one():
 def test_more_quarter_gpus_than_all_replicas_of_all_groups_take_are_of_no_use():
     # 3 replicas of 1 quarter, 2 of 2, 2 of 4
     assert useful_quarters(GROUPS) == 3 + 4 + 8
+
+
+def test_a_value_is_cut_where_no_leaf_earns_more_by_more_replicas():
+    """Of two leaves in one slice the second earns up to its second replica; without replicas there is no end."""
+    assert trimmed(np.array([[[0.0, 3.0, 3.0, 3.0]], [[0.0, 1.0, 2.0, 2.0]]])).shape == (2, 1, 3)
+    assert trimmed(np.zeros((2, 1, 4))).shape == (2, 1, 1)
+    assert trimmed(np.zeros((2, 1, 1))).shape == (2, 1, 1)
 
 
 def test_groups_that_just_fill_the_capacity_are_packed():
