@@ -4,7 +4,8 @@ from fractions import Fraction
 from itertools import combinations
 
 import pytest
-from audit_world_whole import TABLES, edited, scenario, whole_pairs
+from audit_whole_tables import TABLES, edited
+from audit_world_whole import scenario, whole_pairs
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -4,7 +4,9 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from audit_world_whole import TABLES, plan, scenario, whole_pairs, written
+from audit_whole_plan import plan
+from audit_whole_tables import TABLES
+from audit_world_whole import scenario, whole_pairs, written
 
 from placement.audit import audit
 from placement.audit.economics import worth

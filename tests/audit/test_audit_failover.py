@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from audit_whole_plan import FIRST
+from audit_whole_tables import TABLES
 from audit_world import frame
-from audit_world_whole import FIRST, TABLES, scenario, whole_pairs
+from audit_world_whole import scenario, whole_pairs
 
 from placement.audit.case import open_cases
 from placement.audit.failures import Backups, check_failures, failing_domains

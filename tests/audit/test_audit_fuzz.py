@@ -3,6 +3,7 @@
 from copy import deepcopy
 from typing import Any
 
+import audit_whole_plan as whole_plan
 import audit_world_whole as whole
 from audit_world import ROUTES, pairs, plan, scenario, write
 from hypothesis import HealthCheck, given, settings
@@ -85,7 +86,7 @@ def test_any_routes_are_judged_and_only_the_valid_ones_pass(rows, share, data, t
 @SLOW
 @given(data=st.data())
 def test_any_value_anywhere_in_a_plan_with_every_rule_is_judged_and_never_raises(data, tmp_path):
-    document = whole.plan()
+    document = whole_plan.plan()
     for _ in range(data.draw(st.integers(1, 3))):
         way = data.draw(st.sampled_from(places(document)))
         place: Any = document
@@ -102,7 +103,7 @@ def test_any_value_anywhere_in_a_plan_with_every_rule_is_judged_and_never_raises
 @SLOW
 @given(data=st.data())
 def test_any_plan_before_is_judged_and_never_raises(data, tmp_path):
-    before = deepcopy(whole.BEFORE)
+    before = deepcopy(whole_plan.BEFORE)
     way = data.draw(st.sampled_from(places(before)))
     place: Any = before
     for step in way[:-1]:
@@ -114,14 +115,14 @@ def test_any_plan_before_is_judged_and_never_raises(data, tmp_path):
 
 @SLOW
 @given(
-    number=st.integers(0, len(whole.ROUTES) - 1),
+    number=st.integers(0, len(whole_plan.ROUTES) - 1),
     column=st.integers(0, 8),
     value=st.sampled_from(["", "m", "oslo", "turku", "cloud", "one", "quick", "bank", "metro-oslo", "2027-2", None]),
     share=st.integers(0, 10**9),
 )
 def test_any_routes_of_a_plan_with_every_rule_are_judged(number, column, value, share, tmp_path):
-    row = list(whole.ROUTES[number])
+    row = list(whole_plan.ROUTES[number])
     row[column] = share if column == 8 else value
-    routes = (*whole.ROUTES[:number], tuple(row), *whole.ROUTES[number + 1 :])
+    routes = (*whole_plan.ROUTES[:number], tuple(row), *whole_plan.ROUTES[number + 1 :])
     report = audit(whole.written(tmp_path, routes=routes), whole.scenario(tmp_path), whole.whole_pairs())
-    assert report.passed == (tuple(row) == whole.ROUTES[number])
+    assert report.passed == (tuple(row) == whole_plan.ROUTES[number])

@@ -4,7 +4,8 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from audit_world_whole import BEFORE, PLAN, plan, scenario, whole_pairs, written
+from audit_whole_plan import BEFORE, PLAN, plan
+from audit_world_whole import scenario, whole_pairs, written
 
 from placement.audit import audit
 

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from audit_world_whole import BEFORE, FIRST, PLAN, ROUTES, SECOND, TABLES, edited, plan, scenario, whole_pairs, written
+from audit_whole_plan import BEFORE, FIRST, PLAN, ROUTES, SECOND, plan
+from audit_whole_tables import TABLES, edited
+from audit_world_whole import scenario, whole_pairs, written
 from test_audit_rules import WHOLE
 
 from placement.audit import RULES, audit
