@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from audit_whole_plan import BEFORE, FIRST, PLAN, ROUTES, SECOND, plan
+from audit_edits import Routes, assert_named, named, with_columns, with_values
+from audit_planting import WHOLE
+from audit_whole_plan import BEFORE, FIRST, NAMES, PLAN, ROUTES, SECOND, plan
 from audit_whole_tables import TABLES, edited
 from audit_world_whole import scenario, whole_pairs, written
-from test_audit_rules import WHOLE
 
 from placement.audit import RULES, audit
 
@@ -25,21 +26,9 @@ class Case:
     before: Any = None
 
 
-def changed(*edits: tuple[str, Any], base: Any = None) -> dict[str, Any]:
-    """The valid plan.json with values at dotted paths replaced; "-" removes one, `+` at the end of a path adds one."""
-    document = plan() if base is None else base
-    for path, value in edits:
-        *way, last = [int(step) if step.isdigit() else step for step in path.split(".")]
-        place: Any = document
-        for step in way:
-            place = place[step]
-        if last == "+":
-            place.append(value)
-        elif value == "-":
-            del place[last]
-        else:
-            place[last] = value
-    return document
+def changed(*edits: tuple[str, Any]) -> dict[str, Any]:
+    """The valid plan.json with values at dotted paths replaced."""
+    return with_values(plan(), *edits)
 
 
 def rows(period: str, service: str, name: str, failure: str | None) -> list[int]:
@@ -49,11 +38,9 @@ def rows(period: str, service: str, name: str, failure: str | None) -> list[int]
     return found
 
 
-def route(number: int, **columns: Any) -> tuple[Any, ...]:
+def route(number: int, **columns: Any) -> Routes:
     """The valid routes with columns of one of them changed."""
-    names = ("region", "model", "service", "slice", "period", "site", "shape", "failure", "share_ppb")
-    row = tuple({**dict(zip(names, ROUTES[number], strict=True)), **columns}.values())
-    return (*ROUTES[:number], row, *ROUTES[number + 1 :])
+    return with_columns(ROUTES, NAMES, number, columns)
 
 
 def without(*numbers: int) -> tuple[Any, ...]:
@@ -219,11 +206,9 @@ def test_the_plan_worked_out_by_hand_keeps_every_rule_and_all_were_looked_at(tmp
     assert report.rules_checked["15 jobs"] == 2
 
 
-@pytest.mark.parametrize("case", PLANTED, ids=lambda case: f"{case.rule}: {case.what}")
+@pytest.mark.parametrize("case", PLANTED, ids=named)
 def test_the_audit_names_the_rule_that_a_planted_violation_breaks(case, tmp_path):
-    report = report_of(case, tmp_path)
-    assert not report.passed
-    assert case.rule in {violation.rule for violation in report.violations}, [str(v) for v in report.violations]
+    assert_named(case, report_of(case, tmp_path))
 
 
 def test_a_violation_is_planted_for_every_rule_over_periods_failures_moves_and_jobs():
