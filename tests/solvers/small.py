@@ -91,6 +91,27 @@ def two_sites(**changes: Any) -> Problem:
     return one_of_each(**(both | changes))
 
 
+def two_rows(**changes: Any) -> Problem:
+    """Two sites alike with nothing to open, and two rows that either may serve at no cost; `changes` replace fields.
+
+    A server of one GPU costs 8 and holds one replica; each row fills three quarters of one.
+    """
+    rows: dict[str, Any] = {
+        "open_usd": np.zeros(2),
+        "offer_usd": np.full(2, 8.0),
+        "demand_model": np.zeros(2, np.int64),
+        "demand_slice": np.zeros(2, np.int64),
+        "unserved_usd": np.full(2, 100.0),
+        "out_mbps": np.zeros(2),
+        "in_mbps": np.zeros(2),
+        "pair_demand": np.array([0, 0, 1, 1]),
+        "pair_block": np.array([0, 1, 0, 1]),
+        "pair_load": np.full(4, 0.75),
+        "pair_usd": np.zeros(4),
+    }
+    return two_sites(**(rows | changes))
+
+
 def two_slices(**changes: Any) -> Problem:
     """One site and a row in each of two slices, 8 and 5 Mbit/s; `changes` replace fields.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small import two_sites
+from small import two_rows, two_sites
 
 from solvers.bound import evaluate
 from solvers.bound.reference import reference_bound
@@ -78,19 +78,7 @@ def test_a_cut_pays_for_the_second_replica() -> None:
     replica, lets no site earn: 12. The cut y_0 + y_1 >= ⌈1.5⌉ = 2 at a price of 8 pays for every server, and prices of
     0 are then the best for the rows once they include δ = 8·0.75/0.5 = 12: 8·2 + 24 − 24 = 16.
     """
-    problem = two_sites(
-        open_usd=np.zeros(2),
-        offer_usd=np.full(2, 8.0),
-        demand_model=np.zeros(2, np.int64),
-        demand_slice=np.zeros(2, np.int64),
-        unserved_usd=np.full(2, 100.0),
-        out_mbps=np.zeros(2),
-        in_mbps=np.zeros(2),
-        pair_demand=np.array([0, 0, 1, 1]),
-        pair_block=np.array([0, 1, 0, 1]),
-        pair_load=np.full(4, 0.75),
-        pair_usd=np.zeros(4),
-    )
+    problem = two_rows()
     cuts = Cuts(np.ones(1), np.array([0, 2]), np.array([0, 1]), np.full(2, 0.75), np.array([0, 2]), np.array([0, 1]))
     without = Multipliers(np.full(2, 6.0), np.zeros((2, 1)), np.zeros((2, 1)), np.zeros(0))
     assert evaluate(problem, without) == pytest.approx(12.0)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from small import two_sites
+from small import two_rows
 
 from solvers.bound import lagrangian_bound
 from solvers.bound.ascent import Averages
@@ -14,25 +14,7 @@ from solvers.bound.separate import Means, separate
 from solvers.bound.start import cold_start
 from solvers.bound.steps import Steps
 from solvers.instances.synthetic import synthetic
-from solvers.problem import Problem
 from solvers.solution import Cuts
-
-
-def two_rows() -> Problem:
-    """Two sites with nothing to open, servers of one GPU at 8, two rows of 0.75 replicas that both sites may serve."""
-    return two_sites(
-        open_usd=np.zeros(2),
-        offer_usd=np.full(2, 8.0),
-        demand_model=np.zeros(2, np.int64),
-        demand_slice=np.zeros(2, np.int64),
-        unserved_usd=np.full(2, 100.0),
-        out_mbps=np.zeros(2),
-        in_mbps=np.zeros(2),
-        pair_demand=np.array([0, 0, 1, 1]),
-        pair_block=np.array([0, 1, 0, 1]),
-        pair_load=np.full(4, 0.75),
-        pair_usd=np.zeros(4),
-    )
 
 
 def test_three_quarters_of_a_replica_at_each_of_two_sites_are_cut_off() -> None:

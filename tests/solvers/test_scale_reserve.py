@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
-from small import one_of_each
+from small import two_rows
 
 from solvers.check import violations
 from solvers.exact import solve_exact
@@ -80,31 +79,7 @@ def test_plans_of_tiny_problems_are_within_a_hundredth_of_the_optimum_on_average
 
 def twins(**changes: object) -> Problem:
     """Two sites that are alike, each failing by itself; a row for each, half a replica large, its own site cheaper."""
-    sites = 2
-    problem = one_of_each(
-        open_usd=np.zeros(sites),
-        uplink_mbps=np.full(sites, np.inf),
-        downlink_mbps=np.full(sites, np.inf),
-        site_limit=np.full((sites, 1), np.inf),
-        offer_site=np.arange(sites),
-        offer_server=np.zeros(sites, np.int64),
-        offer_max=np.full(sites, 3),
-        offer_usd=np.full(sites, 5.0),
-        block_site=np.arange(sites),
-        block_shape=np.zeros(sites, np.int64),
-        block_max=np.full(sites, 3),
-        block_choice=np.full(sites, -1),
-        demand_model=np.zeros(2, np.int64),
-        demand_slice=np.zeros(2, np.int64),
-        unserved_usd=np.full(2, 100.0),
-        out_mbps=np.zeros(2),
-        in_mbps=np.zeros(2),
-        pair_demand=np.array([0, 0, 1, 1]),
-        pair_block=np.array([0, 1, 0, 1]),
-        pair_load=np.full(4, 0.5),
-        pair_usd=np.array([1.0, 2.0, 2.0, 1.0]),
-        limit_matrix=sp.csr_matrix((0, sites)),
-    )
+    problem = two_rows(offer_usd=np.full(2, 5.0), pair_load=np.full(4, 0.5), pair_usd=np.array([1.0, 2.0, 2.0, 1.0]))
     reserve = Reserve(np.eye(2, dtype=bool), problem.pair_demand, problem.pair_block, problem.pair_load)
     return replace(problem, rules=Rules(reserve=reserve), **changes)
 
