@@ -57,6 +57,24 @@ class Cuts:
 
 
 @dataclass(frozen=True)
+class Covers:
+    """F covers of (13): replicas that no single failure leaves too few of; `docs/certificate.md` (D).
+
+    Cover c takes the demand rows `row[row_first[c]:row_first[c + 1]]`, each with its weight, and every block on which
+    one of them may be served or backed up.
+    """
+
+    unit: Float = field(default_factory=_nothing)  # F, > 0: what the weights are divided by before rounding
+    row_first: Int = field(default_factory=_first)  # F + 1
+    row: Int = field(default_factory=_none)
+    weight: Float = field(default_factory=_nothing)  # > 0
+
+    @property
+    def count(self) -> int:
+        return len(self.unit)
+
+
+@dataclass(frozen=True)
 class Backup:
     """Prices of (13): that what a row serves is served outside of a domain that has failed. Sparse, each once.
 
@@ -79,6 +97,7 @@ class Multipliers:
     budget: float = 0.0  # (12), USD per USD
     cut_usd: Float = field(default_factory=_nothing)  # C: of the certificate's cuts
     backup: Backup = field(default_factory=Backup)
+    cover_usd: Float = field(default_factory=_nothing)  # F: of the certificate's covers
 
     @property
     def row_usd(self) -> Float:
@@ -131,11 +150,12 @@ class Group:
 
 @dataclass(frozen=True)
 class Certificate:
-    """What proves a bound: prices, the cuts among them, and groups of sites (disjoint) that are priced by branching."""
+    """What proves a bound: prices, the cuts and covers among them, and groups of sites (disjoint) that are branched."""
 
     multipliers: Multipliers
     cuts: Cuts = field(default_factory=Cuts)
     groups: tuple[Group, ...] = ()
+    covers: Covers = field(default_factory=Covers)
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from solvers.bound.backup import has_failures
+from solvers.bound.cover_search import find_covers
+from solvers.bound.covers import chosen_covers, joined_covers
 from solvers.bound.cuts import chosen, together
 from solvers.bound.evaluate import Evaluator, Sweep
 from solvers.bound.separate import Means, separate
 from solvers.bound.start import cold_start, shut
-from solvers.bound.steps import Steps, cut_unit
-from solvers.solution import Certificate, Cuts, Multipliers
+from solvers.bound.steps import Steps, cover_unit, cut_unit
+from solvers.solution import Certificate, Covers, Cuts, Multipliers
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -34,6 +37,7 @@ SETTLED = 0.4
 """Part of a cycle before its choices enter the averages."""
 MOST_CUTS = 400
 """That one separation may add."""
+MOST_COVERS = 200
 LEAST_PRICE = 1e-3
 """Of a cut, in its unit, to be kept after a cycle."""
 STALLED = 1e-6
@@ -108,11 +112,11 @@ class _Ascent:
         if start is None:
             start = cold_start(self.problem)
         if isinstance(start, Multipliers):
-            start = Certificate(replace(start, cut_usd=np.zeros(0)))
-        self.cuts = start.cuts
-        evaluator.use(self.cuts)
+            start = Certificate(replace(start, cut_usd=np.zeros(0), cover_usd=np.zeros(0)))
+        self.cuts, self.covers = start.cuts, start.covers
+        evaluator.use(self.cuts, self.covers)
         self.now = shut(self.problem, start.multipliers)
-        self.best, self.best_at = -np.inf, Certificate(self.now, self.cuts)
+        self.best, self.best_at = -np.inf, Certificate(self.now, self.cuts, covers=self.covers)
         self.means = Averages(evaluator)
         self.done = 0
         self.trace: list[tuple[float, float]] = []
@@ -129,7 +133,7 @@ class _Ascent:
             if added == 0 and self.best - before < STALLED * abs(self.best):
                 break
         if self.means.weight == 0:
-            self.evaluator.use(self.best_at.cuts)
+            self.evaluator.use(self.best_at.cuts, self.best_at.covers)
             self.means.add(self.evaluator.sweep(self.best_at.multipliers))
         self._note()
         return BoundResult(
@@ -145,7 +149,7 @@ class _Ascent:
             swept = self.evaluator.sweep(self.now)
             self.done += 1
             if swept.bound_usd > self.best:
-                self.best, self.best_at = swept.bound_usd, Certificate(self.now, self.cuts)
+                self.best, self.best_at = swept.bound_usd, Certificate(self.now, self.cuts, covers=self.covers)
             if k == settled:
                 self.means.clear()
             if k >= settled:
@@ -158,13 +162,27 @@ class _Ascent:
         return False
 
     def _recut(self) -> int:
-        """Drop cuts that are not paid for, add those that the averages break; the number of new ones."""
+        """Drop cuts and covers that are not paid for, add those that the averages break; the number of new ones."""
         kept = self.now.cut_usd > LEAST_PRICE * cut_unit(self.evaluator)
         means = Means(self.means.share / self.means.weight, self.means.replicas / self.means.weight)
         new = separate(self.evaluator.layout, means, self.now.demand_usd, MOST_CUTS, self.evaluator.threads)
         self.cuts = together(chosen(self.cuts, kept), new)
+        covers = self._recover(means)
         self.now = replace(self.now, cut_usd=np.append(self.now.cut_usd[kept], np.zeros(new.count)))
-        self.evaluator.use(self.cuts)
+        self.evaluator.use(self.cuts, self.covers)
+        return new.count + covers
+
+    def _recover(self, means: Means) -> int:
+        base = self.evaluator.base
+        if not has_failures(base):
+            return 0
+        kept = self.now.cover_usd > LEAST_PRICE * cover_unit(self.evaluator)
+        shares = self.means.of_pairs()[: base.pairs].astype(float)
+        new = find_covers(
+            base, shares, means.replicas, self.means.present / self.means.weight, MOST_COVERS, self.evaluator.threads
+        )
+        self.covers = joined_covers(chosen_covers(self.covers, kept), new)
+        self.now = replace(self.now, cover_usd=np.append(self.now.cover_usd[kept], np.zeros(new.count)))
         return new.count
 
     def _note(self) -> None:
@@ -172,13 +190,14 @@ class _Ascent:
 
 
 def paid(certificate: Certificate) -> Certificate:
-    """The certificate without the cuts whose price is 0."""
+    """The certificate without the cuts and covers whose price is 0."""
     prices = certificate.multipliers
-    kept = prices.cut_usd > 0
+    kept, stay = prices.cut_usd > 0, prices.cover_usd > 0
     return replace(
         certificate,
-        multipliers=replace(prices, cut_usd=prices.cut_usd[kept]),
+        multipliers=replace(prices, cut_usd=prices.cut_usd[kept], cover_usd=prices.cover_usd[stay]),
         cuts=chosen(certificate.cuts, kept) if certificate.cuts.count else Cuts(),
+        covers=chosen_covers(certificate.covers, stay) if certificate.covers.count else Covers(),
     )
 
 
@@ -190,19 +209,22 @@ class Averages:
         problem = evaluator.layout.problem
         self.share = np.zeros(problem.pairs, np.float32)  # in the structure's order
         self.replicas = np.zeros(problem.blocks)
+        self.present = np.zeros(problem.blocks)
         self.open = np.zeros(problem.sites)
         self.weight = 0.0
 
     def clear(self) -> None:
         """Begin anew."""
-        for total in (self.share, self.replicas, self.open):
+        for total in (self.share, self.replicas, self.present, self.open):
             total[:] = 0
         self.weight = 0.0
 
     def add(self, swept: Sweep) -> None:
         answer = swept.answer
         add_shares(answer.item, answer.share, answer.item_first, answer.item_count, self.share)
-        self.replicas += answer.replicas * swept.open[self.evaluator.layout.problem.block_site]
+        standing = answer.replicas * swept.open[self.evaluator.layout.problem.block_site]
+        self.replicas += standing
+        self.present += standing > 0
         self.open += swept.open
         self.weight += 1.0
 

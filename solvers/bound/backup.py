@@ -25,6 +25,7 @@ class Survivors:
     """A problem with failure rows appended: row I + j is row `row[j]` after `domain[j]` has failed."""
 
     problem: Problem  # without rules
+    base: Problem  # the problem itself
     domain: Int  # J
     row: Int  # J
     whose: Int  # I + J: the row whose unserved share it is
@@ -87,7 +88,7 @@ def with_failures(problem: Problem, domain: Int, row: Int) -> Survivors:
         pair_usd=np.concatenate([problem.pair_usd, np.zeros(len(pair))]),
         rules=NO_RULES,
     )
-    return Survivors(extended, domain, row, np.concatenate([np.arange(problem.demands), row]))
+    return Survivors(extended, problem, domain, row, np.concatenate([np.arange(problem.demands), row]))
 
 
 def standing(problem: Problem, reserve: Reserve) -> tuple[Int, Int, Float]:

@@ -93,7 +93,8 @@ class _Turns:
         survivors = with_failures(self.problem, backup.domain, backup.row)
         start = None
         if now is not None:
-            start = joined(self.problem, replace(now, backup=backup, cut_usd=np.zeros(0)), survivors)
+            alone = replace(now, backup=backup, cut_usd=np.zeros(0), cover_usd=np.zeros(0))
+            start = joined(self.problem, alone, survivors)
         stop = None if self.course.stop is None else self.course.stop - self.done
         with Evaluator(layout_of(survivors.problem), self.threads, survivors=survivors) as evaluator:
             found = ascend(evaluator, replace(course, stop=stop), start, shares=shares)

@@ -10,12 +10,13 @@ from numba import njit
 from numpy.typing import NDArray
 
 from solvers.bound.backup import Survivors, joined, per_row, with_failures
+from solvers.bound.covers import cover_table, missing, spared, standing_usd
 from solvers.bound.cuts import broken, replica_gain, slot_usd, table_of
 from solvers.bound.gain import Facts, Prices
 from solvers.bound.layout import Layout, Structure, layout_of
 from solvers.bound.sweep import Answer, Room, Tables, sweep_sites
 from solvers.problem import Problem
-from solvers.solution import Cuts, Multipliers
+from solvers.solution import Covers, Cuts, Multipliers
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -33,6 +34,9 @@ class Sweep:
     answer: Answer
 
 
+NO_COVERS = Covers()
+
+
 class Evaluator:
     """Sweeps of one problem; holds the work space and the threads. Use as a context manager."""
 
@@ -42,10 +46,13 @@ class Evaluator:
         threads: int = 2,
         cuts: Cuts | None = None,
         survivors: Survivors | None = None,
+        covers: Covers | None = None,
         *,
         exact: bool = False,
     ) -> None:
         """`survivors`, whose problem is that of the layout, name the rows that are left unserved together.
+
+        `covers` need survivors: they are of the problem that these come from.
 
         `exact`: the answers' profits are exact where they are below 0, too.
         """
@@ -69,16 +76,19 @@ class Evaluator:
         )
         self._spans = np.searchsorted(self.answer.item_first, np.linspace(0, problem.pairs, 4 * threads + 1)[1:-1])
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
-        self.use(Cuts() if cuts is None else cuts)
+        self.base = problem if survivors is None else survivors.base
+        self.use(Cuts() if cuts is None else cuts, Covers() if covers is None else covers)
 
-    def use(self, cuts: Cuts) -> None:
-        """Price these cuts from now on.
+    def use(self, cuts: Cuts, covers: Covers = NO_COVERS) -> None:
+        """Price these cuts and covers from now on.
 
-        Raises ValueError for a cut that proves nothing.
+        Raises ValueError for one that proves nothing.
         """
         problem, s = self.layout.problem, self.layout.structure
         self.cuts, self.cut_table = cuts, table_of(self.layout, cuts)
-        paid_for = np.bincount(self.cut_table.reach_block, minlength=problem.blocks) > 0
+        self.covers, self.cover_table = covers, cover_table(self.base, covers)
+        reached = np.concatenate([self.cut_table.reach_block, self.cover_table.reach_block])
+        paid_for = np.bincount(reached, minlength=problem.blocks) > 0
         self.room = _room(problem, s, paid_for)
         self.tables = Tables(
             np.full(self.room.table_first[-1], np.inf),
@@ -101,7 +111,9 @@ class Evaluator:
         network = bool((multipliers.uplink_usd > 0).any() or (multipliers.downlink_usd > 0).any())
         return Prices(
             multipliers.demand_usd, multipliers.uplink_usd, multipliers.downlink_usd, np.asarray(offer, float),
-            paid * self.replica_usd - replica_gain(self.cut_table, multipliers.cut_usd, problem.blocks),
+            paid * self.replica_usd
+            - replica_gain(self.cut_table, multipliers.cut_usd, problem.blocks),
+            self.cover_table.stand_first, standing_usd(self.cover_table, multipliers.cover_usd),
             self.cut_table.slot_first, self.cut_table.slot_pair, slot_usd(self.cut_table, multipliers.cut_usd),
             paid, network,
         )  # fmt: skip
@@ -140,11 +152,25 @@ class Evaluator:
         share = slot_shares(self.cut_table.slot_pair, self.answer)
         return broken(self.cut_table, share, (self.answer.replicas * is_open[problem.block_site]).astype(float))
 
+    def most_usd(self, multipliers: Multipliers) -> Float:
+        """What every row and its failures may pay together: what leaving it costs, less what covers give for that."""
+        asked = self.layout.problem.unserved_usd[: self.rows]
+        if not self.cover_table.number:
+            return asked
+        return np.asarray(asked - spared(self.cover_table, multipliers.cover_usd, self.rows), np.float64)
+
+    def missing(self, left: Float) -> Float:
+        """How far the last sweep's choice and the shares `left` unserved (I) break every cover, F."""
+        is_open = self.answer.profit > 0
+        replicas = self.answer.replicas * is_open[self.layout.problem.block_site]
+        return missing(self.cover_table, replicas.astype(float), left)
+
     def _bound(self, multipliers: Multipliers) -> float:
         problem = self.layout.problem
-        asked = problem.unserved_usd[: self.rows]
-        bound = float(np.minimum(per_row(multipliers.demand_usd, self.whose, self.rows), asked).sum())
+        row_usd = per_row(multipliers.demand_usd, self.whose, self.rows)
+        bound = float(np.minimum(row_usd, self.most_usd(multipliers)).sum())
         bound += float(multipliers.cut_usd @ (self.cut_table.ceiling - self.cut_table.weight))
+        bound += float(multipliers.cover_usd @ self.cover_table.ceiling)
         bound -= float(np.maximum(self.answer.profit, 0.0).sum())
         if len(problem.limit_rhs):
             active = multipliers.limit_usd > 0
@@ -154,14 +180,21 @@ class Evaluator:
         return bound
 
 
-def evaluate(problem: Problem, multipliers: Multipliers, cuts: Cuts | None = None, threads: int = 2) -> float:
+def evaluate(
+    problem: Problem,
+    multipliers: Multipliers,
+    cuts: Cuts | None = None,
+    threads: int = 2,
+    *,
+    covers: Covers | None = None,
+) -> float:
     """The lower bound, USD a month, that `multipliers` prove: any values ≥ 0 (demand: any sign) give a valid one.
 
     Raises ValueError for a cut that proves nothing, or a price of what a failure may lose.
     """
-    if len(multipliers.backup.row):
+    if len(multipliers.backup.row) or (covers is not None and covers.count):
         survivors = with_failures(problem, multipliers.backup.domain, multipliers.backup.row)
-        with Evaluator(layout_of(survivors.problem), threads, cuts, survivors) as evaluator:
+        with Evaluator(layout_of(survivors.problem), threads, cuts, survivors, covers) as evaluator:
             return evaluator.sweep(joined(problem, multipliers, survivors)).bound_usd
     with Evaluator(layout_of(problem), threads, cuts) as evaluator:
         return evaluator.sweep(multipliers).bound_usd

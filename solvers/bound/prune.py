@@ -75,6 +75,8 @@ def _member(
     b = s.members[m]
     each = prices.replica[b] * s.member_cost[m]
     total = 0.0
+    if prices.stand_first[b + 1] > prices.stand_first[b]:
+        total += prices.stand_usd[prices.stand_first[b + 1] - 1]
     for t in range(facts.slices):
         if s.member_slice[m] >= 0 and s.member_slice[m] != t:
             continue

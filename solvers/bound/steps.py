@@ -15,6 +15,7 @@ from solvers.bound.start import replica_worth, server_worth
 from solvers.solution import Multipliers
 
 Float = NDArray[np.float64]
+Int = NDArray[np.int64]
 
 MEMORY = 0.85
 SCALE_MEMORY = 0.97
@@ -54,6 +55,7 @@ class Steps:
         self.limit = _Adam(len(problem.limit_rhs))
         self.budget = _Adam(1)
         self.cut = _Adam(len(start.cut_usd))
+        self.cover = _Adam(len(start.cover_usd))
         self.floor = 1e-9 * max(float(np.abs(start.demand_usd).max(initial=0)), 1e-9)
         self.networked = bool(np.isfinite(problem.uplink_mbps).any() or np.isfinite(problem.downlink_mbps).any())
         worth = float(start.demand_usd[~problem.unservable].sum())
@@ -64,19 +66,24 @@ class Steps:
         weight = np.asarray(per_unit.multiply(per_unit).sum(axis=1)).ravel()
         usd = np.where(usd > 0, usd, np.asarray(abs(per_unit) @ server_worth(problem)).ravel())
         self.limit_unit = np.where(weight > 0, usd / np.maximum(weight, 1e-300), 0.0)
-        self.cut_unit = cut_unit(evaluator)
+        self.cut_unit, self.cover_unit = cut_unit(evaluator), cover_unit(evaluator)
 
     def step(self, now: Multipliers, swept: Sweep, step: float) -> Multipliers:
         """The next multipliers: demand multiplied by exp(step·direction), the others moved by step·unit·direction."""
         problem = self.problem
         gradient = 1.0 - swept.served
-        gradient[self._at_cap(now.demand_usd) & (gradient > 0)] = 0.0
+        most_usd = self.evaluator.most_usd(now)
+        left = self._at_cap(now.demand_usd, most_usd) & (gradient > 0)
+        missing = np.where(left, gradient, 0.0)
+        gradient[left] = 0.0
         demand = np.maximum(now.demand_usd, self.floor) * np.exp(step * self.demand(gradient))
         moved = now
         if len(now.cut_usd):
             moved = self._cuts(now, gradient, step)
             demand = np.maximum(demand + self._paid_for_shares(moved.cut_usd - now.cut_usd), self.floor)
-        demand = self._capped(demand)
+        if len(now.cover_usd):
+            moved = self._covers(moved, missing[: self.evaluator.rows], step)
+        demand = self._capped(demand, self.evaluator.most_usd(moved))
         moved = replace(moved, demand_usd=np.where(problem.unservable, now.demand_usd, demand))
         if self.networked:
             moved = self._network(moved, swept, step)
@@ -90,20 +97,19 @@ class Steps:
             moved = replace(moved, budget=max(0.0, moved.budget + step * float(direction[0])))
         return moved
 
-    def _at_cap(self, demand_usd: Float) -> NDArray[np.bool_]:
+    def _at_cap(self, demand_usd: Float, most_usd: Float) -> NDArray[np.bool_]:
         """Rows whose price is all that leaving them costs; a row and its failures are left together."""
         whose, rows = self.evaluator.whose, self.evaluator.rows
-        full = per_row(demand_usd, whose, rows) >= self.problem.unserved_usd[:rows] * (1 - 1e-12)
+        full = per_row(demand_usd, whose, rows) >= most_usd * (1 - 1e-12)
         return np.asarray(full if whose is None else full[whose], np.bool_)
 
-    def _capped(self, demand_usd: Float) -> Float:
+    def _capped(self, demand_usd: Float, most_usd: Float) -> Float:
         """Prices of which no row's are more, together, than leaving it costs."""
         whose, rows = self.evaluator.whose, self.evaluator.rows
-        unserved_usd = self.problem.unserved_usd[:rows]
         if whose is None:
-            return np.minimum(demand_usd, unserved_usd)
+            return np.minimum(demand_usd, most_usd)
         total = per_row(demand_usd, whose, rows)
-        kept = np.where(total > unserved_usd, unserved_usd / np.maximum(total, 1e-300), 1.0)
+        kept = np.where(total > most_usd, np.maximum(most_usd, 0.0) / np.maximum(total, 1e-300), 1.0)
         return np.asarray(demand_usd * kept[whose], float)
 
     def _cuts(self, now: Multipliers, gradient: Float, step: float) -> Multipliers:
@@ -113,6 +119,11 @@ class Steps:
         )
         slope[(now.cut_usd <= 0) & (slope < 0)] = 0.0
         return replace(now, cut_usd=np.maximum(now.cut_usd + step * self.cut_unit * self.cut(slope), 0.0))
+
+    def _covers(self, now: Multipliers, left: Float, step: float) -> Multipliers:
+        slope = self.evaluator.missing(left)
+        slope[(now.cover_usd <= 0) & (slope < 0)] = 0.0
+        return replace(now, cover_usd=np.maximum(now.cover_usd + step * self.cover_unit * self.cover(slope), 0.0))
 
     def _paid_for_shares(self, cut_usd: Float) -> Float:
         """Σ_c δ_ic, I."""
@@ -148,7 +159,17 @@ class Steps:
 def cut_unit(evaluator: Evaluator) -> Float:
     """What a unit of every cut may be worth, C: half of the mean price of the replicas that count one."""
     table = evaluator.cut_table
-    each = CUT_PART * replica_worth(evaluator.layout.problem)[table.reach_block]
-    whole = np.divide(each, table.reach_round, out=np.zeros_like(each), where=table.reach_round > 0)
-    count = np.bincount(table.reach_cut, table.reach_round > 0, minlength=table.number)
-    return np.bincount(table.reach_cut, whole, minlength=table.number) / np.maximum(count, 1)
+    return _unit(evaluator, table.reach_cut, table.reach_block, table.reach_round, table.number)
+
+
+def cover_unit(evaluator: Evaluator) -> Float:
+    """What a unit of every cover may be worth, F."""
+    table = evaluator.cover_table
+    return _unit(evaluator, table.reach_cover, table.reach_block, table.reach_each, table.number)
+
+
+def _unit(evaluator: Evaluator, reach: Int, block: Int, counted: Float, number: int) -> Float:
+    each = CUT_PART * replica_worth(evaluator.layout.problem)[block]
+    whole = np.divide(each, counted, out=np.zeros_like(each), where=counted > 0)
+    count = np.bincount(reach, counted > 0, minlength=number)
+    return np.asarray(np.bincount(reach, whole, minlength=number) / np.maximum(count, 1), np.float64)

@@ -9,6 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from solvers.bound.blocks import TINY, fill_value
+from solvers.bound.packing import convolve
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -110,24 +111,6 @@ def value_group(
 
 
 @njit(cache=True, nogil=True)
-def convolve_boxed(old: Float, new: Float, value: Float, upto: int, weight: int, reach: int, pick: Int32) -> None:
-    """new(w) = max over y of old(w − y·weight) + value(y), w = 0..reach; `pick` notes the y. Values may be −inf."""
-    none = value[0]
-    for w in range(reach + 1):
-        new[w] = old[w] + none
-        pick[w] = 0
-    for y in range(1, upto + 1):
-        gain = value[y]
-        if gain > -np.inf:
-            shift = y * weight
-            for w in range(shift, reach + 1):
-                v = old[w - shift] + gain
-                if v > new[w]:
-                    new[w] = v
-                    pick[w] = y
-
-
-@njit(cache=True, nogil=True)
 def pack_part(
     g0: int, g1: int, base: int, width: int, quantum: int, stride: int, quarters: Int, member_first: Int, members: Int,
     member_slice: Int, member_cost: Float, fill: Int, slices: int, capacity: float, cell_first: Int,
@@ -156,7 +139,7 @@ def pack_part(
             old[w] = old[reach]
         reach = grown
         row = (g - base) * stride
-        convolve_boxed(old, new, best, upto, weight, reach, pick[row : row + stride])
+        convolve(old, new, best, upto, weight, reach, pick[row : row + stride], best[0])
         for w in range(reach + 1):
             label[row + w] = m0 + winner[pick[row + w]]
         reaches[g - base] = reach
