@@ -85,7 +85,7 @@ def test_the_cheapest_servers_are_those_of_an_enumeration() -> None:
         annealing = started(problem)
         land, plan = annealing.land, annealing.plan
         draw = np.random.default_rng(len(land.offer))
-        for u in range(len(land.gang)):
+        for u in range(land.units):
             offers = land.offer[land.offer_first[u] : land.offer_first[u + 1]]
             if not 0 < len(offers) <= 3:
                 continue

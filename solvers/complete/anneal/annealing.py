@@ -41,11 +41,12 @@ class Records:
     share: Float
     replicas: Int
     servers: Int
+    option: Int
     usd: float
 
 
 class Annealing:
-    """Jobs stay where the draft has them; all else of it is where `begin` begins."""
+    """Primaries, backups and jobs move together; the draft is where `begin` begins."""
 
     def __init__(self, draft: Draft, reserve: Reserve, seed: int) -> None:
         self.draft, self.reserve = draft, reserve
@@ -64,11 +65,12 @@ class Annealing:
         pair = np.flatnonzero(draft.share > 0)
         row = draft.problem.pair_demand[pair].astype(np.int64)
         primary = np.full(len(pair), -1, np.int64)
-        self._load(Records(row, primary, pair, draft.share[pair], draft.replicas, draft.servers, np.inf))
+        self._load(Records(row, primary, pair, draft.share[pair], draft.replicas, draft.servers, draft.jobs,
+                           np.inf))  # fmt: skip
         rows = np.lexsort((np.arange(len(self.land.size)), -self.land.size))
         self._run(back_all_up, rows)
         self._renew()
-        if open_units(self.land_ref, self.plan_ref):
+        if open_units(self.land_ref, self.plan_ref, draft.jobs):
             self._run(insert_all, rows)
 
     def go_on_from(self, plan: Placement) -> None:
@@ -82,7 +84,7 @@ class Annealing:
                 np.concatenate([np.full(len(pair), -1), backup.row]).astype(np.int64),
                 np.concatenate([pair, backup.col]).astype(np.int64),
                 np.concatenate([plan.share[pair], backup.data]),
-                plan.replicas, plan.servers, np.inf,
+                plan.replicas, plan.servers, plan.jobs, np.inf,
             )
         )  # fmt: skip
         self._keep()
@@ -116,7 +118,7 @@ class Annealing:
         self._renew()
         load_records(
             self.land_ref, self.plan_ref, records.row, records.domain, records.pair, records.share, records.replicas,
-            records.servers,
+            records.servers, records.option,
         )  # fmt: skip
 
     def _keep(self) -> None:
@@ -131,7 +133,8 @@ class Annealing:
         number = count_records(self.plan_ref)
         row, domain, pair, share = *(np.empty(number, np.int64) for _ in range(3)), np.empty(number)
         write_records(self.plan_ref, row, domain, pair, share)
-        return Records(row, domain, pair, share, self.plan.replicas.copy(), self.plan.servers.copy(), usd)
+        return Records(row, domain, pair, share, self.plan.replicas.copy(), self.plan.servers.copy(),
+                       self.plan.option.copy(), usd)  # fmt: skip
 
     def placement(self) -> Placement:
         """The best plan."""
@@ -146,5 +149,5 @@ class Annealing:
         servers[self.land.offer] = best.servers[self.land.offer]
         return Placement(
             np.bincount(problem.offer_site, servers, minlength=problem.sites) > 0, servers, best.replicas.copy(), share,
-            np.where(served > 1 - 1e-9, 0.0, 1 - served), draft.jobs.copy(), backup,
+            np.where(served > 1 - 1e-9, 0.0, 1 - served), best.option.copy(), backup,
         )  # fmt: skip

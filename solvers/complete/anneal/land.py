@@ -10,10 +10,12 @@ import numpy as np
 from solvers.complete.draft import SIZES, Draft
 from solvers.problem import Bool, Float, Int, Problem
 from solvers.relax import base_problem
-from solvers.rules import Reserve
+from solvers.rules import Jobs, Reserve
 
 MUST_USD = 1e12
 """What a row that must be served costs unserved, to the annealing."""
+_NONE = np.zeros(0, np.int64)
+NO_JOBS = Jobs(0, _NONE, _NONE, _NONE, _NONE, np.zeros((0, 1), np.bool_), np.zeros(0))
 
 
 class Land(NamedTuple):
@@ -44,7 +46,13 @@ class Land(NamedTuple):
     block_usd: Float
     block_before: Int
     block_move_usd: Float
-    gang: Int  # U × 4 × T: quarters that jobs take, by size
+    units: int
+    job_first: Int  # J + 1: options of a job
+    option_unit: Int  # A
+    option_quarters: Int
+    option_levels: Int  # A: sizes that the gang counts for
+    option_runs: Bool  # A × T
+    option_usd: Float
     offer_first: Int  # U + 1: positions in `offer`
     offer: Int  # offers of a unit, largest servers first
     offer_quarters: Int
@@ -74,17 +82,16 @@ class Land(NamedTuple):
 
 
 def land_of(draft: Draft, reserve: Reserve) -> Land:
-    """The annealing's view of a problem; jobs stay where the draft has them, and pins are kept block by block."""
+    """The annealing's view of a problem; pins are kept block by block."""
     problem = draft.problem
     base = base_problem(problem)
     moves = problem.rules.moves
     least, most = _pinned(draft)
     units = problem.sites * draft.types
     first, offers = _unit_offers(draft, units)
-    gang = draft.taken.copy()
-    for block in np.flatnonzero(draft.replicas).tolist():
-        when = slice(None) if draft.stands[block] < 0 else slice(int(draft.stands[block]), int(draft.stands[block]) + 1)
-        gang[draft.block_unit[block], : draft.level[block] + 1, when] -= draft.quarters[block] * draft.replicas[block]
+    jobs = problem.rules.jobs or NO_JOBS
+    runs = np.zeros((jobs.options, draft.slices), np.bool_)
+    runs[:, : jobs.option_slices.shape[1]] = jobs.option_slices
     limits = problem.limit_matrix.tocsc()
     slack = 5e-10 * np.maximum(1.0, np.abs(np.where(np.isfinite(problem.limit_rhs), problem.limit_rhs, 1.0)))
     domain_first, domain = _domains(reserve)
@@ -115,7 +122,13 @@ def land_of(draft: Draft, reserve: Reserve) -> Land:
         block_usd=np.asarray(problem.each_replica_usd, np.float64),
         block_before=np.zeros(problem.blocks, np.int64) if moves is None else moves.before.astype(np.int64),
         block_move_usd=np.zeros(problem.blocks) if moves is None else moves.usd.astype(float),
-        gang=gang,
+        units=units,
+        job_first=np.searchsorted(jobs.option_job, np.arange(jobs.jobs + 1)).astype(np.int64),
+        option_unit=(jobs.option_site * draft.types + jobs.option_gpu).astype(np.int64),
+        option_quarters=jobs.option_quarters.astype(np.int64),
+        option_levels=np.searchsorted(SIZES, jobs.option_size, side="right").astype(np.int64),
+        option_runs=runs,
+        option_usd=jobs.option_usd.astype(float),
         offer_first=first,
         offer=offers,
         offer_quarters=draft.offer_quarters.astype(np.int64),

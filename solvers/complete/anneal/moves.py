@@ -10,6 +10,7 @@ from numba import njit
 from solvers.chance import below, uniform
 from solvers.complete.anneal.desk import MOST_ROWS, MOST_SITES, Desk
 from solvers.complete.anneal.insert import insert_row, touch
+from solvers.complete.anneal.jobs import insert_jobs, set_job
 from solvers.complete.anneal.land import Land
 from solvers.complete.anneal.plan import Plan, add_record, drop_row, set_unserved
 from solvers.complete.anneal.stand import set_replicas, set_servers, shrink_site
@@ -19,6 +20,12 @@ ONE_MODEL = 0.8
 """Of the moves, that take out rows of one model only."""
 LEFT_PART = 0.1
 """Of the moves, that begin with demand that is not served."""
+STOCK_PART = 0.3
+"""Of the moves, that take from a site that holds what is out of stock."""
+JOB_PART = 0.1
+"""Of the moves, that begin with a job, where there are any."""
+JOBS_ALONG = 0.3
+"""Of the jobs at a chosen site, that are taken out with its rows."""
 
 
 @njit(cache=True, nogil=True)
@@ -47,6 +54,36 @@ def choose_row(d: Desk, i: int) -> None:
         d.row_mark[i] = True
         d.row[d.number[0]] = i
         d.number[0] += 1
+
+
+@njit(cache=True, nogil=True)
+def choose_job(d: Desk, j: int) -> None:
+    if not d.job_mark[j]:
+        d.job_mark[j] = True
+        d.job[d.number[8]] = j
+        d.number[8] += 1
+
+
+@njit(cache=True, nogil=True)
+def begin_with_job(g: Land, s: Plan, d: Desk) -> None:
+    """Choose a job with its site, and mostly a site where it could run instead."""
+    j = below(d.random, len(s.option))
+    if s.option[j] < 0:
+        return
+    choose_job(d, j)
+    choose_site(d, g.option_unit[s.option[j]] // g.types)
+    if uniform(d.random) < 0.7:
+        a = g.job_first[j] + below(d.random, g.job_first[j + 1] - g.job_first[j])
+        choose_site(d, g.option_unit[a] // g.types)
+
+
+@njit(cache=True, nogil=True)
+def jobs_along(g: Land, s: Plan, d: Desk) -> None:
+    """Choose some of the jobs that run at the chosen sites."""
+    for j in range(len(s.option)):
+        a = s.option[j]
+        if a >= 0 and d.site_mark[g.option_unit[a] // g.types] and uniform(d.random) < JOBS_ALONG:
+            choose_job(d, j)
 
 
 @njit(cache=True, nogil=True)
@@ -131,6 +168,29 @@ def choose_site_for_left(g: Land, s: Plan, d: Desk) -> None:
 
 
 @njit(cache=True, nogil=True)
+def short(g: Land, s: Plan, p: int) -> bool:
+    """Whether a site holds servers that draw on a limit that has no room for another."""
+    for k in range(g.offer_first[p * g.types], g.offer_first[(p + 1) * g.types]):
+        o = g.offer[k]
+        if s.servers[o] > 0:
+            for m in range(g.limit_first[o], g.limit_first[o + 1]):
+                row = g.limit_row[m]
+                if g.limit_most[row] - s.used[row] < g.limit_value[m]:
+                    return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def choose_short_site(g: Land, s: Plan, d: Desk, seeds: Int) -> None:
+    """Choose an open site, wherever it is, whose servers others may lack."""
+    for _ in range(4):
+        p = seeds[below(d.random, len(seeds))]
+        if short(g, s, p):
+            choose_site(d, p)
+            return
+
+
+@njit(cache=True, nogil=True)
 def open_site_for(g: Land, s: Plan, d: Desk, i: int) -> int:
     """An open site that could serve a row, -1 where none is met."""
     for _ in range(8):
@@ -144,7 +204,9 @@ def open_site_for(g: Land, s: Plan, d: Desk, i: int) -> int:
 @njit(cache=True, nogil=True)
 def choose(g: Land, s: Plan, d: Desk, seeds: Int) -> None:
     """Choose rows to take out: around an open site, or around any that could serve what is left."""
-    if len(seeds) == 0 or uniform(d.random) < LEFT_PART:
+    if len(s.option) > 0 and uniform(d.random) < JOB_PART:
+        begin_with_job(g, s, d)
+    elif len(seeds) == 0 or uniform(d.random) < LEFT_PART:
         choose_site_for_left(g, s, d)
     if d.number[1] == 0 and len(seeds) > 0:
         choose_site(d, seeds[below(d.random, len(seeds))])
@@ -159,8 +221,13 @@ def choose(g: Land, s: Plan, d: Desk, seeds: Int) -> None:
             return
         choose_site(d, p)
     k = random_record(g, s, d, p)
+    if k < 0 and d.number[1] > 1:
+        k = random_record(g, s, d, d.site[1])
+    jobs_along(g, s, d)
     if k < 0:
         return
+    if uniform(d.random) < STOCK_PART and len(seeds) > 0:
+        choose_short_site(g, s, d, seeds)
     model = g.row_model[s.record_row[k]] if uniform(d.random) < ONE_MODEL else -1
     wanted = 1 + int(6 * uniform(d.random) ** 2)
     if model >= 0:
@@ -196,7 +263,7 @@ def set_moods(g: Land, s: Plan, d: Desk, usd_per_quarter: float) -> None:
 
 @njit(cache=True, nogil=True)
 def take_out(g: Land, s: Plan, d: Desk) -> bool:
-    """Save and drop the chosen rows, and what nothing then needs; False where they are too many records."""
+    """Save and drop the chosen rows and jobs, and what nothing then needs; False where they are too many records."""
     saved = 0
     for at in range(d.number[0]):
         k = s.row_head[d.row[at]]
@@ -215,6 +282,11 @@ def take_out(g: Land, s: Plan, d: Desk) -> bool:
         i = d.row[at]
         d.saved_unserved[i] = s.unserved[i]
         drop_row(g, s, i)
+    for at in range(d.number[8]):
+        j = d.job[at]
+        d.saved_option[j] = s.option[j]
+        touch(g, s, d, g.option_unit[s.option[j]] // g.types)
+        set_job(g, s, j, -1)
     for c in range(d.number[3]):
         shrink_site(g, s, d.touched[c])
     return True
@@ -229,7 +301,9 @@ def order_rows(g: Land, d: Desk) -> Int:
         noise = uniform(d.random)
         if lot < 0.6:
             d.row_key[at] = -g.size[i] * (0.5 + noise)
-        elif lot < 0.8:
+        elif lot < 0.75:
+            d.row_key[at] = -g.penalty[i] / max(g.size[i], 1e-9) * (0.5 + noise)
+        elif lot < 0.9:
             d.row_key[at] = (g.pair_first[i + 1] - g.pair_first[i]) * (0.5 + noise)
         else:
             d.row_key[at] = noise
@@ -245,6 +319,8 @@ def put_back(g: Land, s: Plan, d: Desk) -> None:
         add_record(g, s, d.saved_row[k], d.saved_domain[k], d.saved_pair[k], d.saved_share[k])
     for at in range(d.number[0]):
         set_unserved(g, s, d.row[at], d.saved_unserved[d.row[at]])
+    for at in range(d.number[8]):
+        set_job(g, s, d.job[at], d.saved_option[d.job[at]])
     for c in range(d.number[3]):
         p = d.touched[c]
         for b in range(g.block_first[p], g.block_first[p + 1]):
@@ -268,7 +344,9 @@ def clear(d: Desk) -> None:
         d.site_mark[d.site[c]] = False
     for c in range(d.number[3]):
         d.touched_mark[d.touched[c]] = False
-    d.number[0] = d.number[1] = d.number[2] = d.number[3] = 0
+    for at in range(d.number[8]):
+        d.job_mark[d.job[at]] = False
+    d.number[0] = d.number[1] = d.number[2] = d.number[3] = d.number[8] = 0
 
 
 @njit(cache=True, nogil=True)
@@ -287,14 +365,17 @@ def one_move(g: Land, s: Plan, d: Desk, seeds: Int, usd_per_quarter: float, heat
     before, paid, added = cost(s), s.money[0] + s.money[1], s.added.max()
     set_moods(g, s, d, usd_per_quarter)
     d.number[5] += 1
-    if d.number[0] > 0 and take_out(g, s, d):
+    if d.number[0] + d.number[8] > 0 and take_out(g, s, d):
         order = order_rows(g, d)
         limit = before - heat * np.log(max(uniform(d.random), 1e-12))
+        jobs_first = d.number[8] == 0 or uniform(d.random) < 0.5
+        good = not jobs_first or insert_jobs(g, s, d)
         for at in range(len(order)):
-            insert_row(g, s, d, d.row[order[at]])
-            if s.money[0] + s.money[1] > limit:
+            if not good or s.money[0] + s.money[1] > limit:
                 break
-        if cost(s) <= limit and allowed(g, s, paid, added):
+            insert_row(g, s, d, d.row[order[at]])
+        good = good and (jobs_first or insert_jobs(g, s, d))
+        if good and cost(s) <= limit and allowed(g, s, paid, added):
             d.number[4] += 1
         else:
             put_back(g, s, d)

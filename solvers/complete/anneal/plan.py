@@ -47,7 +47,8 @@ class Plan(NamedTuple):
     replicas: Int  # B
     servers: Int  # O
     chooser: Int  # choices: the block that has replicas, -1
-    taken: Int  # U × 4 × T
+    taken: Int  # U × 4 × T: by replicas and gangs
+    option: Int  # J: the option that runs the job, -1
     site_use: Float  # P × R
     site_count: Int  # P: servers
     site_usd: Float  # P
@@ -59,7 +60,7 @@ class Plan(NamedTuple):
     cache_usd: Float  # B: of one more replica
     cache_gain: Int  # B: quarters free with it, itself among them
     number: Int  # [0] free records, [1] free nodes, [2] changes of stock
-    money: Float  # [0] sites, [1] routes, [2] unserved
+    money: Float  # [0] sites, [1] routes and jobs, [2] unserved
     need: Int  # 4
     try_counts: Int
     counts: Int
@@ -67,7 +68,7 @@ class Plan(NamedTuple):
 
 
 def empty_plan(land: Land, choices: int) -> Plan:
-    """Nothing served, nothing standing; what jobs and pins need is not bought yet."""
+    """Nothing served, nothing standing, no job running."""
     rows, blocks, sites, slices = len(land.penalty), len(land.block_site), len(land.open_usd), land.slices
     records = max(24 * rows + 1024, 4096)
     nodes = 3 * records
@@ -97,7 +98,8 @@ def empty_plan(land: Land, choices: int) -> Plan:
         replicas=np.zeros(blocks, np.int64),
         servers=np.zeros(len(land.offer_usd), np.int64),
         chooser=np.full(choices + 1, -1, np.int64),
-        taken=land.gang.copy(),
+        taken=np.zeros((land.units, len(land.sizes), slices), np.int64),
+        option=np.full(len(land.job_first) - 1, -1, np.int64),
         site_use=np.zeros_like(land.site_limit),
         site_count=np.zeros(sites, np.int64),
         site_usd=np.zeros(sites),

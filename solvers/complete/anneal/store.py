@@ -5,6 +5,7 @@ from numba import njit
 
 from solvers.complete.anneal.desk import Desk
 from solvers.complete.anneal.insert import back_up, insert_row, look_around
+from solvers.complete.anneal.jobs import set_job
 from solvers.complete.anneal.land import Land
 from solvers.complete.anneal.moves import clear
 from solvers.complete.anneal.plan import TINY, Plan, add_record, drop_row, set_unserved
@@ -21,20 +22,26 @@ def calm(d: Desk, usd_per_quarter: float) -> None:
 
 
 @njit(cache=True, nogil=True)
-def open_units(g: Land, s: Plan) -> bool:
-    """Buy what jobs and pins need; False where it is not to be had."""
+def open_units(g: Land, s: Plan, option: Int) -> bool:
+    """Let jobs run by their options, and buy what they and pins need; False where it is not to be had."""
     good = True
+    for j in range(len(option)):
+        set_job(g, s, j, option[j])
     for b in range(len(g.block_site)):
         if g.block_least[b] > 0:
             set_replicas(g, s, b, g.block_least[b])
-    for u in range(len(g.gang)):
+    for u in range(g.units):
         good = good and settle_unit(g, s, u)
     return good
 
 
 @njit(cache=True, nogil=True)
-def load_records(g: Land, s: Plan, row: Int, domain: Int, pair: Int, share: Float, replicas: Int, servers: Int) -> None:
+def load_records(
+    g: Land, s: Plan, row: Int, domain: Int, pair: Int, share: Float, replicas: Int, servers: Int, option: Int
+) -> None:
     """Enter a plan as it stands."""
+    for j in range(len(option)):
+        set_job(g, s, j, option[j])
     for b in range(len(replicas)):
         set_replicas(g, s, b, replicas[b])
     for k in range(len(g.offer)):
