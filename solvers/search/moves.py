@@ -19,7 +19,7 @@ Int32 = NDArray[np.int32]
 FINE = np.array([1.0, 1.02, 1.04, 1.07, 1.1, 1.15, 1.2, 1.3, 1.5, 2.0, 4.0, np.inf])
 """Rises of the prices while a first plan is built: the sites that the bound likes fill before others open."""
 COARSE = np.array([1.0, 1.04, 1.1, 1.2, 1.5, np.inf])
-"""The same for many pairs: half the time, and after a few rounds of moves there is no difference."""
+"""The same for the most pairs: half the time, and where sites are small a few rounds of moves make up for it."""
 INFLATIONS = np.array([1.0, 1.4, 3.0, np.inf])
 
 
