@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from solvers.check.rules import spent_usd
 from solvers.complete.draft import SIZES, Draft
 from solvers.complete.standing import nothing
-from solvers.problem import Int, Problem
+from solvers.problem import Float, Int, Problem
 from solvers.solution import Placement
 
 
@@ -44,6 +44,19 @@ class Around:
             block_max=np.where(
                 self.block < 0, self.problem.block_max, np.minimum(self.problem.block_max, own[self.block])
             ),
+        )
+
+    def dearer(self, usd: Float, spent_usd: float = 0.0) -> Problem:
+        """The problem left where a replica of every block costs `usd` (B, of the whole) more; pinned ones do not.
+
+        So many `spent_usd` a month are no real spending and are added to the budget.
+        """
+        more = np.where(self.block < 0, 0.0, usd[self.block])
+        problem = self.problem
+        return replace(
+            problem,
+            replica_usd=problem.each_replica_usd + more,
+            monthly_budget_usd=problem.monthly_budget_usd + spent_usd,
         )
 
     def within(self, usd: float) -> "Around":

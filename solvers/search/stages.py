@@ -12,13 +12,13 @@ import numpy as np
 
 from solvers.check import violations
 from solvers.complete import Completed, Effort, annealed, complete
-from solvers.complete.draft import block_most
-from solvers.complete.pins import busy_replicas
+from solvers.complete.draft import Draft, block_most
+from solvers.complete.jobs import replica_gain
 from solvers.complete.standing import standing
 from solvers.exact.flow import route
 from solvers.exact.model import build_model
 from solvers.exact.values import vector
-from solvers.problem import Int, Problem
+from solvers.problem import Float, Int, Problem
 from solvers.relax import base_problem
 from solvers.search.around import Around, around, nothing_stands
 from solvers.search.repair import repair
@@ -34,6 +34,8 @@ ROUTED_PAIRS = 50_000
 """Pairs up to which completed plans are routed anew by all rules."""
 TIGHTENED = 3
 """Times that a search is repeated with less to spend, where what the rules added broke the budget."""
+DEARER = (0.5, 2.0, 8.0, 32.0)
+"""Times what a replica costs on average, added to the price of new ones where too many are added."""
 ROUNDING = 1e-9
 """Of a budget, by which sums may differ."""
 
@@ -111,23 +113,57 @@ def _over_budget_usd(problem: Problem, plan: Placement) -> float:
 def _tries(problem: Problem, left: Around, search: Search, given: Placement | None) -> list[Completed]:
     """Plans around what stands: one at will and, where adding replicas costs or is limited, some that add fewer."""
 
-    def planned(most: Int | None) -> Completed | Placement:
-        part = left.problem if most is None else left.clipped(most)
+    def planned(part: Problem) -> Completed | Placement:
         found = search(part, given, left.sunk_usd)
         return Completed(None, found.message) if found.placement is None else left.whole(found.placement)
 
     def completed(plan: Completed | Placement) -> Completed:
         return plan if isinstance(plan, Completed) else _routed(problem, complete(problem, plan))
 
-    free = planned(None)
-    tries = [completed(free)]
     moves = problem.rules.moves
-    if moves is not None:
-        if isinstance(free, Placement) and _too_many(problem, free):
-            tries.append(completed(planned(_allowed(problem, free, left.stand.replicas))))
-        if (moves.usd > 0).any() or np.isfinite(moves.most):
-            tries.append(completed(planned(moves.before)))
+    if moves is None:
+        return [completed(planned(left.problem))]
+    free = planned(left.dearer(_added_usd(problem, left.stand.replicas)))
+    tries = [completed(free)]
+    if isinstance(free, Placement) and _too_many(problem, free):
+        tries.append(completed(planned(left.clipped(_allowed(problem, free, left.stand.replicas)))))
+        tries += [completed(plan) for plan in _sparing(problem, left, free, planned)]
+    if (moves.usd > 0).any() or np.isfinite(moves.most):
+        tries.append(completed(planned(left.clipped(moves.before))))
     return tries
+
+
+def _added_usd(problem: Problem, stand: Int) -> Float:
+    """(14) What a replica of every block costs because it is added to those before, B; 0 where some still are free."""
+    moves = problem.rules.moves
+    assert moves is not None
+    return np.asarray(np.where(moves.before > stand, 0.0, moves.usd), np.float64)
+
+
+def _sparing(
+    problem: Problem, left: Around, free: Placement, planned: Callable[[Problem], Completed | Placement]
+) -> list[Placement]:
+    """Plans in which every replica that is added costs more and more, until no more are added than may be.
+
+    This is the multiplier of the limit on moves: it makes one large replica better than several small ones.
+    """
+    if problem.pairs > BOTH_PAIRS:
+        return []
+    moves = problem.rules.moves
+    assert moves is not None
+    spent = cost_usd(problem, replace(free, unserved=np.zeros_like(free.unserved)))
+    each_usd = spent / max(int(free.replicas.sum()), 1)
+    added = np.where(moves.before > left.stand.replicas, 0.0, 1.0)
+    found = list[Placement]()
+    for level in DEARER:
+        price_usd = level * each_usd
+        each = _added_usd(problem, left.stand.replicas) + price_usd * added
+        plan = planned(left.dearer(each, price_usd * moves.most))
+        if isinstance(plan, Placement):
+            found.append(plan)
+            if not _too_many(problem, plan):
+                break
+    return found
 
 
 def _routed(problem: Problem, found: Completed) -> Completed:
@@ -187,20 +223,19 @@ def _too_many(problem: Problem, plan: Placement) -> bool:
 def _allowed(problem: Problem, plan: Placement, kept: Int) -> Int:
     """Most replicas of every block so that no plan within adds too many.
 
-    Those of `kept` (B) come first, then those of `plan` that carry most.
+    Those of `kept` (B) come first, then those of `plan` that save most, each against leaving its rows unserved.
     """
     moves = problem.rules.moves
     assert moves is not None
     more = np.maximum(added(problem, plan.replicas) - added(problem, kept), 0)
     stands = np.full(problem.blocks, -1) if problem.block_slice is None else problem.block_slice
-    busy = busy_replicas(problem, plan)
+    gain = replica_gain(Draft(problem, plan))
     already = added(problem, kept)
     left = np.full(max(problem.slices, 1), int(moves.most)) - already[stands < 0].sum()
     left = np.maximum(left - np.bincount(stands[stands >= 0], already[stands >= 0], len(left)).astype(np.int64), 0)
     allowed = np.maximum(moves.before, kept)
     found = np.flatnonzero(more)
-    gain = np.minimum(busy[found] / np.maximum(plan.replicas[found], 1), 1.0)
-    for block in found[np.lexsort((found, -gain))].tolist():
+    for block in found[np.lexsort((found, -gain[found]))].tolist():
         when = slice(None) if stands[block] < 0 else slice(int(stands[block]), int(stands[block]) + 1)
         count = min(int(more[block]), int(left[when].min()))
         left[when] -= count

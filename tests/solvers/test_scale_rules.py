@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from small import one_of_each
+from small import one_of_each, two_blocks
 
 from solvers.check import violations
 from solvers.complete.standing import nothing, standing
@@ -173,3 +173,43 @@ def test_a_rule_that_pays_is_not_relaxed() -> None:
 def test_a_problem_without_rules_is_its_own_base() -> None:
     problem = one_of_each()
     assert base_problem(problem) is problem
+
+
+def test_where_few_replicas_may_be_added_one_large_one_is_better_than_several_small_ones() -> None:
+    """Four small replicas would serve the row for 2, one large one does for 9; one may be added: 10 + 5 + 9."""
+    problem = two_blocks(
+        server_gpus=np.array([4]), shape_quarters=np.array([4, 16]), block_max=np.array([4, 1]),
+        pair_load=np.array([4.0, 1.0]), pair_usd=np.array([2.0, 9.0]),
+    )  # fmt: skip
+    free = solve_rollout_scale(one_period(problem), work=1, sweeps=30)
+    assert free.placements is not None
+    assert free.placements[0].replicas.tolist() == [4, 0]
+    limited = replace(problem, rules=Rules(moves=Moves(np.array([0, 0]), np.array([0.0, 0.0]), most=1.0)))
+    found = solve_rollout_scale(one_period(limited), work=1, sweeps=30)
+    assert found.placements is not None
+    assert found.placements[0].replicas.tolist() == [0, 1]
+    assert found.objective_usd == pytest.approx(24.0)
+
+
+def test_of_replicas_that_may_be_added_those_that_save_most_are() -> None:
+    """Two rows, a replica each, one may be added: that of the row whose penalty is ten times the other's."""
+    rows = {name: np.array([0.0, 0.0]) for name in ("out_mbps", "in_mbps")}
+    problem = two_blocks(
+        shape_model=np.array([0, 1]), demand_model=np.array([0, 1]), demand_slice=np.array([0, 0]),
+        unserved_usd=np.array([100.0, 1000.0]), pair_demand=np.array([0, 1]), pair_block=np.array([0, 1]),
+        pair_load=np.array([1.0, 0.5]), **rows,
+    )  # fmt: skip
+    limited = replace(problem, rules=Rules(moves=Moves(np.array([0, 0]), np.array([0.0, 0.0]), most=1.0)))
+    found = solve_rollout_scale(one_period(limited), work=1, sweeps=30)
+    assert found.placements is not None
+    assert found.placements[0].unserved.tolist() == [1.0, 0.0]
+
+
+def test_a_server_is_bought_where_the_price_of_its_stock_takes_all_that_demand_is_worth() -> None:
+    """One server may be had and serves a third of the row: 10 + 5 + 2/3 + 40, against 60 for serving nothing."""
+    problem = one_of_each(
+        pair_load=np.array([3.0]), unserved_usd=np.array([60.0]),
+        limit_matrix=sp.csr_matrix(np.ones((1, 1))), limit_rhs=np.array([1.0]),
+    )  # fmt: skip
+    found = solve_rollout_scale(one_period(problem), work=2, sweeps=60)
+    assert found.objective_usd == pytest.approx(15 + 2 / 3 + 40)
