@@ -175,20 +175,24 @@ def test_a_problem_without_rules_is_its_own_base() -> None:
     assert base_problem(problem) is problem
 
 
-def test_where_few_replicas_may_be_added_one_large_one_is_better_than_several_small_ones() -> None:
-    """Four small replicas would serve the row for 2, one large one does for 9; one may be added: 10 + 5 + 9."""
-    problem = two_blocks(
-        server_gpus=np.array([4]), shape_quarters=np.array([4, 16]), block_max=np.array([4, 1]),
-        pair_load=np.array([4.0, 1.0]), pair_usd=np.array([2.0, 9.0]),
+def test_where_few_replicas_may_be_added_one_for_all_rows_is_better_than_one_for_each() -> None:
+    """Two rows have a replica each for 2, or share a large one for 9 each; one may be added: 10 + 5 + 9 + 9."""
+    problem = one_of_each(
+        server_gpus=np.array([4]), shape_gpu=np.zeros(3, int), shape_quarters=np.array([4, 4, 16]),
+        shape_model=np.zeros(3, int), block_site=np.zeros(3, int), block_shape=np.arange(3),
+        block_max=np.ones(3, int), block_choice=np.full(3, -1), demand_model=np.zeros(2, int),
+        demand_slice=np.zeros(2, int), unserved_usd=np.full(2, 100.0), out_mbps=np.zeros(2), in_mbps=np.zeros(2),
+        pair_demand=np.array([0, 0, 1, 1]), pair_block=np.array([0, 2, 1, 2]),
+        pair_load=np.array([1.0, 0.5, 1.0, 0.5]), pair_usd=np.array([2.0, 9.0, 2.0, 9.0]),
     )  # fmt: skip
     free = solve_rollout_scale(one_period(problem), work=1, sweeps=30)
     assert free.placements is not None
-    assert free.placements[0].replicas.tolist() == [4, 0]
-    limited = replace(problem, rules=Rules(moves=Moves(np.array([0, 0]), np.array([0.0, 0.0]), most=1.0)))
+    assert free.placements[0].replicas.tolist() == [1, 1, 0]
+    limited = replace(problem, rules=Rules(moves=Moves(np.zeros(3, int), np.zeros(3), most=1.0)))
     found = solve_rollout_scale(one_period(limited), work=1, sweeps=30)
     assert found.placements is not None
-    assert found.placements[0].replicas.tolist() == [0, 1]
-    assert found.objective_usd == pytest.approx(24.0)
+    assert found.placements[0].replicas.tolist() == [0, 0, 1]
+    assert found.objective_usd == pytest.approx(33.0)
 
 
 def test_of_replicas_that_may_be_added_those_that_save_most_are() -> None:
