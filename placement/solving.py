@@ -34,7 +34,6 @@ EXACT_PAIRS = 4_000  # above this branch and bound adds little: at 20,000 (inter
 EXACT_ALONE = 60_000  # pairs up to which branch and bound is tried where the search cannot honour a rule
 START_WORK = 16  # rounds of search before branch and bound
 START_PART = 0.3  # of the time
-PROOF_PART = 0.5  # of the time, where groups of sites may prove more than prices
 
 
 class InfeasibleError(ValueError):
@@ -97,6 +96,8 @@ def solve(
         TooLargeError: a rule that only the exact solver honours, and more pairs than it can carry.
         InfeasibleError, NoPlanError: there is no plan, or none was found within the limit.
     """
+    from solvers.search.proved import PROOF_PART  # noqa: PLC0415  heavy: numba
+
     refused, exact = refused_rules(built), exact_for(built, request)
     if refused and not exact:
         raise TooLargeError(refused, _pairs(built))

@@ -9,10 +9,19 @@ Random = NDArray[np.uint64]
 
 def new_random(seed: int) -> Random:
     """A generator; the same seed gives the same numbers."""
-    random = np.array([(seed * 0x9E3779B97F4A7C15 + 0x2545F4914F6CDD1D) % 2**64 or 1], np.uint64)
-    for _ in range(8):
-        uniform(random)
+    random = np.zeros(1, np.uint64)
+    seed_random(random, np.uint64(seed % 2**64))
     return random
+
+
+@njit(cache=True, nogil=True)
+def seed_random(state: Random, seed: int | np.uint64) -> None:
+    """Start a generator anew."""
+    state[0] = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x2545F4914F6CDD1D)
+    if state[0] == 0:
+        state[0] = np.uint64(1)
+    for _ in range(8):
+        uniform(state)
 
 
 @njit(cache=True, nogil=True)

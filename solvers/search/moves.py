@@ -8,9 +8,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from solvers.chance import below, seed_random, uniform
 from solvers.search.ground import Ground
 from solvers.search.refit import refit
-from solvers.search.state import MOST_SITES, State, Work, below, give, release, restore, save, seed_random, uniform
+from solvers.search.state import MOST_SITES, State, Work, give, release, restore, save
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -232,7 +233,7 @@ def run_moves(
     moves: int, heat: float, seed: int,
 ) -> None:  # fmt: skip
     """`moves` moves on this thread's sites, each from one of those that are `near`."""
-    seed_random(work, seed)
+    seed_random(work.random, seed)
     seeds = np.empty(len(mine), np.int64)
     for _ in range(0, moves, 32):
         number = 0
@@ -249,7 +250,7 @@ def run_moves(
 @njit(cache=True, nogil=True)
 def construct(g: Ground, state: State, work: Work, worth: Float, order: Int, levels: Float, seed: int) -> None:
     """A first plan: fit all sites in `order`, anew at every level of prices (inf: the penalty)."""
-    seed_random(work, seed)
+    seed_random(work.random, seed)
     price, penalty = work.price, g.penalty
     for level in range(len(levels)):
         for i in range(len(worth)):

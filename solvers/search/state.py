@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from solvers.chance import Random, new_random
 from solvers.search.ground import Ground, Sizes
 
 Float = NDArray[np.float64]
@@ -37,7 +38,7 @@ class Work(NamedTuple):
     member: Int32  # I: rows with left > EPS
     place: Int32  # I: position in `member`, -1
     number: Int  # [0] rows in member, [1] picks, [2] sites in the neighbourhood, [3] accepted, [4] tried
-    random: NDArray[np.uint64]  # [0] state of the generator
+    random: Random
     used: Float  # L: limit rows in use as this thread sees them
     room: Float  # L: what this thread may use
     money: Float  # [0] paid now, [1] what may be paid, [2] what a replica beyond those of `stood` has to save
@@ -111,7 +112,7 @@ def new_work(ground: Ground, sizes: Sizes) -> Work:
         member=np.zeros(rows, np.int32),
         place=np.full(rows, -1, np.int32),
         number=np.zeros(8, np.int64),
-        random=np.ones(1, np.uint64),
+        random=new_random(0),
         used=np.zeros(limits),
         room=np.zeros(limits),
         money=np.zeros(3),
@@ -288,28 +289,3 @@ def restore(g: Ground, state: State, work: Work) -> None:
             servers[o] = saved_servers[offers]
             offers += 1
         use_limits(first, last, servers, g.limit_first, g.limit_row, g.limit_value, work.used, 1.0)
-
-
-@njit(cache=True, nogil=True)
-def seed_random(work: Work, seed: int) -> None:
-    """Start the generator of this thread (xorshift64*, Vigna 2016)."""
-    work.random[0] = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x2545F4914F6CDD1D)
-    for _ in range(8):
-        uniform(work.random)
-
-
-@njit(cache=True, nogil=True)
-def uniform(state: NDArray[np.uint64]) -> float:
-    """A number in [0, 1)."""
-    x = state[0]
-    x ^= x >> np.uint64(12)
-    x ^= x << np.uint64(25)
-    x ^= x >> np.uint64(27)
-    state[0] = x
-    return float((x * np.uint64(0x2545F4914F6CDD1D)) >> np.uint64(11)) / 9007199254740992.0
-
-
-@njit(cache=True, nogil=True)
-def below(state: NDArray[np.uint64], count: int) -> int:
-    """A whole number in 0..count-1."""
-    return min(int(uniform(state) * count), count - 1)
