@@ -54,11 +54,16 @@ def stage_of(rollout: Rollout, period: int, before: Int | None = None, ceiling: 
     """The stage of `period` when `before` (O) servers stood in the period before.
 
     Without `before` all periods up to this one are taken as one: their installs and capex together are what may be
-    added. `ceiling` (O) is the most that may stand of those that stay. Where there is nothing to change, the stage's
-    problem is the period's own, the same value.
+    added. `ceiling` (O) is the most that may stand of those that stay; without it no more may be spent than in any
+    later period, as servers are still paid for then. Where there is nothing to change, the stage's problem is the
+    period's own, the same value.
     """
     problem = rollout.periods[period]
     most = _most(rollout, period, ceiling)
+    if ceiling is None and rollout.stays.any():
+        budget_usd = min(later.monthly_budget_usd for later in rollout.periods[period:])
+        if budget_usd < problem.monthly_budget_usd:
+            problem = replace(problem, monthly_budget_usd=budget_usd)
     span = slice(0 if before is None else period, period + 1)
     allowed = (float(rollout.installs[span].sum()), float(rollout.capex_most[span].sum()))
     before = np.zeros(problem.offers, np.int64) if before is None else before
@@ -72,7 +77,7 @@ def stage_of(rollout: Rollout, period: int, before: Int | None = None, ceiling: 
             problem, np.arange(problem.offers), nothing, np.zeros(problem.offers, np.int64),
             np.zeros(problem.sites, np.bool_), 0.0,
         )  # fmt: skip
-    return _split(rollout, period, before, most, split, later, allowed)
+    return _split(rollout, problem, before, most, split, later, allowed)
 
 
 def _most(rollout: Rollout, period: int, ceiling: Int | None) -> Int:
@@ -117,10 +122,9 @@ def _implied(row: sp.csr_matrix, most: float, at: int, matrix: sp.csr_matrix, rh
 
 
 def _split(
-    rollout: Rollout, period: int, before: Int, most: Int, split: Bool, later: tuple[sp.csr_matrix, Float] | None,
-    allowed: tuple[float, float],
+    rollout: Rollout, problem: Problem, before: Int, most: Int, split: Bool,
+    later: tuple[sp.csr_matrix, Float] | None, allowed: tuple[float, float],
 ) -> Stage:  # fmt: skip
-    problem = rollout.periods[period]
     sunk = np.where(rollout.stays, before, 0)
     sunk_site = np.bincount(problem.offer_site, sunk, minlength=problem.sites) > 0
     parts = 1 + split.astype(np.int64)

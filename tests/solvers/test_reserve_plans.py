@@ -1,9 +1,11 @@
 """Plans annealed with their reserve: accounts that add up, moves that can be undone, servers that cost least."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from small_reserve import sites
 
 from solvers.check import violations
@@ -14,9 +16,11 @@ from solvers.complete.anneal.stand import fit_servers, look_at_unit, price_one_m
 from solvers.complete.draft import Draft
 from solvers.exact import solve_exact
 from solvers.instances.tiny_reserve import random_reserve
+from solvers.instances.tiny_ruled import RULES, with_rule
 from solvers.problem import Problem
 from solvers.relax import base_problem
 from solvers.rollout import one_period
+from solvers.rules import Jobs
 from solvers.search import solve_rollout_scale
 from solvers.solution import Placement, cost_usd
 
@@ -45,6 +49,68 @@ def finite(first: int, last: int) -> list[Problem]:
     return [problem for problem in problems if np.isfinite(problem.unserved_usd).all()]
 
 
+def with_jobs(first: int, last: int) -> list[tuple[Problem, Placement]]:
+    """The same with jobs, and a completed plan of each that has one which keeps every rule."""
+    found = []
+    for seed, problem in enumerate(finite(first, last)):
+        both = RULES["jobs"](problem, np.random.default_rng(seed))
+        plan = complete(both, nothing(base_problem(both))).plan
+        if plan is not None and violations(both, plan) == []:
+            found.append((both, plan))
+    return found
+
+
+def begun(problem: Problem, plan: Placement, seed: int = 0) -> Annealing:
+    assert problem.rules.reserve is not None
+    annealing = Annealing(Draft.of(problem, plan), problem.rules.reserve, seed)
+    annealing.go_on_from(plan)
+    return annealing
+
+
+def test_jobs_move_with_the_rest_and_the_accounts_hold() -> None:
+    moved, problems = 0, with_jobs(0, 60)
+    assert len(problems) > 15
+    for problem, first in problems:
+        annealing = begun(problem, first)
+        annealing.anneal(lambda rounds: rounds >= 2)
+        plan = annealing.placement()
+        assert violations(problem, plan) == []
+        assert annealing.best is not None
+        assert annealing.best.usd == pytest.approx(cost_usd(problem, plan), rel=1e-9, abs=1e-6)
+        assert cost_usd(problem, plan) <= cost_usd(problem, first) + 1e-6
+        moved += plan.jobs.tolist() != first.jobs.tolist()
+    assert moved > 0
+
+
+def test_a_job_leaves_the_only_server_that_demand_needs() -> None:
+    """Three GPUs are all there is. Site 0 alone serves the row and site 1 alone backs it up; the job runs anywhere.
+
+    It stands at site 0, where it costs 1, and the row is lost for 100; at site 2 it costs 3 and all of it
+    3·(10 + 5) + 2 + 3.
+    """
+    three = sites(3, domains=[[0], [1]], offer_max=np.full(3, 1), pair_demand=np.zeros(1, np.int64),
+                  pair_block=np.zeros(1, np.int64), pair_load=np.full(1, 0.5), pair_usd=np.full(1, 2.0),
+                  reserve={"pair_demand": np.zeros(1, np.int64), "pair_block": np.ones(1, np.int64),
+                           "pair_load": np.full(1, 0.5)})  # fmt: skip
+    jobs = Jobs(1, np.zeros(3, np.int64), np.arange(3), np.zeros(3, np.int64), np.full(3, 4), np.ones((3, 1), np.bool_),
+                np.array([1.0, 2.0, 3.0]))  # fmt: skip
+    problem = with_rule(three, jobs=jobs)
+    base = nothing(base_problem(problem))
+    plan = complete(problem, base).plan
+    assert plan is not None
+    draft = Draft(problem, base)
+    draft.buy(0, 1)
+    draft.gang(0, 1)
+    draft.jobs[0] = 0
+    badly = replace(draft.placement(), backup=sp.csr_matrix((2, 1)))
+    assert violations(problem, badly) == []
+    assert cost_usd(problem, badly) == pytest.approx(116.0)
+    annealing = begun(problem, badly)
+    annealing.anneal(lambda rounds: rounds >= 4)
+    assert annealing.placement().jobs.tolist() == [2]
+    assert cost_usd(problem, annealing.placement()) == pytest.approx(50.0)
+
+
 def test_the_accounts_are_those_of_the_plan_that_comes_out() -> None:
     problems = finite(0, 60)
     assert len(problems) > 20
@@ -60,10 +126,9 @@ def test_the_accounts_are_those_of_the_plan_that_comes_out() -> None:
 def test_a_move_that_is_not_kept_leaves_everything_as_it_was() -> None:
     """At a temperature below nothing only a much better plan is kept, and after annealing there is none."""
     watched = ("load", "peak", "sent", "received", "unserved", "replicas", "servers", "taken", "used", "site_count",
-               "site_use", "site_usd", "added", "money")  # fmt: skip
+               "site_use", "site_usd", "added", "money", "option")  # fmt: skip
     tried = 0
-    for problem in finite(100, 140):
-        annealing = started(problem)
+    for annealing in [*map(started, finite(100, 140)), *(begun(*each) for each in with_jobs(100, 130))]:
         annealing.anneal(lambda rounds: rounds >= 1)
         plan = annealing.plan
         seeds = np.flatnonzero(plan.site_count > 0)

@@ -15,6 +15,7 @@ from solvers.problem import Problem
 from solvers.rollout import Rollout, one_period, rollout_violations
 from solvers.rules import Spread, Total
 from solvers.search import refused_at_scale, solve_rollout_scale, solve_scale
+from solvers.search.chain import stage_of
 
 
 def two_periods(problem: Problem, factor: float = 2.0, **changes: object) -> Rollout:
@@ -97,6 +98,20 @@ def test_what_is_banned_later_is_not_bought_now() -> None:
     found = solve_rollout_scale(replace(rollout, periods=(problem, banned)), work=2, sweeps=40)
     assert found.placements is not None
     assert [plan.servers.tolist() for plan in found.placements] == [[0], [0]]
+
+
+def test_what_a_later_budget_cannot_pay_is_not_bought_now() -> None:
+    """A site, a server and the row cost 10 + 5 + 2; the second period may spend 12, and what is bought stays."""
+    problem = one_of_each()
+    rollout = two_periods(problem, 1.0)
+    poorer = replace(rollout.periods[1], monthly_budget_usd=12.0)
+    found = solve_rollout_scale(replace(rollout, periods=(problem, poorer)), work=2, sweeps=40)
+    assert found.placements is not None
+    assert [plan.servers.tolist() for plan in found.placements] == [[0], [0]]
+    assert stage_of(rollout, 0).problem is problem
+    before = np.zeros(1, np.int64)
+    assert stage_of(replace(rollout, periods=(problem, poorer)), 0, before).problem.monthly_budget_usd == 12.0
+    assert stage_of(replace(rollout, periods=(problem, poorer)), 0, before, before).problem.monthly_budget_usd == np.inf
 
 
 def test_a_start_that_is_near_enough_is_the_answer() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 import scipy.sparse as sp
@@ -27,8 +28,11 @@ from solvers.solution import Placement
 MOVES = 64
 """Moves of a round."""
 FIRST_CYCLE = 32
-HEAT = (0.03, 0.02)
-"""Temperature at the start of a cycle, as a part of the cost per open site, and what is left of it at the end."""
+HEATS = ((0.3, 0.003), (0.03, 0.02))
+"""Temperature at the start of a cycle, as a part of the cost per open site, and what is left of it at the end.
+
+Cycles take turns: where stock is short only the hot ones move servers from one end of the world to the other.
+"""
 
 
 @dataclass(frozen=True)
@@ -94,20 +98,24 @@ class Annealing:
         self._keep()
 
     def anneal(self, done: Callable[[int], bool]) -> None:
-        """Cycles, each twice as long as the last and from the best plan, until `done` by the rounds so far."""
-        length = FIRST_CYCLE
-        while not done(self.rounds):
-            assert self.best is not None
-            self._load(self.best)
-            heat = HEAT[0] * self.best.usd / max(int((self.plan.site_count > 0).sum()), 1)
-            for k in range(length):
-                now = heat * HEAT[1] ** (k / length)
-                run_moves(self.land_ref, self.plan_ref, self.desk_ref, MOVES, self.usd_per_quarter, now)
-                self.rounds += 1
-                self._keep()
-                if done(self.rounds):
-                    break
-            length *= 2
+        """Pairs of cycles, each twice as long as the last and from the best plan, until `done` by the rounds so far."""
+        for cycle in count():
+            if done(self.rounds):
+                return
+            self._cycle(FIRST_CYCLE << cycle // len(HEATS), *HEATS[cycle % len(HEATS)], done)
+
+    def _cycle(self, length: int, top: float, left: float, done: Callable[[int], bool]) -> None:
+        """Rounds from the best plan, at a temperature that falls."""
+        assert self.best is not None
+        self._load(self.best)
+        heat = top * self.best.usd / max(int((self.plan.site_count > 0).sum()), 1)
+        for k in range(length):
+            now = heat * left ** (k / length)
+            run_moves(self.land_ref, self.plan_ref, self.desk_ref, MOVES, self.usd_per_quarter, now)
+            self.rounds += 1
+            self._keep()
+            if done(self.rounds):
+                return
 
     def _renew(self) -> None:
         choices = int(self.land.block_choice.max(initial=-1)) + 1
