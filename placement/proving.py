@@ -61,7 +61,7 @@ def _proved(
     base = base_problem(problem, keep_reserve=True)
     usd = cost_usd(problem, plan)
     enough_usd = usd - gap * max(usd - problem.constant_usd, 0.0)
-    before_usd = evaluate(base, known.multipliers, known.cuts)
+    before_usd = evaluate(base, known.multipliers, known.cuts, covers=known.covers)
     if before_usd >= enough_usd:
         return known, before_usd, 0
     grown = prove_groups(base, known, time_limit_s=left_s, work=rounds, upper_usd=enough_usd, interrupted=interrupted)

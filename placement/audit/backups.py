@@ -1,7 +1,8 @@
 """(B) Which failure rows hold, and who may serve what is left when a domain has failed; by the tables alone.
 
 Row i cannot be lost with domain e where some site outside of e may back it up, or no site inside may serve it. Site by
-site this is gathered while the sites are priced; a failure row that is not certain in the end is refused.
+site this is gathered while the sites are priced; a failure row that is not certain in the end is refused, and a row of
+a cover (D) that any domain may lose.
 """
 
 from dataclasses import dataclass, field
@@ -20,13 +21,16 @@ class Backups:
 
     rows: Rows
     _certain: list[Bool] = field(default_factory=list)  # a site outside may back it up, a site inside may serve it; J
+    _covered: "list[_Covered]" = field(default_factory=list)  # one, of the rows in covers
 
     def __post_init__(self) -> None:
         self._certain.extend(np.zeros((2, len(self.rows.failed)), np.bool_))
+        self._covered.append(_Covered(self.rows.covers.covered, tuple(self.rows.domains.values())))
 
     @property
     def none(self) -> bool:
-        return not len(self.rows.failed)
+        """Whether nothing is said of failures."""
+        return not len(self.rows.failed) and not self.rows.prices.covers.count
 
     def at(self, site: str, primary: list[SiteRoutes]) -> list[SiteRoutes]:
         """Routes of the site within the budget for backups, pool by pool."""
@@ -39,6 +43,7 @@ class Backups:
 
     def see(self, site: str, serves: Int, backs_up: Int) -> None:
         """A site may serve the demand rows `serves` and back up `backs_up`, on shapes that it could hold."""
+        self._covered[0].see(site, serves, backs_up)
         about, out = self.rows.demand[self.rows.count :], self.outside(site)
         may = np.zeros((2, self.rows.count), np.bool_)
         may[0, backs_up], may[1, serves] = True, True
@@ -46,7 +51,9 @@ class Backups:
         self._certain[1] |= may[1][about] & ~out
 
     def refuse_uncertain(self) -> None:
-        """After all sites: raise CertificateError where a failure row may be lost."""
+        """After all sites: raise CertificateError where a failure row, or a row of a cover, may be lost."""
+        if self._covered[0].some_may_be_lost():
+            raise CertificateError("covers: a cover takes a row that may be lost when a domain fails")
         lost = np.flatnonzero(~self._certain[0] & self._certain[1])
         if len(lost):
             about = self.rows.penalties.grid.keys[self.rows.demand[self.rows.count + lost[0]]]
@@ -62,3 +69,34 @@ class Backups:
         found = listed[first[rows][pair] + within]
         some = outside[found - self.rows.count] & self.rows.penalties.servable[self.rows.demand[found]]
         return found[some], load[pair][some]
+
+
+class _Covered:
+    """Whether some domain may lose one of some rows: it holds a site that may serve it, and all that may back it up."""
+
+    def __init__(self, rows: Int, domains: tuple[frozenset[str], ...]) -> None:
+        self.rows, self.domains = rows, domains
+        self.backed: Float = np.zeros(len(rows))  # sites that may back a row up
+        self.serves: list[Int] = []  # row and domain, as one number, of every site that may serve
+        self.backs: list[Int] = []
+
+    def see(self, site: str, serves: Int, backs_up: Int) -> None:
+        """As `Backups.see`."""
+        if not len(self.rows):
+            return
+        serving, backing = (np.flatnonzero(np.isin(self.rows, rows)) for rows in (serves, backs_up))
+        self.backed[backing] += 1
+        for e, sites in enumerate(self.domains):
+            if site in sites:
+                self.serves.append(serving * len(self.domains) + e)
+                self.backs.append(backing * len(self.domains) + e)
+
+    def some_may_be_lost(self) -> bool:
+        """After all sites."""
+        if not self.serves:
+            return False
+        backed, inside = np.unique(np.concatenate(self.backs), return_counts=True)
+        alone = backed[inside == self.backed[backed // len(self.domains)]]  # all that may back it up are inside
+        served = np.unique(np.concatenate(self.serves))
+        none = self.backed[served // len(self.domains)] == 0
+        return bool(none.any() or np.isin(alone, served).any())

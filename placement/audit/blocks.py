@@ -41,6 +41,7 @@ class SiteBlock:
     slice: Int  # slice of every group
     normal: int  # pairs of a normal day, which come first
     useful: int  # replicas beyond which none can be of use, whatever they earn
+    standing_usd: Float  # what 1, 2, … replicas earn by covers, until more earn no more
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ class BlockReader:
                 normal = self._normal(routes, d, here, wires[:, here])
                 serves.append(normal[0])
                 backs_up.append(_asked(routes.pool.rows[:, there]))
-                failing = self._failing(routes, d, np.union1d(routes.classes[here], there), out)
-                yield self._block(site, shape, routes, normal, failing)
+                standing = self._standing(routes, d, np.union1d(routes.classes[here], there))
+                yield self._block(site, shape, routes, normal, standing, self._failing(standing, out))
         if not self.backups.none:
             self.backups.see(site, np.concatenate(serves), np.concatenate(backs_up))
 
@@ -84,15 +85,21 @@ class BlockReader:
         cost = self.dearer * routes.least_usd(d, here) + wires
         return rows[asked], routes.load(d, here)[asked], cost[asked], np.nonzero(asked)[0]
 
-    def _failing(self, routes: SiteRoutes, d: int, classes: Int, out: Bool) -> tuple[Int, Float, Int, Int]:
-        """Failure rows, their loads, and a number and a slice for the group of each; by domain and slice."""
+    def _standing(self, routes: SiteRoutes, d: int, classes: Int) -> tuple[Int, Float]:
+        """Demand rows of the classes and their loads, where anything is said of failures."""
         if self.backups.none:
-            return np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64)
+            return np.empty(0, np.int64), np.empty(0)
         pool = routes.pool
         rows = pool.rows[:, classes]
         asked = rows >= 0
-        load = np.asarray(pool.rate[:, classes] / pool.capacity[classes, d], np.float64)[asked]
-        found, load = self.backups.of(rows[asked], load, out)
+        load = np.asarray(pool.rate[:, classes] / pool.capacity[classes, d], np.float64)
+        return rows[asked], load[asked]
+
+    def _failing(self, standing: tuple[Int, Float], out: Bool) -> tuple[Int, Float, Int, Int]:
+        """Failure rows, their loads, and a number and a slice for the group of each; by domain and slice."""
+        if not len(self.rows.failed):
+            return np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64)
+        found, load = self.backups.of(*standing, out)
         slices = len(self.case.facts.hours)
         key = self.rows.domain[found - self.rows.count] * slices + self.rows.slice[self.rows.demand[found]]
         order = np.argsort(key, kind="stable")
@@ -105,9 +112,12 @@ class BlockReader:
         name: str,
         routes: SiteRoutes,
         normal: tuple[Int, Float, Float, Int],
+        standing: tuple[Int, Float],
         failing: tuple[Int, Float, Int, Int],
     ) -> SiteBlock:
         shape, slices = self.case.facts.shapes[name], len(self.case.facts.hours)
+        useful = self._useful(site, shape.model, normal)
+        fails = any(site in sites for sites in self.rows.domains.values())
         return SiteBlock(
             site=site,
             shape=name,
@@ -121,7 +131,8 @@ class BlockReader:
             group=np.concatenate([normal[3], slices + failing[2]]),
             slice=np.concatenate([np.arange(slices), failing[3]]),
             normal=len(normal[0]),
-            useful=self._useful(site, shape.model, normal),
+            useful=useful,
+            standing_usd=self.rows.covers.standing_usd(*standing, self.rows.slice[standing[0]], useful, fails=fails),
         )
 
     def _useful(self, site: str, model: str, normal: tuple[Int, Float, Float, Int]) -> int:

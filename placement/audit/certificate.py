@@ -8,14 +8,17 @@ from placement.audit.arrays import Arrays, CertificateError, Float, count, figur
 from placement.audit.descriptors import (
     BACKUPS,
     BLOCKS,
+    COVERS,
     CUTS,
     GROUP,
     BackupPrices,
     Blocks,
+    Covers,
     Cuts,
     Group,
     read_backups,
     read_blocks,
+    read_covers,
     read_cuts,
     read_groups,
 )
@@ -23,11 +26,11 @@ from placement.audit.facts import Key
 
 __all__ = ["Arrays", "CertificateError", "Prices", "read_certificate"]
 
-SCHEMA = "nearserve-certificate-3"
+SCHEMA = "nearserve-certificate-4"
 COMMON = ("period", "site", "slice")
 DEMAND = ("demand_region", "demand_model", "demand_service", "demand_slice")
 ROWS = ("demand_usd", "uplink_usd", "downlink_usd", "limit_usd", "budget")
-PERIOD = (*DEMAND, "limit", *ROWS, *BLOCKS, *CUTS, *BACKUPS, "groups")
+PERIOD = (*DEMAND, "limit", *ROWS, *BLOCKS, *CUTS, *COVERS, *BACKUPS, "groups")
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Prices:
     budget: float
     blocks: Blocks
     cuts: Cuts
+    covers: Covers
     backups: BackupPrices
     groups: tuple[Group, ...]
 
@@ -111,6 +115,7 @@ def _period(arrays: Arrays, prefix: str, sites: tuple[str, ...], slices: tuple[s
         budget=float(prices(arrays, f"{prefix}budget", ())),
         blocks=blocks,
         cuts=read_cuts(arrays, prefix, rows, len(blocks.site)),
+        covers=read_covers(arrays, prefix, len(keys)),
         backups=backups,
         groups=read_groups(arrays, prefix, rows, len(slices), blocks, len(sites)),
     )

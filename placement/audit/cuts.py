@@ -109,7 +109,7 @@ def open_book(cuts: Cuts, of_listed: Int, blocks: Sequence[Block]) -> CutBook:
         CertificateError: a fraction f that is not surely one.
     """
     rows, size = of_listed[cuts.row], len(of_listed)
-    whole, fraction = _rounded_need(cuts)
+    whole, fraction = rounded_need(cuts.row_cut, cuts.weight, cuts.unit)
     share = cuts.weight / cuts.unit[cuts.row_cut] * (1 + 2 * EPS)
     order = np.argsort(rows, kind="stable")
     entry_cut = cuts.row_cut[order]
@@ -125,11 +125,15 @@ def open_book(cuts: Cuts, of_listed: Int, blocks: Sequence[Block]) -> CutBook:
     )
 
 
-def _rounded_need(cuts: Cuts) -> tuple[Float, Float]:
-    """⌈d⌉ and frac(d) with d ≤ Σ w/R in floats."""
-    total = np.bincount(cuts.row_cut, cuts.weight, cuts.count)
-    entries = np.bincount(cuts.row_cut, minlength=cuts.count)
-    need = total / cuts.unit * (1 - (entries + 8) * EPS)
+def rounded_need(owner: Int, weight: Float, unit: Float) -> tuple[Float, Float]:
+    """⌈d⌉ and frac(d) with d ≤ Σ w/R in floats; `owner` says whose unit every weight is counted in.
+
+    Raises:
+        CertificateError: a fraction that is not surely one.
+    """
+    total = np.bincount(owner, weight, len(unit))
+    entries = np.bincount(owner, minlength=len(unit))
+    need = total / unit * (1 - (entries + 8) * EPS)
     fraction = need - np.floor(need)
     if not ((fraction > SURE) & (fraction < 1 - SURE) & (need < MOST_UNITS)).all():
         raise CertificateError("cuts: what a cut asks for is no fraction that can be rounded up")

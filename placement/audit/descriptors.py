@@ -25,6 +25,7 @@ from placement.audit.arrays import (
 
 CUTS = ("cut_unit", "cut_row_first", "cut_row", "cut_weight", "cut_block_first", "cut_block", "cut_usd")
 BLOCKS = ("block_site", "block_shape", "block_tenant", "block_slice")
+COVERS = ("cover_unit", "cover_row_first", "cover_row", "cover_weight", "cover_usd")
 BACKUPS = ("backup_domain", "backup_row", "backup_usd")
 TREE = ("kind", "site", "name", "tenant", "slice", "most", "left", "right")
 GROUP = ("site", "row", *CUTS, *(f"tree_{name}" for name in TREE), "leaf_usd")
@@ -58,6 +59,21 @@ class Cuts:
     block_cut: Int
     block: Int
     usd: Float  # C, or leaves × C; ≥ 0
+
+    @property
+    def count(self) -> int:
+        return len(self.unit)
+
+
+@dataclass(frozen=True)
+class Covers:
+    """F covers; `row_cover` says which of them an entry belongs to."""
+
+    unit: Float  # F, > 0
+    row_cover: Int
+    row: Int
+    weight: Float  # > 0
+    usd: Float  # F, ≥ 0
 
     @property
     def count(self) -> int:
@@ -137,11 +153,27 @@ def read_cuts(arrays: Arrays, prefix: str, rows: int, blocks: int, leaves: int |
     return found
 
 
+def read_covers(arrays: Arrays, prefix: str, rows: int) -> Covers:
+    """The covers of a period."""
+    size = arrays[f"{prefix}cover_unit"].shape[:1]
+    covers = size[0] if size else 0
+    row = whole(arrays, f"{prefix}cover_row", 0, rows - 1)
+    found = Covers(
+        unit=positive(arrays, f"{prefix}cover_unit", covers),
+        row_cover=_owners(arrays, f"{prefix}cover_row_first", covers, len(row)),
+        row=row,
+        weight=positive(arrays, f"{prefix}cover_weight", len(row)),
+        usd=prices(arrays, f"{prefix}cover_usd", (covers,)),
+    )
+    distinct(found.row_cover * rows + row, f"{prefix}cover_row: a row of a cover")
+    return found
+
+
 def _owners(arrays: Arrays, name: str, cuts: int, entries: int) -> Int:
     """Which cut every entry belongs to, by where the entries of each begin."""
     first = whole(arrays, name, 0, entries)
     if len(first) != cuts + 1 or first[0] != 0 or first[-1] != entries or (np.diff(first) < 0).any():
-        raise CertificateError(f"{name} does not divide {entries} entries between {cuts} cuts")
+        raise CertificateError(f"{name} does not divide {entries} entries between {cuts}")
     return np.repeat(np.arange(cuts), np.diff(first))
 
 

@@ -8,8 +8,8 @@ The demand rows, wires, limits and the monthly budget are priced instead of kept
 with U_i the penalty of row i and V_p ≥ what site p can earn (`sites`): rows pay π_i less (1+ν)·their cost and the
 priced wires; servers and the open site cost (1+ν) times their price, servers the priced limits too; an open site is
 credited the priced wires it brings. Rows that no site can serve count with their penalty exactly (C0). Rounding cuts
-(`cuts`), what must be served when a domain has failed (`rows`, `backups`) and groups of sites that are bounded by
-branching (`groups`) change this as `docs/certificate.md` says.
+(`cuts`), what must be served when a domain has failed (`rows`, `backups`, `covers`) and groups of sites that are
+bounded by branching (`groups`) change this as `docs/certificate.md` says.
 
 A dedicated tenant's classes fill servers of their own: each (GPU, tenant) is packed and bought by itself, and kept
 within the fleet that it shares with others by a priced limit. Where replicas follow the slices, what G quarter GPUs
@@ -52,19 +52,21 @@ class ProvedWith:
     period: str
     cuts: int
     backups: int
+    covers: int
     groups: int
     leaves: int
     group_cuts: int
     groups_usd: float = 0.0  # what the bound would lose if the sites of groups were priced one by one
 
     def __bool__(self) -> bool:
-        return bool(self.cuts or self.backups or self.groups)
+        return bool(self.cuts or self.backups or self.covers or self.groups)
 
     def __str__(self) -> str:
         told = f"{self.period}: " if self.period else ""
         return told + (
-            f"the bound is proved with {self.cuts} cuts, {self.backups} failure rows, and {self.groups} groups of"
-            f" {self.leaves} leaves and {self.group_cuts} cuts, which add {self.groups_usd:,.2f} USD a month"
+            f"the bound is proved with {self.cuts} cuts, {self.backups} failure rows, {self.covers} covers, and"
+            f" {self.groups} groups of {self.leaves} leaves and {self.group_cuts} cuts, which add"
+            f" {self.groups_usd:,.2f} USD a month"
         )
 
 
@@ -127,7 +129,8 @@ class Pricing:
         losses += [most for most, _ in together]
         if self.budget_usd is not None:
             losses.append(self.prices.budget * float(self.budget_usd))
-        terms = [*self.rows.gain_usd.tolist(), *self.cuts.gain_usd().tolist(), *(-usd for usd in losses)]
+        gains = np.concatenate([self.rows.gain_usd, self.cuts.gain_usd(), self.rows.covers.gain_usd()])
+        terms = [*gains.tolist(), *(-usd for usd in losses)]
         if not all(math.isfinite(term) for term in terms):
             raise OverflowError("a term of the bound is beyond floats")
         slack = 64 * EPS * math.fsum(abs(term) for term in terms)
@@ -166,6 +169,7 @@ class Pricing:
             period=self.case.period.name,
             cuts=self.prices.cuts.count,
             backups=len(self.prices.backups.usd),
+            covers=self.prices.covers.count,
             groups=len(groups),
             leaves=sum(group.leaves for group in groups),
             group_cuts=sum(group.cuts.count for group in groups),

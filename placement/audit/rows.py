@@ -12,6 +12,7 @@ import numpy as np
 
 from placement.audit.arrays import CertificateError, Float, Int
 from placement.audit.certificate import Prices
+from placement.audit.covers import CoverBook, open_covers
 from placement.audit.failures import failing_domains
 from placement.audit.penalties import Penalties
 from placement.audit.site_value import EPS
@@ -50,6 +51,29 @@ class Rows:
         return failing_domains(scenario) if scenario.document.reliability.failover == PLANNED else {}
 
     @cached_property
+    def covers(self) -> CoverBook:
+        """The covers of the certificate.
+
+        Raises:
+            CertificateError: where no domain may fail, backups are not free to choose, or replicas follow the slices; a
+                row that nobody can serve.
+        """
+        found = open_covers(self.prices.covers, self.of_listed[: self.count])
+        if self.prices.covers.count and (not self.domains or self.penalties.grid.case.facts.replicas_follow_slices):
+            raise CertificateError("covers: no domain may fail, or replicas and backups are not planned together")
+        if not self.penalties.servable[found.covered].all():
+            raise CertificateError("covers: a cover takes a row that nobody can serve")
+        return found
+
+    @cached_property
+    def most_usd(self) -> Float:
+        """What a row and its failures may pay together, I: its penalty less what covers give for leaving it."""
+        if not self.prices.covers.count:
+            return self.penalties.least_usd
+        spared = self.covers.spared_usd()
+        return np.asarray(self.penalties.least_usd - spared - 2 * EPS * (self.penalties.least_usd + spared), np.float64)
+
+    @cached_property
     def failed(self) -> tuple[frozenset[str], ...]:
         """The sites that are down in every failure row, J.
 
@@ -73,21 +97,21 @@ class Rows:
     def usd(self) -> Float:
         """What the rows pay, R + 1; 0 at the end, where no row is.
 
-        With the failure rows' prices a demand row pays no more than its penalty, since more would prove less; what is
+        With the failure rows' prices a demand row pays no more than `most_usd`, since more would prove less; what is
         about a row that no site can serve pays nothing, as all of it is left unserved.
         """
         failing = np.where(self.penalties.servable[self.demand[self.count :]], self.prices.backups.usd, 0.0)
-        most = self.penalties.least_usd - self._of_failures(failing)
+        most = self.most_usd - self._of_failures(failing)
         return np.concatenate([np.minimum(self._listed_usd, most), failing, [0.0]])
 
     @cached_property
     def gain_usd(self) -> Float:
-        """Σ over the rows about a demand row, at most its penalty: what L gains of each servable one; rounded down."""
+        """Σ over the rows about a demand row, at most `most_usd`: what L gains of each servable one; rounded down."""
         failing = self.usd[self.count : -1]
         paid = self.usd[: self.count] + self._of_failures(failing)
         size = np.abs(self.usd[: self.count]) + self._of_failures(np.abs(failing))
         rounding = np.where(self._priced > 0, 4 * (self._priced + 2) * EPS * (size + self.penalties.least_usd), 0.0)
-        return np.asarray((np.minimum(paid, self.penalties.least_usd) - rounding)[self.penalties.servable], np.float64)
+        return np.asarray((np.minimum(paid, self.most_usd) - rounding)[self.penalties.servable], np.float64)
 
     @cached_property
     def _listed_usd(self) -> Float:

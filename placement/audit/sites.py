@@ -86,8 +86,10 @@ class SiteValue:
         for block, value, limit, (_, replica_usd) in zip(blocks, values, most, cuts, strict=True):
             limits = [paths.replicas.get((block.site, block.shape, block.tenant, name)) for name in stands]
             whole = value
+            if len(block.standing_usd):
+                whole = _with_standing(whole, block.standing_usd, limit)
             if replica_usd.any():
-                whole = longer(value, limit + 1) + replica_usd[..., None] * np.arange(limit + 1) * (1 + 8 * EPS)
+                whole = longer(whole, limit + 1) + replica_usd[..., None] * np.arange(limit + 1) * (1 + 8 * EPS)
                 whole = whole * (1 + 8 * EPS)
             if not np.isfinite(whole).all():
                 raise OverflowError("a block earns more than floats hold")
@@ -144,6 +146,13 @@ def _alike(parts: Sequence[Float]) -> list[Float]:
     """The parts with as many rows as the longest has."""
     rows = max(len(part) for part in parts)
     return [np.broadcast_to(part, (rows, part.shape[1])) for part in parts]
+
+
+def _with_standing(value: Float, usd: Float, most: int) -> Float:
+    """What 0 to `most` replicas earn, with what they earn by standing there; rounded up."""
+    length = max(value.shape[-1], min(len(usd), most) + 1)
+    more = np.concatenate([[0.0], usd])[np.minimum(np.arange(length), len(usd))]
+    return np.asarray((longer(value, length) + more) * (1 + 2 * EPS), np.float64)
 
 
 def _within(value: Float, limits: Sequence[tuple[Int, Int] | None], most: int) -> Worth:

@@ -17,12 +17,13 @@ from solvers.solution import (
     SPLIT_REPLICAS,
     SPLIT_SERVERS,
     Certificate,
+    Covers,
     Cuts,
     Group,
     Tree,
 )
 
-SCHEMA = "nearserve-certificate-3"
+SCHEMA = "nearserve-certificate-4"
 LEAST_USD = 0.01
 
 Arrays = dict[str, NDArray[Any]]
@@ -80,6 +81,8 @@ def _period(certificate: Certificate, names: Names, problem: Problem) -> Arrays:
     blocks = _spoken_of(certificate)
     arrays = _prices(certificate, names) | _blocks(blocks, names, problem) | _cuts(certificate.cuts, blocks)
     arrays["cut_usd"] = certificate.multipliers.cut_usd
+    arrays |= _covers(certificate.covers)
+    arrays["cover_usd"] = certificate.multipliers.cover_usd
     backup = certificate.multipliers.backup
     arrays |= {
         "backup_domain": _text(names.domains[e] for e in backup.domain),
@@ -138,6 +141,15 @@ def _cuts(cuts: Cuts, blocks: Int) -> Arrays:
         "cut_weight": cuts.weight,
         "cut_block_first": cuts.block_first,
         "cut_block": np.searchsorted(blocks, cuts.block),
+    }
+
+
+def _covers(covers: Covers) -> Arrays:
+    return {
+        "cover_unit": covers.unit,
+        "cover_row_first": covers.row_first,
+        "cover_row": covers.row,
+        "cover_weight": covers.weight,
     }
 
 

@@ -1,7 +1,7 @@
-"""Covers that the averaged choices of a relaxation break: rows of one model that few replicas beyond the least stand for.
+"""Covers that the averaged choices of a relaxation break: rows of one model for which few replicas stand.
 
-A cover's violation is k + 1 − Σ_b min(k, y_b) − Σ_{i∈S} (1 + 1/k)·w_i/(R·f)·u_i on average; that of min(k, y) is taken as
-the lesser of ȳ and k times how often the block has any. S grows from every row by the row that brings
+A cover's violation is k + 1 − Σ_b min(k, y_b) − Σ_{i∈S} (1 + 1/k)·w_i/(R·f)·u_i on average; that of min(k, y) is taken
+as the lesser of ȳ and k times how often the block has any. S grows from every row by the row that brings
 the least replicas of its own for its weight, so that rows whose blocks are all there come first; the best set is kept.
 Weights are the least replicas that a row keeps busy and R is one replica: every block counts as one.
 """
@@ -57,13 +57,15 @@ def find_covers(
 ) -> Covers:
     """At most `most` covers that the averages break, most violated first, no two of nearly the same rows.
 
-    `shares` (N) and `replicas` (B) are averaged choices, `present` (B) how often a block has any replicas; `problem` has
-    N-1 as planned.
+    `shares` (N) and `replicas` (B) are averaged choices, `present` (B) how often a block has any; `problem` has N-1 as
+    planned.
     """
     reaches = _reaches(problem, shares, replicas, present)
     seeds = np.flatnonzero(reaches.weight > 0)
     found = Found(
-        np.zeros((len(seeds), LARGEST), np.int32), np.zeros(len(seeds), np.int32), np.full(len(seeds), LEAST_VIOLATION)
+        np.zeros((len(seeds), LARGEST), np.int32),
+        np.zeros(len(seeds), np.int32),
+        np.full(len(seeds), LEAST_VIOLATION),
     )
     edges = np.linspace(0, len(seeds), 8 * threads + 1).astype(int)
     with ThreadPoolExecutor(threads) as pool:

@@ -1,6 +1,6 @@
 """Covers: replicas of which no single failure may leave too few; `docs/certificate.md` (D) derives the coefficients.
 
-With R the unit, W the weight of S, k = ⌈W/R⌉, f = frac(W/R) and α_b what a replica of b can carry, in units, a cover says
+With R the unit, W the weight of S, k = ⌈W/R⌉, f = frac(W/R) and α_b the units that a replica of b carries, it says
 
     Σ_b h_b·min(k, ⌈α_b⌉·y_b) + Σ_{i∈S} (1 + 1/k)·w_i/(R·f)·u_i ≥ k + 1,   h_b = 1, or 1 + 1/k where no domain holds b
 
@@ -71,7 +71,7 @@ def cover_table(problem: Problem, covers: Covers) -> CoverTable:
     reach, where = np.unique(cell // slices, return_inverse=True)
     reach_cover, reach_block = reach // problem.blocks, reach % problem.blocks
     alpha = problem.capacity_factor * np.bincount(where, most, minlength=len(reach))
-    apart = ~reserve.domain_site.any(axis=0)[problem.block_site[reach_block]]
+    apart = ~np.asarray(reserve.domain_site.any(axis=0))[problem.block_site[reach_block]]
     weight = (1 + 1 / units[cover]) * covers.weight / (covers.unit * fraction)[cover]
     part = np.where(apart, 1 + 1 / units[reach_cover], 1.0)
     none = np.zeros(0, np.int64)

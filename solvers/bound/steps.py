@@ -168,7 +168,7 @@ def cover_unit(evaluator: Evaluator) -> Float:
     return _unit(evaluator, table.reach_cover, table.reach_block, table.reach_each, table.number)
 
 
-def _unit(evaluator: Evaluator, reach: Int, block: Int, counted: Float, number: int) -> Float:
+def _unit(evaluator: Evaluator, reach: NDArray[np.integer], block: Int, counted: Float, number: int) -> Float:
     each = CUT_PART * replica_worth(evaluator.layout.problem)[block]
     whole = np.divide(each, counted, out=np.zeros_like(each), where=counted > 0)
     count = np.bincount(reach, counted > 0, minlength=number)

@@ -158,7 +158,7 @@ def value_block(
     b = s.members[m]
     each = prices.replica[b] * s.member_cost[m]
     most = min(top, s.block_max[b])
-    stands, steps = prices.stand_first[b], prices.stand_first[b + 1] - prices.stand_first[b]
+    stands, steps = int(prices.stand_first[b]), int(prices.stand_first[b + 1] - prices.stand_first[b])
     if most <= 0 or (each >= 0.0 and steps == 0 and scratch.cell_end[cells + facts.slices] == first):
         return 0
     value = scratch.value
@@ -171,8 +171,10 @@ def value_block(
             filled = max(
                 filled, fill_value(scratch.density, scratch.load, scratch.item, a, e, facts.capacity, most, value)
             )
-    filled = most if each < 0.0 else max(filled, min(most, steps))
+    if each < 0.0:
+        filled = most
     if steps > 0:
+        filled = max(filled, min(most, steps))
         for y in range(1, filled + 1):
             value[y] += prices.stand_usd[stands + min(y, steps) - 1]
     if each != 0.0:

@@ -1,4 +1,4 @@
-"""Arrays of a period of a certificate: without cuts, backups and groups, and what adds them."""
+"""Arrays of a period of a certificate: without cuts, covers, backups and groups."""
 
 from typing import Any
 
@@ -21,8 +21,20 @@ def no_cuts() -> Arrays:
     }
 
 
+def no_covers() -> Arrays:
+    """Arrays of covers where there are none."""
+    none, first = np.empty(0, np.int64), np.zeros(1, np.int64)
+    return {
+        "cover_unit": np.empty(0),
+        "cover_row_first": first,
+        "cover_row": none,
+        "cover_weight": np.empty(0),
+        "cover_usd": np.empty(0),
+    }
+
+
 def nothing_more() -> Arrays:
-    """What stands beside the prices of a period that has no blocks, cuts, backups or groups."""
+    """What stands beside the prices of a period that has no blocks, cuts, covers, backups or groups."""
     none, text = np.empty(0, np.int64), np.array([], np.str_)
     return {
         "block_site": none,
@@ -30,6 +42,7 @@ def nothing_more() -> Arrays:
         "block_tenant": text,
         "block_slice": none,
         **no_cuts(),
+        **no_covers(),
         "backup_domain": text,
         "backup_row": none,
         "backup_usd": np.empty(0),

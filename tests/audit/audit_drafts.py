@@ -24,6 +24,13 @@ class Cut:
 
 
 @dataclass
+class Cover:
+    unit: float
+    weights: dict[int, float]  # by position of the demand row
+    usd: float
+
+
+@dataclass
 class Group:
     sites: list[int]
     rows: list[int]
@@ -49,11 +56,12 @@ class Draft:
     cuts: list[Cut] = field(default_factory=list)
     failures: list[tuple[str, int, float]] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
+    covers: list[Cover] = field(default_factory=list)
 
     def arrays(self) -> dict[str, np.ndarray]:
         columns = np.array(self.keys).T
         return {
-            "schema": np.array("nearserve-certificate-3"),
+            "schema": np.array("nearserve-certificate-4"),
             "period": np.array([""]),
             "site": np.array(self.sites),
             "slice": np.array(self.slices, np.str_),
@@ -69,6 +77,7 @@ class Draft:
             "p0_block_tenant": np.array([b[2] for b in self.blocks], np.str_),
             "p0_block_slice": np.array([b[3] for b in self.blocks], np.int64),
             **{f"p0_{name}": array for name, array in _cuts(self.cuts, None).items()},
+            **{f"p0_{name}": array for name, array in _covers(self.covers).items()},
             "p0_backup_domain": np.array([f[0] for f in self.failures], np.str_),
             "p0_backup_row": np.array([f[1] for f in self.failures], np.int64),
             "p0_backup_usd": np.array([f[2] for f in self.failures], np.float64),
@@ -88,6 +97,16 @@ def _cuts(cuts: list[Cut], leaves: int | None) -> dict[str, np.ndarray]:
         "cut_block_first": np.cumsum([0, *map(len, blocks)]),
         "cut_block": np.array([b for listed in blocks for b in listed], np.int64),
         "cut_usd": usd if leaves is None else usd.reshape(len(cuts), leaves).T,
+    }
+
+
+def _covers(covers: list[Cover]) -> dict[str, np.ndarray]:
+    return {
+        "cover_unit": np.array([cover.unit for cover in covers], np.float64),
+        "cover_row_first": np.cumsum([0, *(len(cover.weights) for cover in covers)]),
+        "cover_row": np.array([i for cover in covers for i in cover.weights], np.int64),
+        "cover_weight": np.array([w for cover in covers for w in cover.weights.values()], np.float64),
+        "cover_usd": np.array([cover.usd for cover in covers], np.float64),
     }
 
 
@@ -151,6 +170,16 @@ def _random_cut(told: World, found: Draft, rng: Rng, sites: Any, usd: Any) -> Cu
     return Cut(unit * float(rng.choice([1.0, rng.uniform(0.3, 3)])), weights, blocks, usd)
 
 
+def with_cover(told: World, found: Draft, rng: Rng) -> Draft:
+    """One more cover, of a few rows that a random cut would take."""
+    kept = deepcopy(found)
+    cut = _random_cut(told, found, rng, [], float(rng.choice([5, 50, 500]) * rng.uniform(0, 2)))
+    weights = {i: weight for i, weight in cut.weights.items() if i < len(kept.keys) and rng.random() < 0.5}
+    if weights:
+        kept.covers.append(Cover(cut.unit, weights, cut.usd))
+    return kept
+
+
 def with_failure(told: World, found: Draft, rng: Rng) -> Draft:
     """One more failure row."""
     kept = deepcopy(found)
@@ -212,7 +241,7 @@ def _random_count(told: World, found: Draft, rng: Rng, sites: list[int]) -> list
 
 def changed(told: World, found: Draft, rng: Rng) -> Draft:
     """A copy with something else in it, mostly still a certificate."""
-    kept, what = deepcopy(found), rng.integers(10)
+    kept, what = deepcopy(found), rng.integers(11)
     if what <= 2:
         some = rng.random(len(kept.demand)) < 0.4
         kept.demand = np.where(
@@ -232,15 +261,28 @@ def changed(told: World, found: Draft, rng: Rng) -> Draft:
         if told.rows("domains") and len(kept.failures) < 20 and not kept.groups and not kept.cuts:
             return with_failure(told, kept, rng)
         kept.failures = [(e, i, usd * float(rng.uniform(0.3, 2))) for e, i, usd in kept.failures]
-    elif what == 7:
+    else:
+        return _changed_beyond_prices(told, kept, int(what), rng)
+    return kept
+
+
+def _changed_beyond_prices(told: World, kept: Draft, what: int, rng: Rng) -> Draft:
+    """`kept`, or one more, with something else in its groups or covers."""
+    if what == 7:
         return with_group(told, kept, rng)
-    elif what == 8 and kept.groups:
+    if what == 8 and kept.groups:
         group = kept.groups[rng.integers(len(kept.groups))]
         group.leaf_usd = group.leaf_usd * rng.uniform(0.7, 1.3, group.leaf_usd.shape)
         for cut in group.cuts:
             cut.usd = cut.usd * rng.uniform(0.3, 2, np.shape(cut.usd))
     elif what == 9 and kept.groups:
         kept.groups.pop(int(rng.integers(len(kept.groups))))
+    elif what == 10 and told.rows("domains"):
+        if len(kept.covers) < 6 and rng.random() < 0.6:
+            return with_cover(told, kept, rng)
+        for cover in kept.covers:
+            cover.usd *= float(rng.uniform(0, 2))
+            cover.unit *= float(rng.choice([1.0, 1.0, rng.uniform(0.5, 2)]))
     return kept
 
 

@@ -82,7 +82,9 @@ def test_coefficients_are_those_of_loops() -> None:
             for y in (1, 2, 5):
                 told = table.counted(mine, np.full(len(mine), float(y)))
                 found = dict(zip(table.reach_block[mine].tolist(), told.tolist(), strict=True))
-                assert found == pytest.approx({b: part * min(ceiling - 1, each * y) for b, (each, part) in counted.items()})
+                assert found == pytest.approx(
+                    {b: part * min(ceiling - 1, each * y) for b, (each, part) in counted.items()}
+                )
             assert table.row_weight[table.row_cover == c] == pytest.approx(weights)
             assert table.ceiling[c] == ceiling
     assert tried >= 30

@@ -72,8 +72,9 @@ def prove_groups(
 
 
 def _without_failures(problem: Problem, certificate: Certificate) -> Certificate:
-    """The certificate without groups, prices of backups, and cuts that take failure rows."""
-    prices, cuts = replace(certificate.multipliers, backup=Backup()), certificate.cuts
+    """The certificate without groups, covers, prices of backups, and cuts that take failure rows."""
+    prices = replace(certificate.multipliers, backup=Backup(), cover_usd=np.zeros(0))
+    cuts = certificate.cuts
     beyond = np.bincount(
         np.repeat(np.arange(cuts.count), np.diff(cuts.row_first)), cuts.row >= problem.demands, cuts.count
     )
