@@ -5,19 +5,21 @@ from typing import Any
 import numpy as np
 import pytest
 from audit_twins import certificate, cut, proved, twins
+from test_audit_covers import cover
 from test_audit_groups import PRICES, SPLIT, group
 
-# Two sites, one slice, two blocks, one row and a failure row of it; three branchings with four leaves.
+# Two sites, one slice, two blocks, one row, a failure row and a cover of it; three branchings with four leaves.
 TOLD = twins([5], domains=["x,p", "y,q"])
 FAILURE = {"backup_domain": np.array(["x"]), "backup_row": np.array([0]), "backup_usd": np.array([9.0])}
-WHOLE = certificate([600.0], **cut([12], 10, [1.0]), **FAILURE, **group(PRICES, *SPLIT))
+COVER = cover([5], 10, 1.0)
+WHOLE = certificate([600.0], **cut([12], 10, [1.0]), **FAILURE, **COVER, **group(PRICES, *SPLIT))
 
 # array, least, most
 LISTS = [
     ("block_site", 0, 1), ("block_slice", -1, 0), ("cut_row", 0, 1), ("cut_block", 0, 1), ("cut_row_first", 0, 1),
-    ("cut_block_first", 0, 2), ("backup_row", 0, 0), ("g0_site", 0, 1), ("g0_row", 0, 1), ("g0_tree_kind", 0, 2),
-    ("g0_tree_site", 0, 1), ("g0_tree_slice", -1, 0), ("g0_tree_most", 0, 2**31), ("g0_tree_left", -4, 2),
-    ("g0_tree_right", -4, 2),
+    ("cut_block_first", 0, 2), ("backup_row", 0, 0), ("cover_row", 0, 0), ("cover_row_first", 0, 1),
+    ("g0_site", 0, 1), ("g0_row", 0, 1), ("g0_tree_kind", 0, 2), ("g0_tree_site", 0, 1), ("g0_tree_slice", -1, 0),
+    ("g0_tree_most", 0, 2**31), ("g0_tree_left", -4, 2), ("g0_tree_right", -4, 2),
 ]  # fmt: skip
 
 
