@@ -151,7 +151,7 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _prices(known: _Known, arrays: dict[str, NDArray[Any]]) -> Certificate | None:
-    """The prices of a period, cuts and backups with it; None where the certificate has no such period."""
+    """The prices of a period, settled on today's problem, cuts and backups with them; None where there are none."""
     periods = arrays["period"].tolist() if arrays else []
     if known.names.period not in periods:
         return None
@@ -169,7 +169,9 @@ def _prices(known: _Known, arrays: dict[str, NDArray[Any]]) -> Certificate | Non
         own["cut_usd"][kept],
         backup,
     )
-    return Certificate(prices, cuts)
+    from solvers.search.settle import settled  # noqa: PLC0415  heavy: numba
+
+    return settled(known.problem, Certificate(prices, cuts))
 
 
 def _rows(known: _Known, own: dict[str, NDArray[Any]]) -> Int:
