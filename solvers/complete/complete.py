@@ -29,6 +29,7 @@ class Effort:
     least: int = 0  # rounds that are done however late it is
     until: float = np.inf
     seed: int = 0
+    told: int | None = None  # rounds that cycles are fitted to; None: whatever comes
     interrupted: Callable[[], bool] = lambda: False
 
     def spent(self, rounds: int) -> bool:
@@ -81,7 +82,7 @@ def annealed(problem: Problem, plan: Placement, effort: Effort) -> tuple[Placeme
     """A plan with a reserve made cheaper, jobs where they are; and the rounds that it took."""
     annealing = _annealing(Draft.of(problem, plan), effort.seed)
     annealing.go_on_from(plan)
-    annealing.anneal(effort.spent)
+    annealing.anneal(effort.spent, effort.told)
     return annealing.placement(), annealing.rounds
 
 

@@ -10,6 +10,7 @@ Two ways lead to a plan, and the cheaper one is kept:
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -167,6 +168,7 @@ class _Run:
         self.polish = self.rounds if limits.polish is None else limits.polish
         if self.reserved and limits.time_limit_s is None and self.polish is None:
             self.polish = USUAL_WORK
+        self.told: int | None = None  # rounds, but for the first annealings: a clock may end these
         self.drafted_s = 0.0
         self.bounds = self._bounds()
         self.bound_usd = float(self.weight @ [bound.bound_usd for bound in self.bounds])
@@ -346,9 +348,10 @@ class _Run:
                 left_s = until - time.monotonic() - drafts * self.drafted_s
                 refined = REFINED * self.periods if self.periods > 1 else 0
                 until = time.monotonic() + max(left_s, 0.0) / (parts + refined)
-        plans, rounds = side_by_side(tasks, _anneal, Pace(self.polish, 0, until, self.interrupted))
+        plans, rounds = side_by_side(tasks, partial(_anneal, self.told), Pace(self.polish, 0, until, self.interrupted))
         if self.polish is None:
             self.polish = rounds
+        self.told = self.polish
         return [min(plans, key=lambda plan: cost_usd(tasks[0][0], plan))] if lone else plans
 
     def _refine(self) -> None:
@@ -415,8 +418,10 @@ class _Run:
         return said
 
 
-def _anneal(problem: Problem, plan: Placement, seed: int, over: Callable[[int], bool]) -> tuple[Placement, int]:
-    return polished(problem, plan, InStep(seed=seed, over=over))
+def _anneal(
+    told: int | None, problem: Problem, plan: Placement, seed: int, over: Callable[[int], bool]
+) -> tuple[Placement, int]:
+    return polished(problem, plan, InStep(seed=seed, told=told, over=over))
 
 
 def _of_this(rollout: Rollout, plans: tuple[Placement, ...] | None) -> tuple[Placement, ...] | None:

@@ -1,7 +1,7 @@
 """Plans annealed with their reserve: accounts that add up, moves that can be undone, servers that cost least."""
 
 from dataclasses import replace
-from itertools import product
+from itertools import accumulate, islice, product
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from small_reserve import sites
 
 from solvers.check import violations
 from solvers.complete import Effort, annealed, complete
-from solvers.complete.anneal.annealing import Annealing
+from solvers.complete.anneal.annealing import FIRST_CYCLE, Annealing, cycles
 from solvers.complete.anneal.moves import one_move
 from solvers.complete.anneal.stand import fit_servers, look_at_unit, price_one_more
 from solvers.complete.draft import Draft
@@ -254,3 +254,11 @@ def test_time_that_is_over_leaves_the_least_rounds() -> None:
     assert [effort.spent(rounds) for rounds in (2, 3)] == [False, True]
     assert not Effort(rounds=5, until=np.inf).spent(4)
     assert Effort(rounds=5, until=np.inf).spent(5)
+
+
+def test_a_cycle_ends_with_the_rounds_that_are_known() -> None:
+    assert list(islice(cycles(None), 4)) == [FIRST_CYCLE, FIRST_CYCLE, 2 * FIRST_CYCLE, 2 * FIRST_CYCLE]
+    for rounds in (1, 7, 64, 100, 191, 192, 1000, 5000):
+        ends = list(islice(accumulate(cycles(rounds)), 30))[1::2]  # where a pair is over
+        past = min(end for end in ends if end >= rounds)
+        assert past - rounds <= 2 * (1 + ends.index(past)), rounds

@@ -1,8 +1,9 @@
 """The annealing of one problem with a reserve: a first plan, then cycles of moves from the best plan so far."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
+from math import ceil
 
 import numpy as np
 import scipy.sparse as sp
@@ -33,6 +34,16 @@ HEATS = ((0.3, 0.003), (0.03, 0.02))
 
 Cycles take turns: where stock is short only the hot ones move servers from one end of the world to the other.
 """
+
+
+def cycles(rounds: int | None) -> Iterator[int]:
+    """Lengths of cycles, in pairs, each twice as long as the last; one ends with `rounds` where these are known."""
+    unit = float(FIRST_CYCLE)
+    if rounds is not None:
+        pairs = max(round(np.log2(rounds / (len(HEATS) * FIRST_CYCLE) + 1)), 1)
+        unit = rounds / (len(HEATS) * (2**pairs - 1))
+    for pair in count():
+        yield from (max(ceil(unit * 2**pair), 1),) * len(HEATS)
 
 
 @dataclass(frozen=True)
@@ -97,12 +108,15 @@ class Annealing:
         first_plan(self.land_ref, self.plan_ref, self.desk_ref, rows, self.usd_per_quarter)
         self._keep()
 
-    def anneal(self, done: Callable[[int], bool]) -> None:
-        """Pairs of cycles, each twice as long as the last and from the best plan, until `done` by the rounds so far."""
-        for cycle in count():
+    def anneal(self, done: Callable[[int], bool], rounds: int | None = None) -> None:
+        """Pairs of cycles, each twice as long as the last and from the best plan, until `done` by the rounds so far.
+
+        Where it is known that `rounds` will be done, the last cycle ends with them.
+        """
+        for cycle, length in enumerate(cycles(rounds)):
             if done(self.rounds):
                 return
-            self._cycle(FIRST_CYCLE << cycle // len(HEATS), *HEATS[cycle % len(HEATS)], done)
+            self._cycle(length, *HEATS[cycle % len(HEATS)], done)
 
     def _cycle(self, length: int, top: float, left: float, done: Callable[[int], bool]) -> None:
         """Rounds from the best plan, at a temperature that falls."""
