@@ -42,7 +42,7 @@ STARTS = (8, 2)
 much as all eight, and does not open and close as they do: atlas-2025 begins 1 % cheaper, and keeps half of that."""
 HEAT = (0.015, 0.01)
 """Temperature at the start of a cycle, as a share of the cost per open site, and what is left of it at the end."""
-WARM = 1 / 16
+WARM = 0.5
 """Heat of the second cycle from a given plan, the first has none; it doubles with every cycle."""
 STAY = 0.1
 """What a replica that did not stand in the given plan has to save, of what one costs on average; halved every cycle."""

@@ -13,7 +13,7 @@ from solvers.solution import Multipliers, Placement, Solution
 
 SWEEPS = (800, 300)
 """Sweeps of the bound for a small problem and for one of many pairs."""
-RESTLESS = 0.25
+RESTLESS = 1.0
 """Heat of the first cycle from a given plan where calm was not enough."""
 USUAL_WORK = 3 * FIRST_CYCLE
 """Rounds where neither work nor time nor a gap ends the search."""
