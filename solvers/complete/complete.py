@@ -79,7 +79,7 @@ def _reserved(problem: Problem, draft: Draft) -> Completed:
 
 
 def annealed(problem: Problem, plan: Placement, effort: Effort) -> tuple[Placement, int]:
-    """A plan with a reserve made cheaper, jobs where they are; and the rounds that it took."""
+    """A plan with a reserve made cheaper, jobs and all; and the rounds that it took."""
     annealing = _annealing(Draft.of(problem, plan), effort.seed)
     annealing.go_on_from(plan)
     annealing.anneal(effort.spent, effort.told)

@@ -9,7 +9,7 @@ Two ways lead to a plan, and the cheaper one is kept:
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -21,6 +21,7 @@ from solvers.problem import Problem
 from solvers.relax import base_problem
 from solvers.rollout import Rollout, RolloutSolution, rollout_cost_usd, rollout_violations
 from solvers.search.chain import Stage, stage_of
+from solvers.search.limits import Known, Limits
 from solvers.search.refused import refused_at_scale
 from solvers.search.repair import same_sizes
 from solvers.search.run import FIRST_CYCLE
@@ -37,12 +38,6 @@ REFINED = 2
 """Times that every period of a roll-out with a reserve is annealed again, within what the others hold."""
 ANOTHER_SEED = 1_000_003
 """Added to the seed of a plan that is annealed a second time beside the first."""
-QUICK = 10
-"""What part of the sweeps a known plan and its prices get at first."""
-QUICK_STEP = 0.02
-"""Of the bound then: the usual step leaves good prices and takes long to come back."""
-QUICK_WORK = 3 * FIRST_CYCLE
-"""Rounds of search then: two cycles."""
 BOUND_PART = 0.5
 """Of the time, for the bounds of a single period; of several a little less, as there is more to search."""
 RESERVED_BOUND_PART = 0.35
@@ -89,8 +84,8 @@ def solve_rollout_scale(
     """
     if refused := refused_at_scale(rollout):
         raise ValueError(f"the search cannot keep these rules: {', '.join(refused)}")
-    limits = _Limits(gap, time_limit_s, work, seed, sweeps, stop, polish)
-    known = _Known(_of_this(rollout, start), prices or (None,) * len(rollout.periods))
+    limits = Limits(gap, time_limit_s, work, seed, sweeps, stop, polish)
+    known = Known(_of_this(rollout, start), prices or (None,) * len(rollout.periods))
     stop_now = interrupted or (lambda: False)
     began = time.monotonic()
     if known.plans is None or None in known.prices or gap <= 0:
@@ -99,54 +94,16 @@ def solve_rollout_scale(
     found = quick.solution()
     if quick.enough():
         return found
-    known = _Known(found.placements or known.plans, found.certificates)
+    known = Known(found.placements or known.plans, found.certificates)
     rest = _Run(rollout, limits.after(found, time.monotonic() - began), known, progress, stop_now).solution()
     return replace(rest, work=found.work + rest.work, sweeps=found.sweeps + rest.sweeps)
-
-
-@dataclass(frozen=True)
-class _Limits:
-    gap: float
-    time_limit_s: float | None
-    work: int | None
-    seed: int
-    sweeps: int | None
-    stop: int | None
-    polish: int | None
-    first_step: float | None = None
-    calm: bool = True  # the search from a known plan
-
-    def quick(self, rollout: Rollout) -> "_Limits":
-        """A tenth of the sweeps in small steps, two cycles of search: for a plan and prices that are nearly right."""
-        sweeps = max((self.sweeps or usual_sweeps(rollout.periods[0])) // QUICK, 1)
-        rounds = QUICK_WORK if self.work is None else min(self.work, QUICK_WORK)
-        return replace(self, sweeps=sweeps, work=rounds, first_step=QUICK_STEP)
-
-    def after(self, found: RolloutSolution, seconds: float) -> "_Limits":
-        """What is left when the quick run took so many seconds."""
-        return replace(
-            self,
-            time_limit_s=None if self.time_limit_s is None else max(self.time_limit_s - seconds, 0.01),
-            work=None if self.work is None else max(self.work - found.work, 0),
-            stop=None if self.stop is None else max(self.stop - found.sweeps, 1),
-            first_step=QUICK_STEP,
-            calm=False,
-        )
-
-
-@dataclass(frozen=True)
-class _Known:
-    """What is known before: a plan of every period, and prices of some."""
-
-    plans: tuple[Placement, ...] | None
-    prices: tuple[Certificate | None, ...]
 
 
 class _Run:
     """One run: the bounds, the plans found, and the clock."""
 
     def __init__(
-        self, rollout: Rollout, limits: _Limits, known: _Known, progress: Callable[[Progress], None] | None,
+        self, rollout: Rollout, limits: Limits, known: Known, progress: Callable[[Progress], None] | None,
         interrupted: Callable[[], bool],
     ) -> None:  # fmt: skip
         self.rollout, self.limits, self.known = rollout, limits, known
