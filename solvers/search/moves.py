@@ -151,7 +151,9 @@ def rebuild(g: Ground, state: State, work: Work, worth: Float, model: int, allow
     number = work.number[2]
     passes = 2 if uniform(work.random) < 0.25 else 1
     usd = np.inf
-    for level in range(len(INFLATIONS)):
+    last = len(INFLATIONS) - 1
+    leaps = work.money[3] > 0.0 and uniform(work.random) < work.money[3]
+    for level in range(last if leaps else 0, last + 1):
         if level > 0:
             if np.isinf(INFLATIONS[level]):
                 inflate(g, work, g.penalty, 1.0, model)

@@ -20,6 +20,9 @@ from solvers.search.unit import best_width, read_picks, unit_dp
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
+THRIFTY = 4
+"""Times that prices are halved."""
+
 
 @njit(cache=True, nogil=True)
 def need_of(
@@ -180,8 +183,24 @@ def fit_unit(g: Ground, state: State, work: Work, p: int, unit: int) -> float:
 def refit(g: Ground, state: State, work: Work, p: int, turn: int, passes: int) -> None:
     """Fit the empty site p to the residual demand at `work.price`; it stays closed when that does not pay.
 
-    `turn` says which of the site's GPU types is filled first; a second pass adds blocks for what the first left.
+    `turn` says which of the site's GPU types is filled first; a second pass adds blocks for what the first left. Where
+    sites are few, one that there is no money for is fitted again at lower prices: it serves what pays best.
     """
+    fit_site(g, state, work, p, turn, passes)
+    tries = THRIFTY if work.money[3] > 0.0 else 0
+    while tries > 0 and state.open[p] and work.money[0] > work.money[1]:
+        release(g, state, work, p)
+        work.money[4] *= 0.5
+        fit_site(g, state, work, p, turn, passes)
+        tries -= 1
+    work.money[4] = 1.0
+    if state.open[p] and work.money[0] > work.money[1]:
+        release(g, state, work, p)
+
+
+@njit(cache=True, nogil=True)
+def fit_site(g: Ground, state: State, work: Work, p: int, turn: int, passes: int) -> None:
+    """Fit the empty site p whatever there is money for; it stays closed when that does not pay."""
     profit = 0.0
     work.number[5] += 1
     u0, u1 = g.unit_first[p], g.unit_first[p + 1]
@@ -195,5 +214,5 @@ def refit(g: Ground, state: State, work: Work, p: int, turn: int, passes: int) -
     if g.network and state.length[p] > 0:
         keep_network(g, state, work, p)
     settle(g, state, work, p)
-    if state.open[p] and (profit <= g.open_usd[p] or work.money[0] > work.money[1]):
+    if state.open[p] and profit <= g.open_usd[p]:
         release(g, state, work, p)
