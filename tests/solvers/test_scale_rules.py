@@ -217,3 +217,19 @@ def test_a_server_is_bought_where_the_price_of_its_stock_takes_all_that_demand_i
     )  # fmt: skip
     found = solve_rollout_scale(one_period(problem), work=2, sweeps=60)
     assert found.objective_usd == pytest.approx(15 + 2 / 3 + 40)
+
+
+@pytest.mark.parametrize(
+    ("penalties", "budget_usd", "best_usd"), [((1000.0, 100.0), 18.0, 117.0), ((100.0, 1000.0), 20.0, 119.0)]
+)
+def test_a_site_that_there_is_no_money_for_serves_what_pays_best(
+    penalties: tuple[float, float], budget_usd: float, best_usd: float
+) -> None:
+    """Both rows would cost 10 + 5 + 5 + 2 + 4; the one of the larger penalty alone 10 + 5 and 2 or 4."""
+    problem = one_of_each(
+        demand_model=np.zeros(2, int), demand_slice=np.zeros(2, int), unserved_usd=np.array(penalties),
+        out_mbps=np.zeros(2), in_mbps=np.zeros(2), pair_demand=np.array([0, 1]), pair_block=np.array([0, 0]),
+        pair_load=np.array([1.0, 1.0]), pair_usd=np.array([2.0, 4.0]), monthly_budget_usd=budget_usd,
+    )  # fmt: skip
+    found = solve_rollout_scale(one_period(problem), work=2, sweeps=60)
+    assert found.objective_usd == pytest.approx(best_usd)
