@@ -29,10 +29,11 @@ from solvers.solution import Placement
 MOVES = 64
 """Moves of a round."""
 FIRST_CYCLE = 32
-HEATS = ((0.3, 0.003), (0.03, 0.02))
+HEATS = ((0.03, 0.02), (0.3, 0.003))
 """Temperature at the start of a cycle, as a part of the cost per open site, and what is left of it at the end.
 
-Cycles take turns: where stock is short only the hot ones move servers from one end of the world to the other.
+Cycles take turns: where stock is short only the hot ones move servers from one end of the world to the other. The cool
+one comes first, as it is worth more where there is time for few rounds.
 """
 
 
@@ -41,7 +42,7 @@ def cycles(rounds: int | None) -> Iterator[int]:
     unit = float(FIRST_CYCLE)
     if rounds is not None:
         pairs = max(round(np.log2(rounds / (len(HEATS) * FIRST_CYCLE) + 1)), 1)
-        unit = rounds / (len(HEATS) * (2**pairs - 1))
+        unit = rounds / (len(HEATS) * (2**pairs - 1)) if rounds >= len(HEATS) * FIRST_CYCLE else rounds
     for pair in count():
         yield from (max(ceil(unit * 2**pair), 1),) * len(HEATS)
 
