@@ -67,7 +67,7 @@ def mark_excluded(first: int, last: int, choice: Int, replicas: Int, excluded: I
 def collect(g: Ground, state: State, work: Work, p: int, unit: int) -> int:
     """Bring the profitable pairs of the residual demand on one unit into cells; how many there are."""
     member, price, left = work.member, work.price, work.left
-    thrift = work.money[4]
+    thrift = work.temper[1]
     row_first, pair_block, pair_usd, pair_load = g.row_first, g.pair_block, g.pair_usd, g.pair_load
     block_unit, block_cap, demand_slice = g.block_unit, g.block_cap, g.demand_slice
     pair, cell, load, density, cell_first = work.pair, work.cell, work.load, work.density, work.cell_first

@@ -152,7 +152,7 @@ def rebuild(g: Ground, state: State, work: Work, worth: Float, model: int, allow
     passes = 2 if uniform(work.random) < 0.25 else 1
     usd = np.inf
     last = len(INFLATIONS) - 1
-    leaps = work.money[3] > 0.0 and uniform(work.random) < work.money[3]
+    leaps = work.temper[0] > 0.0 and uniform(work.random) < work.temper[0]
     for level in range(last if leaps else 0, last + 1):
         if level > 0:
             if np.isinf(INFLATIONS[level]):

@@ -187,13 +187,13 @@ def refit(g: Ground, state: State, work: Work, p: int, turn: int, passes: int) -
     sites are few, one that there is no money for is fitted again at lower prices: it serves what pays best.
     """
     fit_site(g, state, work, p, turn, passes)
-    tries = THRIFTY if work.money[3] > 0.0 else 0
+    tries = THRIFTY if work.temper[0] > 0.0 else 0
     while tries > 0 and state.open[p] and work.money[0] > work.money[1]:
         release(g, state, work, p)
-        work.money[4] *= 0.5
+        work.temper[1] *= 0.5
         fit_site(g, state, work, p, turn, passes)
         tries -= 1
-    work.money[4] = 1.0
+    work.temper[1] = 1.0
     if state.open[p] and work.money[0] > work.money[1]:
         release(g, state, work, p)
 

@@ -103,7 +103,7 @@ class Run:
         self.unguided_ref = self.ground_ref
         if problem.sites <= FEW_SITES:
             for work in self.works:
-                work.money[3] = LEAPS
+                work.temper[0] = LEAPS
             if _guides(bound.multipliers):
                 self.unguided_ref = refer_ground(ground_of(problem, _unguided(bound.multipliers))[0])
         self.work_refs = tuple(refer_work(work) for work in self.works)

@@ -41,8 +41,8 @@ class Work(NamedTuple):
     random: Random
     used: Float  # L: limit rows in use as this thread sees them
     room: Float  # L: what this thread may use
-    money: Float  # [0] paid now, [1] what may be paid, [2] what a replica beyond those of `stood` has to save,
-    # [3] share of the moves that leap to the last price, 0 where sites are many; [4] what prices are multiplied by
+    money: Float  # [0] paid now, [1] what may be paid, [2] what a replica beyond those of `stood` has to save
+    temper: Float  # [0] share of moves that leap to the last price (many sites: 0), [1] what prices are multiplied by
     stood: Int  # B: replicas of the plan that was given
     density: Float
     scratch: Float
@@ -116,7 +116,8 @@ def new_work(ground: Ground, sizes: Sizes) -> Work:
         random=new_random(0),
         used=np.zeros(limits),
         room=np.zeros(limits),
-        money=np.array([0.0, 0.0, 0.0, 0.0, 1.0]),
+        money=np.zeros(3),
+        temper=np.array([0.0, 1.0]),
         stood=np.zeros(len(ground.block_unit), np.int64),
         density=np.zeros(sizes.pairs),
         scratch=np.zeros(sizes.pairs),
