@@ -31,7 +31,7 @@ def planning(scenario: Path, folder: Path) -> "subprocess.Popen[str]":
         "--gap",
         "0",
         "--time-limit",
-        "900",  # not before the signal, however long kernels take to compile
+        "900",
         "--branchings",
         "0",
         "--sweeps",
@@ -40,7 +40,9 @@ def planning(scenario: Path, folder: Path) -> "subprocess.Popen[str]":
         "json",
     ]
     where = [str(scenario), "-o", str(folder / "plan"), "--trace", str(folder / "trace.csv")]
-    command = [sys.executable, "-c", "from placement.cli import main; main()", "plan", *where, *options]
+    # a shell's background jobs hand on that SIGINT is ignored
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{heard}; from placement.cli import main; main()", "plan", *where, *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
