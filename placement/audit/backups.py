@@ -6,6 +6,7 @@ a cover (D) that any domain may lose.
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -21,11 +22,14 @@ class Backups:
 
     rows: Rows
     _certain: list[Bool] = field(default_factory=list)  # a site outside may back it up, a site inside may serve it; J
-    _covered: "list[_Covered]" = field(default_factory=list)  # one, of the rows in covers
 
     def __post_init__(self) -> None:
         self._certain.extend(np.zeros((2, len(self.rows.failed)), np.bool_))
-        self._covered.append(_Covered(self.rows.covers.covered, tuple(self.rows.domains.values())))
+
+    @cached_property
+    def _covered(self) -> "_Covered":
+        """What has been seen of the rows in covers."""
+        return _Covered(self.rows.covers.covered, tuple(self.rows.domains.values()))
 
     @property
     def none(self) -> bool:
@@ -43,7 +47,7 @@ class Backups:
 
     def see(self, site: str, serves: Int, backs_up: Int) -> None:
         """A site may serve the demand rows `serves` and back up `backs_up`, on shapes that it could hold."""
-        self._covered[0].see(site, serves, backs_up)
+        self._covered.see(site, serves, backs_up)
         about, out = self.rows.demand[self.rows.count :], self.outside(site)
         may = np.zeros((2, self.rows.count), np.bool_)
         may[0, backs_up], may[1, serves] = True, True
@@ -52,7 +56,7 @@ class Backups:
 
     def refuse_uncertain(self) -> None:
         """After all sites: raise CertificateError where a failure row, or a row of a cover, may be lost."""
-        if self._covered[0].some_may_be_lost():
+        if self._covered.some_may_be_lost():
             raise CertificateError("covers: a cover takes a row that may be lost when a domain fails")
         lost = np.flatnonzero(~self._certain[0] & self._certain[1])
         if len(lost):

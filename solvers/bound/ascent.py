@@ -39,7 +39,7 @@ MOST_CUTS = 400
 """That one separation may add."""
 MOST_COVERS = 200
 LEAST_PRICE = 1e-3
-"""Of a cut, in its unit, to be kept after a cycle."""
+"""Of a cut or cover, in its unit, to be kept after a cycle."""
 STALLED = 1e-6
 
 
@@ -167,12 +167,13 @@ class _Ascent:
         means = Means(self.means.share / self.means.weight, self.means.replicas / self.means.weight)
         new = separate(self.evaluator.layout, means, self.now.demand_usd, MOST_CUTS, self.evaluator.threads)
         self.cuts = together(chosen(self.cuts, kept), new)
-        covers = self._recover(means)
+        covers = self._covered(means)
         self.now = replace(self.now, cut_usd=np.append(self.now.cut_usd[kept], np.zeros(new.count)))
         self.evaluator.use(self.cuts, self.covers)
         return new.count + covers
 
-    def _recover(self, means: Means) -> int:
+    def _covered(self, means: Means) -> int:
+        """The same for covers, where the problem has failures; the number of new ones."""
         base = self.evaluator.base
         if not has_failures(base):
             return 0

@@ -1,6 +1,7 @@
 """Annealings side by side end after the same number of rounds, and a clock's rounds give the same plans again."""
 
 import time
+from collections.abc import Callable
 from threading import BrokenBarrierError
 
 import numpy as np
@@ -15,8 +16,8 @@ from solvers.search.stages import polished
 from solvers.solution import Placement
 
 
-def anneal(problem: Problem, plan: Placement, seed: int, over: object) -> tuple[Placement, int]:
-    return polished(problem, plan, InStep(seed=seed, over=over))  # type: ignore[arg-type]
+def anneal(problem: Problem, plan: Placement, seed: int, over: Callable[[int], bool]) -> tuple[Placement, int]:
+    return polished(problem, plan, InStep(seed=seed, over=over))
 
 
 def test_rounds_cut_off_by_a_clock_are_the_same_for_all_and_repeat_the_plans() -> None:
@@ -40,11 +41,11 @@ def test_an_annealing_that_fails_lets_none_wait() -> None:
     problem = random_reserve(0)
     empty = Placement(*(np.zeros(0) for _ in range(5)))
 
-    def failing(_: Problem, __: Placement, seed: int, over: object) -> tuple[Placement, int]:
+    def failing(_: Problem, __: Placement, seed: int, over: Callable[[int], bool]) -> tuple[Placement, int]:
         if seed == 1:
             raise RuntimeError("failed")
         rounds = 0
-        while not over(rounds):  # type: ignore[operator]
+        while not over(rounds):
             rounds += 1
         return empty, rounds
 
