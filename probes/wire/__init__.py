@@ -1,0 +1,1 @@
+"""What the methods share beneath them: clocks, batches of datagrams, pacing, packets."""
