@@ -46,7 +46,7 @@ class BadRecordWarning(UserWarning):
 class ImportResult:
     """What a file gave.
 
-    table: pyarrow Table of `probes.record.SCHEMA`, in the order of the file.
+    table: pyarrow Table of `probes.table.SCHEMA`, in the order of the file.
     bad: what could not be used. read: measurements found in the file, the unusable ones too.
     lost: packets sent and not answered, summed over the table. notes: what was assumed for want of better.
     """

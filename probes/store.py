@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from probes.importers import import_file
 from probes.reading import BadRecord, BadRecordsError
-from probes.record import SCHEMA, RecordError, empty_table, faults
+from probes.table import SCHEMA, RecordError, empty_table, faults
 
 _SUFFIXES: Final = (".parquet", ".csv", ".csv.gz")
 _DAY: Final = "day="
@@ -27,7 +27,7 @@ _ORDER: Final = (
 
 
 def write_records(folder: Path | str, table: Any) -> tuple[Path, ...]:
-    """Writes a Table of `probes.record.SCHEMA` into `folder`/day=YYYY-MM-DD/<hash>.parquet; gives the files, sorted.
+    """Writes a Table of `probes.table.SCHEMA` into `folder`/day=YYYY-MM-DD/<hash>.parquet; gives the files, sorted.
 
     The name is the hash of the content, rows sorted: the same batch written twice is one file, whatever the order of
     its rows. Each file appears whole or not at all. Raises RecordError when a row breaks the rules of the record, and

@@ -28,7 +28,7 @@ from placement.scenario.draft import Draft
 from placement.scenario.findings import Finding, shortened
 from placement.scenario.previous import read_previous, standing_sha256
 from placement.scenario.tables import finished
-from probes.record import SCHEMA
+from probes.table import SCHEMA
 
 NOT_READ = "note"
 PREVIOUS = "previous_plan"

@@ -17,8 +17,8 @@ from placement.topology.inference import Inferred, inferred
 from placement.topology.matches import match
 from placement.topology.pairs import Float, Pairs, Provenance, State
 from placement.topology.summaries import summarise, window_start
-from probes.record import empty_table
 from probes.store import read_folder
+from probes.table import empty_table
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -69,7 +69,7 @@ def build_pairs(scenario: "Scenario") -> Topology:
 
 
 def build_topology(records: Any, tables: Mapping[str, pd.DataFrame], newer_than: date | None = None) -> Topology:
-    """The topology from records (a pyarrow Table of `probes.record.SCHEMA`) and the tables regions, sites, endpoints,
+    """The topology from records (a pyarrow Table of `probes.table.SCHEMA`) and the tables regions, sites, endpoints,
     links and demand of a scenario; records before `newer_than` are counted as stale. The order of rows is immaterial.
     """
     regions = tables["regions"].sort_values("region", ignore_index=True)

@@ -26,8 +26,8 @@ from placement.worlds.edge_demand import (
 )
 from placement.worlds.edge_places import Network, cities, draw_network, draw_regions, draw_sites
 from placement.worlds.reading import write_csv
-from probes.record import SCHEMA
 from probes.store import write_records
+from probes.table import SCHEMA
 
 OBSERVED_AT = "2026-11-30T00:00:00"
 PROBES_SENT = 100

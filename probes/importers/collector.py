@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from probes.reading import BadRecord, ImportResult, OnError, settle, shortened
-from probes.record import Fault, Record, empty_table, faults, unchecked_table
+from probes.record import Record
+from probes.table import Fault, empty_table, faults, unchecked_table
 
 _BATCH = 20_000
 _CONVERSION_ERRORS = (pa.ArrowException, OverflowError, UnicodeError, TypeError, ValueError)

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from probes.importers.collector import Collector
 from probes.importers.options import Options, overridden
-from probes.record import REQUIRED, SCHEMA, Record, utc_ns
+from probes.record import REQUIRED, Record, utc_ns
+from probes.table import SCHEMA
 
 _PARQUET_MAGIC: Final = b"PAR1"
 _PARTITION: Final = "day"

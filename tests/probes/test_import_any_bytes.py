@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from probes.importers import FORMATS, import_file
-from probes.record import faults
+from probes.table import faults
 from tests.reference import reference_data
 
 SAMPLES = {

@@ -12,7 +12,8 @@ import pytest
 from probes.importers import FORMATS, import_file
 from probes.importers.native import parse_time
 from probes.reading import BadRecordsError, BadRecordWarning
-from probes.record import Record, to_table, unchecked_table
+from probes.record import Record
+from probes.table import to_table, unchecked_table
 
 HEADER = "observed_at,source,target,method,sent,received,rtt_ms\n"
 GOOD = "2025-03-01T00:00:00Z,a,b,icmp,3,2,1.5;2.5\n"

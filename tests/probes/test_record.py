@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from probes.record import SCHEMA, Record, RecordError, faults, to_table, unchecked_table, utc_ns
+from probes.record import Record, utc_ns
+from probes.table import SCHEMA, RecordError, faults, to_table, unchecked_table
 
 NOON = 1_740_830_400_000_000_000  # 2025-03-01 12:00:00 UTC: 20,148 days and a half
 GOOD = Record(observed_at=NOON, source="NA", target="NO", method="icmp", sent=4, received=3, rtt_ms=(1.5, 2.5, 3.5))

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 
 from probes.reading import BadRecordsError
-from probes.record import SCHEMA, Record, RecordError, to_table, unchecked_table
+from probes.record import Record
 from probes.store import read_folder, write_records
+from probes.table import SCHEMA, RecordError, to_table, unchecked_table
 
 SECOND = 1_000_000_000
 MIDNIGHT = 1_740_787_200 * SECOND  # 2025-03-01 00:00:00 UTC

@@ -9,7 +9,7 @@ import pytest
 from small_scenario import PINGS, findings, only, put
 
 from placement.scenario import inspect
-from probes.record import SCHEMA
+from probes.table import SCHEMA
 
 HEADER = PINGS.splitlines()[0] + "\n"
 

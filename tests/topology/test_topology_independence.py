@@ -12,8 +12,9 @@ from topology_world import NOON, demand, endpoints, links, record, regions, site
 
 from placement.topology import Topology
 from placement.topology.export import pairs_table
-from probes.record import Record, to_table
+from probes.record import Record
 from probes.store import read_folder, write_records
+from probes.table import to_table
 
 NAMES = ("r1", "r2", "s1", "s2", "s3", "probe", "QA1", "nobody")
 ENDS = endpoints(

@@ -8,7 +8,8 @@ import pytest
 from topology_world import NOON, record
 
 from placement.topology.summaries import summarise, window_start
-from probes.record import Record, to_table
+from probes.record import Record
+from probes.table import to_table
 
 
 def row(*records: Record, known: tuple[str, ...] = ()) -> dict[str, float]:

@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 
 from placement.topology import Topology, build_topology
-from probes.record import Record, to_table, utc_ns
+from probes.record import Record, utc_ns
+from probes.table import to_table
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 # One degree along the equator is 111.195 km: light in fibre needs 1.11195 ms there and back.

@@ -13,7 +13,8 @@ from placement.scenario.findings import Finding, shortened
 from placement.scenario.world import Float
 from probes.importers import import_file
 from probes.reading import BadRecordsError
-from probes.record import REQUIRED, SCHEMA
+from probes.record import REQUIRED
+from probes.table import SCHEMA
 
 BATCH_ROWS = 250_000
 SHOWN_BAD_RECORDS = 50
