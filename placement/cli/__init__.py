@@ -1,15 +1,17 @@
 """The command line. Commands are loaded when they are called, so that `--help` answers at once."""
 
-import importlib
 from typing import Any
 
 import click
+
+from placement.cli.lazy import LazyGroup
 
 COMMANDS = {
     "init": ("placement.cli.init", "Make a scenario folder that is ready to edit."),
     "datasets": ("placement.cli.datasets", "List the bundled datasets, or derive one again."),
     "check": ("placement.cli.check", "Validate a scenario and say what is missing or assumed."),
     "import": ("placement.cli.imports", "Read other tools' measurement files into native records."),
+    "probe": ("placement.cli.probe", "Measure the network: once, or with agents for months."),
     "topology": ("placement.cli.topology", "Show what is known of every region-site pair."),
     "plan": ("placement.cli.plan", "Decide which models and GPUs go where, with a proof."),
     "audit": ("placement.cli.audit", "Re-check a plan without the solver, and verify its bound."),
@@ -19,25 +21,6 @@ COMMANDS = {
 
 
 PARAMETER = {"format": "output_format", "from": "name", "as": "kind"}  # options whose parameter has another name
-
-
-class _LazyGroup(click.Group):
-    """A group that imports a command's module only when the command itself is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command = importlib.import_module(COMMANDS[cmd_name][0]).command
-        if not isinstance(command, click.Command):
-            raise TypeError(f"{cmd_name} is no command")
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
 def _config(ctx: click.Context, _parameter: click.Parameter, value: str | None) -> None:
@@ -62,14 +45,15 @@ def _underscored(table: dict[str, Any]) -> dict[str, Any]:
 
 
 @click.group(
-    cls=_LazyGroup,
+    cls=LazyGroup,
+    modules=COMMANDS,
     context_settings={
         "help_option_names": ["-h", "--help"],
         "auto_envvar_prefix": "NEARSERVE",
         "max_content_width": 100,
     },
     epilog="Exit codes: 0 ok, 1 crash, 2 usage, 3 infeasible, 4 bad data, 5 audit failed, 6 stale or locked, "
-    "7 limit hit, no plan. Example: nearserve plan atlas-2025 -o my-plan",
+    "7 limit hit, no plan, 8 nobody answered. Example: nearserve plan atlas-2025 -o my-plan",
 )
 @click.version_option(package_name="nearserve")
 @click.option(

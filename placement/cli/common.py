@@ -29,6 +29,7 @@ class Exit(IntEnum):
     AUDIT_FAILED = 5
     STALE = 6
     NO_PLAN = 7
+    NO_ANSWER = 8
 
 
 class Failure(click.ClickException):
