@@ -45,16 +45,21 @@ class Outbox:
     """Datagrams to send: write `data` (rows, size) and `names` (rows, 28; sockaddr of the family), then `send`.
 
     `lengths` (rows) is how much of each row leaves, all of it unless written. `family` None is for a connected socket.
+    `control` (rows, control_size) is the control data that goes with each, whole; none where control_size is 0.
     """
 
-    def __init__(self, rows: int, size: int, family: int | None) -> None:
+    def __init__(self, rows: int, size: int, family: int | None, control_size: int = 0) -> None:
         self.data: NDArray[np.uint8] = np.zeros((rows, size), np.uint8)
         self.names: NDArray[np.uint8] = np.zeros((rows, NAME_BYTES), np.uint8)
+        self.control: NDArray[np.uint8] = np.zeros((rows, control_size), np.uint8)
         self._iov = _iovec(self.data)
         self._headers = _headers(self._iov)
         if family is not None:
             self._headers["name"] = _row_addresses(self.names)
             self._headers["name_length"] = NAME_LENGTH[socket.AddressFamily(family)]
+        if control_size:
+            self._headers["control"] = _row_addresses(self.control)
+            self._headers["control_length"] = control_size
         self._first = self._headers.ctypes.data
 
     @property
