@@ -1,0 +1,1 @@
+"""Takes the agents' records in over HTTPS, each exactly once, and keeps them as Parquet by day."""
