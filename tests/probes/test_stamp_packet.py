@@ -133,24 +133,24 @@ def test_short_datagrams_are_not_sound_in_buffers_of_any_width() -> None:
         assert read.sound.tolist() == [width >= 44]
 
 
-U, M, I = 0x80, 0x40, 0x20
+UNKNOWN, MALFORMED, NOT_INTACT = 0x80, 0x40, 0x20
 """RFC 8972 figure 3: bit 0 is the first, so the highest; scapy 2.6 and 2.7 name them from the other end."""
 
 
-def tlv(kind: int, value: bytes = b"", flags: int = U, length: int | None = None) -> bytes:
+def tlv(kind: int, value: bytes = b"", flags: int = UNKNOWN, length: int | None = None) -> bytes:
     return bytes(STAMPTestTLV(flags=flags, type=kind, len=len(value) if length is None else length, value=value))
 
 
 def test_unknown_tlvs_go_back_marked_and_padding_clean() -> None:
     trailer = tlv(1, b"pad") + tlv(4, b"\x01\x02\x03\x04") + tlv(200)
     back = stamp_tlv.reflected(trailer, b"seq1", b"seq1", None)
-    assert back == tlv(1, b"pad", 0) + tlv(4, b"\x01\x02\x03\x04", U) + tlv(200, b"", U)
+    assert back == tlv(1, b"pad", 0) + tlv(4, b"\x01\x02\x03\x04", UNKNOWN) + tlv(200, b"", UNKNOWN)
 
 
 def test_a_malformed_tlv_is_marked_and_the_rest_copied() -> None:
     trailer = tlv(1, b"ok") + tlv(1, b"cut", length=9) + b""
     back = stamp_tlv.reflected(trailer, b"seq1", b"seq1", None)
-    assert back == tlv(1, b"ok", 0) + tlv(1, b"cut", M, length=9)
+    assert back == tlv(1, b"ok", 0) + tlv(1, b"cut", MALFORMED, length=9)
     assert stamp_tlv.reflected(b"\x80\x01\x00", b"seq1", b"seq1", None) == b"\x40\x01\x00"
 
 
@@ -159,14 +159,14 @@ def test_zeros_are_padding() -> None:
     assert stamp_tlv.reflected(tlv(1, b"x") + bytes(9), b"seq1", b"seq1", KEY) == tlv(1, b"x", 0) + bytes(9)
 
 
-def sealed(seq: bytes, before: bytes, flags: int = U) -> bytes:
+def sealed(seq: bytes, before: bytes, flags: int = UNKNOWN) -> bytes:
     return before + tlv(8, hmac.new(KEY, seq + before, hashlib.sha256).digest()[:16], flags)
 
 
 def test_extensions_of_an_authenticated_packet_are_verified_and_sealed_again() -> None:
     trailer = sealed(b"seq1", tlv(4, b"abcd")) + tlv(1, b"pad")
     back = stamp_tlv.reflected(trailer, b"seq1", b"seq2", KEY)
-    assert back == sealed(b"seq2", tlv(4, b"abcd", U), 0) + tlv(1, b"pad", 0)
+    assert back == sealed(b"seq2", tlv(4, b"abcd", UNKNOWN), 0) + tlv(1, b"pad", 0)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_extensions_without_a_right_hmac_are_marked_in_every_tlv(trailer: bytes)
     back = stamp_tlv.reflected(trailer, b"seq1", b"seq1", KEY)
     flags = STAMPSessionSenderTestUnauthenticated(bytes(44) + back).tlv_objects
     assert flags
-    assert all(int(t.flags) & I for t in flags)
+    assert all(int(t.flags) & NOT_INTACT for t in flags)
     assert len(back) == len(trailer)
 
 
@@ -194,7 +194,7 @@ def test_extensions_without_a_right_hmac_are_marked_in_every_tlv(trailer: bytes)
 def test_well_formed_tlvs_keep_everything_but_their_flags(pieces: list[tuple[int, bytes]], tail: bytes) -> None:
     trailer = b"".join(tlv(kind, value) for kind, value in pieces) + tail
     back = stamp_tlv.reflected(trailer, b"seq1", b"seq2", None)
-    expected = b"".join(tlv(kind, value, 0 if kind == 1 else U) for kind, value in pieces)
+    expected = b"".join(tlv(kind, value, 0 if kind == 1 else UNKNOWN) for kind, value in pieces)
     assert back[: len(expected)] == expected
     assert back[len(expected) + 1 :] == tail[1:]
     assert len(back) == len(trailer)
