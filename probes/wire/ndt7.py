@@ -1,0 +1,210 @@
+"""What both ends of an NDT7 test do: the messages they exchange, and the loop that sends or counts the load.
+
+After M-Lab's specification, version 0.11 (github.com/m-lab/ndt-server, spec/ndt7-protocol.md). The two tests are the
+same but for who sends: in a download the server, in an upload the client. Nothing here is timed by asyncio.
+"""
+
+import json
+import select
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+from probes.wire.tcp_info import TcpInfo
+from probes.wire.websocket import CLOSE, PING, PONG, TEXT, Channel, Frame, Load
+
+SUBPROTOCOL: Final = "net.measurementlab.ndt.v7"
+PATHS: Final[Mapping[str, str]] = {"down": "/ndt/v7/download", "up": "/ndt/v7/upload"}
+TESTS: Final[Mapping[str, str]] = {"down": "download", "up": "upload"}
+TICK_S: Final = 0.1  # texts a second: at most ten are allowed
+CLOSING_S: Final = 1.0
+_TCP_NAMES: Final = {
+    "busy_us": "BusyTime",
+    "bytes_acked": "BytesAcked",
+    "bytes_received": "BytesReceived",
+    "bytes_sent": "BytesSent",
+    "bytes_retrans": "BytesRetrans",
+    "min_rtt_us": "MinRTT",
+    "rtt_us": "RTT",
+    "rtt_var_us": "RTTVar",
+    "rwnd_limited_us": "RWndLimited",
+    "sndbuf_limited_us": "SndBufLimited",
+}
+
+
+class End(Enum):
+    """Why a test ended."""
+
+    TIME = "its time was over"
+    BYTES = "its bytes were spent"
+    STABLE = "the rate had settled"
+    CLOSED = "the other end closed"
+    UNEXPECTED = "binary data came from the end that must not send any"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A measurement message of the other end: microseconds and bytes; None where it does not say.
+
+    `elapsed_us` and `received` are those of AppInfo, or those of TCPInfo (with the overhead of frames and TLS in it)
+    where the other end gives no AppInfo.
+    """
+
+    elapsed_us: int | None
+    received: int | None
+    rtt_us: int | None
+    min_rtt_us: int | None
+    bytes_retrans: int | None
+
+
+def report(text: bytes) -> Report | None:
+    """Of a text message; None where it is not JSON or not an object: such texts are ignored, as the protocol allows."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    app, tcp = _part(value, "AppInfo"), _part(value, "TCPInfo")
+    elapsed, received = _whole(app, "ElapsedTime"), _whole(app, "NumBytes")
+    if elapsed is None or received is None:
+        elapsed, received = _whole(tcp, "ElapsedTime"), _whole(tcp, "BytesReceived")
+    return Report(elapsed, received, _whole(tcp, "RTT"), _whole(tcp, "MinRTT"), _whole(tcp, "BytesRetrans"))
+
+
+def _part(value: dict[str, Any], key: str) -> dict[str, Any]:
+    part = value.get(key)
+    return part if isinstance(part, dict) else {}
+
+
+def _whole(part: dict[str, Any], key: str) -> int | None:
+    value = part.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63 else None
+
+
+def message(
+    origin: str, direction: str, elapsed_us: int, size: int, info: TcpInfo, ends: tuple[str, str] | None
+) -> bytes:
+    """A measurement message; `ends` (client, server) where the server writes it."""
+    tcp = {name: value for field, name in _TCP_NAMES.items() if (value := getattr(info, field)) is not None}
+    said: dict[str, Any] = {
+        "AppInfo": {"ElapsedTime": elapsed_us, "NumBytes": size},
+        "Origin": origin,
+        "Test": TESTS[direction],
+        "TCPInfo": {**tcp, "ElapsedTime": elapsed_us},
+    }
+    if ends is not None:
+        said["ConnectionInfo"] = {"Client": ends[0], "Server": ends[1]}
+    return json.dumps(said).encode()
+
+
+@dataclass
+class Exchange:
+    """One test on one channel, from either end.
+
+    `load` is given to the end that sends. `until` is time.monotonic() when it ends at the latest, `max_bytes` what it
+    may cost. `on_bytes(ns, total)` hears what came in, `on_report` the texts of the other end; one that returns True
+    ends the test. `say(elapsed_us, bytes)` writes the text that is sent every TICK_S; None sends none.
+    """
+
+    channel: Channel
+    load: Load | None
+    until: float
+    max_bytes: int
+    say: Callable[[int, int], bytes] | None = None
+    on_bytes: Callable[[int, int], bool] | None = None
+    on_report: Callable[[Report], bool] | None = None
+
+    def run(self) -> End:
+        """The test, without the closing handshake. Raises OSError and FrameError."""
+        self._started = time.monotonic_ns()
+        self._next_say = time.monotonic() + TICK_S
+        poll = select.poll()
+        poll.register(self.channel.sock, select.POLLIN)
+        while (now := time.monotonic()) < self.until:
+            if self.say is not None and now >= self._next_say:
+                self._tell(now)
+            if self.load is not None and self.channel.idle:
+                if self.load.sent >= self.max_bytes:
+                    return End.BYTES
+                self.channel.put_load(self.load.next())
+            events = select.POLLIN | (0 if self.channel.idle else select.POLLOUT)
+            poll.modify(self.channel.sock, events)
+            ready = self._wait(poll)
+            if ready & select.POLLOUT:
+                self.channel.flush()
+            if ready & ~select.POLLOUT and (ended := self._receive()) is not None:
+                return ended
+        return End.TIME
+
+    @property
+    def counted(self) -> int:
+        """Payload so far, of whichever direction this test has."""
+        return self.load.sent if self.load is not None else self.channel.reader.binary_bytes
+
+    def _wait(self, poll: select.poll) -> int:
+        if self.channel.waiting():
+            return select.POLLIN
+        left = min(self.until, self._next_say if self.say is not None else self.until) - time.monotonic()
+        found = poll.poll(max(0.0, left) * 1000)
+        return found[0][1] if found else 0
+
+    def _tell(self, now: float) -> None:
+        self._next_say = now + TICK_S
+        if self.say is not None and self.channel.idle:
+            self.channel.put(TEXT, self.say((time.monotonic_ns() - self._started) // 1000, self.counted))
+
+    def _receive(self) -> End | None:
+        before = self.channel.reader.binary_bytes
+        frames = self.channel.receive()
+        now = time.monotonic_ns()
+        total = self.channel.reader.binary_bytes
+        if total > before:
+            if self.load is not None:
+                return End.UNEXPECTED
+            if self.on_bytes is not None and self.on_bytes(now, total):
+                return End.STABLE
+            if total >= self.max_bytes:
+                return End.BYTES
+        if frames is None:
+            return End.CLOSED
+        for frame in frames:
+            if (ended := self._take(frame)) is not None:
+                return ended
+        return None
+
+    def _take(self, frame: Frame) -> End | None:
+        if frame.opcode == CLOSE:
+            self.channel.put(CLOSE, frame.payload[:2])
+            return End.CLOSED
+        if frame.opcode == PING and self.channel.idle:
+            self.channel.put(PONG, frame.payload)
+        if frame.opcode == TEXT and self.on_report is not None:
+            told = report(frame.payload)
+            if told is not None and self.on_report(told):
+                return End.STABLE
+        return None
+
+
+def close(channel: Channel, ended: End) -> None:
+    """The closing handshake, for at most CLOSING_S; load that still comes in is dropped. Never raises."""
+    until = time.monotonic() + CLOSING_S
+    if ended is not End.CLOSED:
+        code = 1002 if ended is End.UNEXPECTED else 1000
+        channel.put(CLOSE, code.to_bytes(2, "big"))
+    poll = select.poll()
+    try:
+        while (left := until - time.monotonic()) > 0:
+            done = channel.flush()
+            if done and ended is End.CLOSED:
+                return
+            poll.register(channel.sock, select.POLLIN | (0 if done else select.POLLOUT))
+            if not channel.waiting():
+                poll.poll(left * 1000)
+            frames = channel.receive()
+            if frames is None or any(frame.opcode == CLOSE for frame in frames):
+                return
+    except (OSError, ValueError):
+        return
