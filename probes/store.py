@@ -1,9 +1,14 @@
-"""The folder of measurements: native records in Parquet, one folder a UTC day, written whole or not at all."""
+"""The folder of measurements: native records in Parquet, one folder a UTC day, written whole or not at all.
+
+A file that holds the rows of older files names them in its metadata: they are superseded from the moment it appears,
+whether they still stand beside it or not. So small files become large ones and a reader never meets a row twice.
+"""
 
 import hashlib
+import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +23,9 @@ from probes.reading import BadRecord, BadRecordsError
 from probes.table import SCHEMA, RecordError, empty_table, faults
 
 _SUFFIXES: Final = (".parquet", ".csv", ".csv.gz")
-_DAY: Final = "day="
+DAY: Final = "day="
+_SUPERSEDES: Final = b"nearserve.supersedes"
+_LOOKS: Final = 100
 # The order of rows in a file: the time and the ends first, then whatever tells two records of one instant apart.
 _ORDER: Final = (
     "observed_at", "source", "target", "method", "direction", "agent", "boot_id", "seq", "family", "loaded",
@@ -37,32 +44,84 @@ def write_records(folder: Path | str, table: Any) -> tuple[Path, ...]:
     found = faults(table)
     if found:
         raise RecordError(found)
-    return tuple(sorted(_write_day(Path(folder) / f"{_DAY}{day.isoformat()}", rows) for day, rows in _by_day(table)))
+    return tuple(sorted(write_day(Path(folder) / f"{DAY}{day.isoformat()}", rows) for day, rows in _by_day(table)))
 
 
 def read_folder(folder: Path | str) -> Any:
     """All native records below `folder` as one Table of SCHEMA: Parquet by day or plain, and native CSV (or .csv.gz).
 
-    Names that begin with `.` or `_` are passed over. Raises BadRecordsError that names every other file, and every bad
-    record of every file; NotADirectoryError when there is no such folder. Files are read in the order of their names.
+    Names that begin with `.` or `_` are passed over, and so are superseded files. It may be called while others write
+    and compact: every row that stood when it began is there once. Raises BadRecordsError that names every other file,
+    and every bad record of every file; NotADirectoryError when there is no such folder; TimeoutError when the files
+    never stand still. Files are read in the order of their names.
     """
     root = Path(folder)
     if not root.is_dir():
         raise NotADirectoryError(f"{root} is not a folder of measurements")
-    bad: list[BadRecord] = []
-    tables = [empty_table()]
-    for path in _files(root):
-        if not path.name.endswith(_SUFFIXES):
-            mend = "turn it into native records with `nearserve import FILE --as FORMAT`, or move it away"
-            bad.append(BadRecord(str(path), 0, "file", path.name, "is no native Parquet or CSV", mend))
-            continue
-        try:
-            tables.append(import_file(path, "native").table)
-        except BadRecordsError as failure:
-            bad.extend(failure.bad)
+    read: dict[Path, Any] = {}
+    old: set[Path] = set()
+    # A listing may show neither a new file nor the old ones that it stands for. The next listing then differs.
+    before: list[Path] | None = None
+    for _ in range(_LOOKS):
+        paths = list(_files(root))
+        if paths == before and all(path in read for path in paths):
+            break
+        before = paths
+        _read_new(paths, read, old)
+    else:
+        raise TimeoutError(f"{root}: files came and went at every one of {_LOOKS} looks; read it again later")
+    bad = [one for path in paths if path not in old and isinstance(read[path], list) for one in read[path]]
     if bad:
         raise BadRecordsError(bad)
-    return pa.concat_tables(tables)
+    return pa.concat_tables([empty_table(), *(read[path] for path in paths if path not in old)])
+
+
+def supersedes(path: Path) -> frozenset[str]:
+    """Names of the files of the same folder whose rows this Parquet file holds; raises OSError or ArrowException."""
+    return superseded_in(pq.read_schema(path).metadata)
+
+
+def superseded_in(metadata: dict[bytes, bytes] | None) -> frozenset[str]:
+    """The same of a Parquet file's metadata; nothing where it does not say, or says it in a way of its own."""
+    try:
+        names = json.loads((metadata or {}).get(_SUPERSEDES, b"[]"))
+    except ValueError:
+        return frozenset()
+    return frozenset(name for name in names if isinstance(name, str)) if isinstance(names, list) else frozenset()
+
+
+def write_day(folder: Path, rows: Any, superseded: Iterable[str] = ()) -> Path:
+    """Writes checked rows of one day into its folder, in place of the files named; gives the file."""
+    ordered = rows.sort_by([(name, "ascending") for name in _ORDER]).combine_chunks()
+    path = folder / f"{_digest(ordered)}.parquet"
+    if not path.exists():
+        if names := sorted(superseded):
+            ordered = ordered.replace_schema_metadata({_SUPERSEDES: json.dumps(names).encode()})
+        _write_whole(path, ordered)
+    # Also for a file that stands: whoever wrote it may have ended before its name was safe.
+    _sync(folder)
+    _sync(folder.parent)
+    return path
+
+
+def _read_new(paths: Iterable[Path], read: dict[Path, Any], old: set[Path]) -> None:
+    """Reads into `read` the Tables, or the bad records, of files not read before; `old` gains what they supersede."""
+    for path in paths:
+        if path in read:
+            continue
+        if not path.name.endswith(_SUFFIXES):
+            mend = "turn it into native records with `nearserve import FILE --as FORMAT`, or move it away"
+            read[path] = [BadRecord(str(path), 0, "file", path.name, "is no native Parquet or CSV", mend)]
+            continue
+        try:
+            read[path] = import_file(path, "native").table
+            if path.suffix == ".parquet":
+                old.update(path.with_name(name) for name in supersedes(path) if name != path.name)
+        except BadRecordsError as failure:
+            if path.exists():
+                read[path] = list(failure.bad)
+        except FileNotFoundError:
+            del read[path]  # compacted between the two; the next listing says into what
 
 
 def _files(root: Path) -> Iterator[Path]:
@@ -82,25 +141,19 @@ def _by_day(table: Any) -> Iterator[tuple[date, Any]]:
         yield day, table.filter(pc.equal(days, pa.scalar(day, pa.date32())))
 
 
-def _write_day(folder: Path, rows: Any) -> Path:
-    ordered = rows.sort_by([(name, "ascending") for name in _ORDER]).combine_chunks()
-    path = folder / f"{_digest(ordered)}.parquet"
-    if path.exists():
-        return path
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=".tmp")
+def _write_whole(path: Path, rows: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            pq.write_table(ordered, file, compression="zstd", version="2.6", row_group_size=1 << 17)
+            pq.write_table(rows, file, compression="zstd", version="2.6", row_group_size=1 << 17)
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
-        _sync(folder)
     finally:
         temporary.unlink(missing_ok=True)
-    return path
 
 
 def _sync(folder: Path) -> None:
@@ -129,11 +182,20 @@ def _digest(table: Any) -> str:
 def _update(digest: Any, column: Any) -> None:
     digest.update(np.asarray(pc.is_null(column)).astype(np.uint8).tobytes())
     if pa.types.is_string(column.type):
-        words = [(word or "").encode() for word in column.to_pylist()]
-        digest.update(np.array([len(word) for word in words], dtype="<i8").tobytes())
-        digest.update(b"".join(words))
+        words = pc.fill_null(column, "")
+        digest.update(np.asarray(pc.binary_length(words)).astype("<i8").tobytes())
+        digest.update(_letters(words))
     elif pa.types.is_floating(column.type):
         digest.update(np.asarray(pc.fill_null(column, 0.0)).astype("<f8").tobytes())
     else:
         whole = pc.fill_null(column.cast(pa.int64()), 0)
         digest.update(np.asarray(whole).astype("<i8").tobytes())
+
+
+def _letters(words: Any) -> bytes | memoryview:
+    """The UTF-8 of all words of a string array without nulls, one after the other."""
+    _, places, letters = words.buffers()
+    if not len(words) or letters is None:
+        return b""
+    ends = np.frombuffer(places, dtype=np.int32)[words.offset : words.offset + len(words) + 1]
+    return memoryview(letters)[ends[0] : ends[-1]]

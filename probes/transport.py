@@ -217,9 +217,9 @@ def _check(columns: Sequence[str], rows: list[list[Any]], limits: Limits, refuse
             except (ValueError, OverflowError):
                 refused[number] = Refusal(number, name, _shown(value), mend)
     for name in ("boot_id", "seq"):
-        place = columns.index(name) if name in columns else None
+        given = columns.index(name) if name in columns else None
         for number, values in enumerate(rows):
-            if number not in refused and (place is None or values[place] is None):
+            if number not in refused and (given is None or values[given] is None):
                 refused[number] = Refusal(number, name, "", "must be given: it is part of the record's key")
 
 
