@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from probes.importers import fping, iperf3, native, ping, ripe_atlas
+from probes.importers import fping, iperf3, native, ping, ripe_atlas, scamper
 from probes.importers.collector import Collector
 from probes.importers.options import Options
 from probes.importers.unpack import unpacked
@@ -36,6 +36,7 @@ FORMATS: Final[dict[str, Format]] = {
         Format("ripe-atlas", "RIPE Atlas results of ping and traceroute, JSON array or lines", ripe_atlas.read),
         Format("ping", "text of ping: Linux, macOS, BSD, busybox, Windows (English)", ping.read),
         Format("fping", "fping: -c, -C, -l, -Q, is alive, -J; stdout, stderr or both", fping.read),
+        Format("scamper", "scamper's JSON: ping and trace", scamper.read),
         Format("iperf3", "iperf3 -J or --json-stream: TCP, UDP, either direction, client or server", iperf3.read),
     )
 }

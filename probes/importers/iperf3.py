@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Final
 from probes.importers.collector import Collector
 from probes.importers.json_values import Broken, values
 from probes.importers.options import Options, overridden
-from probes.importers.text import family_of, number, text_of, whole, words
+from probes.importers.text import family_of, number, plain_address, text_of, whole, words
 from probes.record import Record
 
 METHOD: Final = "imported:iperf3"
@@ -117,18 +117,13 @@ def _ends(start: dict[str, Any]) -> dict[str, Any]:
     asked = words(_part(start, "connecting_to").get("host"))
     accepted = words(_part(start, "accepted_connection").get("host"))
     client, server = (remote or accepted, local) if accepted and not asked else (local, remote or asked)
-    client, server = _plain(client), _plain(server)
+    client, server = plain_address(client), plain_address(server)
     return {
         "source": client,
         "target": server,
         "target_alias": asked if asked and asked != server else None,
         "family": family_of(server) or family_of(client),
     }
-
-
-def _plain(address: str) -> str:
-    """An IPv4 address without the IPv6 prefix that a dual-stack socket shows."""
-    return address.removeprefix("::ffff:") if "." in address else address
 
 
 def _time(start: dict[str, Any], options: Options, collector: Collector) -> int | None:

@@ -59,6 +59,11 @@ def family_of(address: str) -> int | None:
         return None
 
 
+def plain_address(address: str) -> str:
+    """An IPv4 address without the IPv6 prefix that a dual-stack socket shows."""
+    return address.removeprefix("::ffff:") if "." in address else address
+
+
 def same_address(one: str, other: str) -> bool:
     """Whether two texts are the same IP address, however it is written."""
     try:
