@@ -20,6 +20,10 @@ PATHS: Final[Mapping[str, str]] = {"down": "/ndt/v7/download", "up": "/ndt/v7/up
 TESTS: Final[Mapping[str, str]] = {"down": "download", "up": "upload"}
 TICK_S: Final = 0.1  # texts a second: at most ten are allowed
 CLOSING_S: Final = 1.0
+NOTSENT_BYTES: Final = 1 << 16
+"""TCP_NOTSENT_LOWAT of the sender: what waits unsent in its kernel tells nothing, and texts wait behind it."""
+_READS: Final = 64  # at most, before the loop looks at its other work
+_WAITING: Final = 4  # answers to pings in line; a flood of pings gets no more
 _TCP_NAMES: Final = {
     "busy_us": "BusyTime",
     "bytes_acked": "BytesAcked",
@@ -106,7 +110,9 @@ class Exchange:
 
     `load` is given to the end that sends. `until` is time.monotonic() when it ends at the latest, `max_bytes` what it
     may cost. `on_bytes(ns, total)` hears what came in, `on_report` the texts of the other end; one that returns True
-    ends the test. `say(elapsed_us, bytes)` writes the text that is sent every TICK_S; None sends none.
+    ends the test. `say(elapsed_us, bytes)` writes the text that is sent every TICK_S; None sends none. Of a receiver
+    both are those of the last arrival after which nothing waited to be read: a missing segment holds back all that is
+    behind it, and a count taken then, or in the midst of what follows when it comes, would tell too little.
     """
 
     channel: Channel
@@ -120,6 +126,7 @@ class Exchange:
     def run(self) -> End:
         """The test, without the closing handshake. Raises OSError and FrameError."""
         self._started = time.monotonic_ns()
+        self._arrived = self._started, 0
         self._next_say = time.monotonic() + TICK_S
         poll = select.poll()
         poll.register(self.channel.sock, select.POLLIN)
@@ -153,33 +160,37 @@ class Exchange:
 
     def _tell(self, now: float) -> None:
         self._next_say = now + TICK_S
-        if self.say is not None and self.channel.idle:
-            self.channel.put(TEXT, self.say((time.monotonic_ns() - self._started) // 1000, self.counted))
+        if self.say is None or self.channel.in_line > 1:
+            return
+        at_ns, size = (time.monotonic_ns(), self.load.sent) if self.load is not None else self._arrived
+        self.channel.put(TEXT, self.say(max(0, at_ns - self._started) // 1000, size))
 
     def _receive(self) -> End | None:
         before = self.channel.reader.binary_bytes
-        frames = self.channel.receive()
-        now = time.monotonic_ns()
-        total = self.channel.reader.binary_bytes
-        if total > before:
-            if self.load is not None:
-                return End.UNEXPECTED
-            if self.on_bytes is not None and self.on_bytes(now, total):
-                return End.STABLE
-            if total >= self.max_bytes:
-                return End.BYTES
-        if frames is None:
-            return End.CLOSED
-        for frame in frames:
-            if (ended := self._take(frame)) is not None:
-                return ended
-        return None
+        for _ in range(_READS):
+            frames = self.channel.receive()
+            if frames is None:
+                return End.CLOSED
+            for frame in frames:
+                if (ended := self._take(frame)) is not None:
+                    return ended
+            if self.channel.drained:
+                break
+        now, total = time.monotonic_ns(), self.channel.reader.binary_bytes
+        if total == before:
+            return None
+        if self.load is not None:
+            return End.UNEXPECTED
+        self._arrived = now, total
+        if self.on_bytes is not None and self.on_bytes(now, total):
+            return End.STABLE
+        return End.BYTES if total >= self.max_bytes else None
 
     def _take(self, frame: Frame) -> End | None:
         if frame.opcode == CLOSE:
             self.channel.put(CLOSE, frame.payload[:2])
             return End.CLOSED
-        if frame.opcode == PING and self.channel.idle:
+        if frame.opcode == PING and self.channel.in_line < _WAITING:
             self.channel.put(PONG, frame.payload)
         if frame.opcode == TEXT and self.on_report is not None:
             told = report(frame.payload)
