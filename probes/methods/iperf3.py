@@ -42,7 +42,7 @@ def measure(
     try:
         limit_s = seconds + omit_s + _GRACE_S
         run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit_s, check=False)
-        record = _read(run.stdout) or dataclasses.replace(_NOTHING, error=_said(run))
+        record = _read(run.stdout, started_ns) or dataclasses.replace(_NOTHING, error=_said(run))
     except subprocess.TimeoutExpired:
         record = dataclasses.replace(_NOTHING, error="timeout")
     return dataclasses.replace(
@@ -70,16 +70,16 @@ def _command(
     ]  # fmt: skip
 
 
-def _read(output: bytes) -> Record | None:
+def _read(output: bytes, started_ns: int) -> Record | None:
     """The one record of iperf3's JSON; None where it holds none."""
     from probes.importers import iperf3  # noqa: PLC0415  # brings pyarrow, which the other methods do without
     from probes.importers.collector import Collector  # noqa: PLC0415
     from probes.importers.options import Options  # noqa: PLC0415
 
     collector = Collector("iperf3")
-    iperf3.read(io.BytesIO(output), collector, Options())
+    iperf3.read(io.BytesIO(output), collector, Options(observed_at=started_ns))
     rows = collector.result("skip").table.to_pylist()
-    return Record(**{**rows[0], "observed_at": 0}) if rows else None
+    return Record(**{**rows[0], "observed_at": started_ns}) if rows else None
 
 
 def _said(run: "subprocess.CompletedProcess[bytes]") -> str:
