@@ -22,7 +22,7 @@ from urllib.parse import parse_qs
 import structlog
 
 from probes.wire.http_head import Head, NotHttpError, read_head
-from probes.wire.ndt7 import PATHS, SUBPROTOCOL, Exchange, close, message
+from probes.wire.ndt7 import NOTSENT_BYTES, PATHS, SUBPROTOCOL, Exchange, close, message
 from probes.wire.tcp_info import tcp_info
 from probes.wire.websocket import Channel, FrameError, Load, accept_key
 
@@ -30,7 +30,6 @@ log = structlog.get_logger()
 _DIRECTIONS: Final = {path: direction for direction, path in PATHS.items()}
 _HEAD_LIMIT: Final = 1 << 13
 _QUERY_LIMIT: Final = 4096
-_NOTSENT: Final = 1 << 18
 _REASONS: Final = {
     400: "Bad Request",
     401: "Unauthorized",
@@ -178,7 +177,7 @@ class Ndt7Server:
     def _test(self, sock: socket.socket, direction: str, early: bytes) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if direction == "down":
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _NOTSENT)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOTSENT_BYTES)
             if self._congestion is not None:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, self._congestion.encode())
         ends = (_written(sock.getpeername()), _written(sock.getsockname()))

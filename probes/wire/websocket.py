@@ -25,6 +25,7 @@ MAX_TEXT: Final = 1 << 16
 _KNOWN: Final = frozenset((CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG))
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _HEADER_ROOM: Final = 16
+LARGEST: Final = 1 << 18  # a load message: beyond, nothing gets faster, and texts would wait behind it
 _READ: Final = 1 << 18
 _HEADS: Final = 1 << 12  # what is read where a frame's header is due: the payload behind it should not be copied
 
@@ -178,7 +179,7 @@ class Load:
     chosen by nobody, which is all that masking is for (RFC 6455, section 10.3).
     """
 
-    def __init__(self, masks: bool, largest: int = 1 << 18) -> None:
+    def __init__(self, masks: bool, largest: int = LARGEST) -> None:
         self._masks = masks
         self._buffer = bytearray(_HEADER_ROOM) + os.urandom(largest)
         self._largest = largest
@@ -197,7 +198,10 @@ class Load:
 
 
 class Channel:
-    """One WebSocket connection after its handshake; `early` are bytes that came in behind it. Nothing here blocks."""
+    """One WebSocket connection after its handshake; `early` are bytes that came in behind it. Nothing here blocks.
+
+    `drained` is True once the last `receive` found nothing left.
+    """
 
     def __init__(self, sock: socket.socket, is_client: bool, early: bytes = b"") -> None:
         sock.setblocking(False)
@@ -208,6 +212,12 @@ class Channel:
         self._out: deque[memoryview] = deque()
         self._buffer = memoryview(bytearray(_READ))
         self._plain = not isinstance(sock, ssl.SSLSocket)
+        self.drained = False
+
+    @property
+    def in_line(self) -> int:
+        """How many frames wait to be sent."""
+        return len(self._out)
 
     @property
     def idle(self) -> bool:
@@ -239,6 +249,7 @@ class Channel:
 
     def receive(self) -> list[Frame] | None:
         """What came in; None when the other end has closed. Raises FrameError and OSError."""
+        self.drained = False
         if self._early:
             early, self._early = self._early, b""
             return self.reader.feed(early)
@@ -250,6 +261,7 @@ class Channel:
                 return [] if size else None
             size = self.sock.recv_into(self._buffer, _HEADS if self._plain else _READ)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            self.drained = True
             return []
         return self.reader.feed(self._buffer[:size]) if size else None
 
