@@ -39,23 +39,49 @@ def network_errors(sock: socket.socket) -> Iterator[NetworkError]:
         yield NetworkError(str(name[0]) if name else "", quoted, _words(control))
 
 
-def _words(control: list[tuple[int, int, bytes]]) -> str:
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """struct sock_extended_err and the address of who sent the error; `data` is its last word as it stands."""
+
+    errno: int
+    origin: int
+    icmp_type: int
+    icmp_code: int
+    data: bytes
+    offender: str | None
+
+    @property
+    def local(self) -> bool:
+        """Whether this machine itself made the error, without a packet."""
+        return self.origin == _LOCAL
+
+
+def explained(control: list[tuple[int, int, bytes]]) -> Explained | None:
+    """What the control data of an error say of it; None where they make no sense."""
     for level, kind, data in control:
         if (level, kind) in _RECVERR.values() and len(data) >= _SOCK_EXTENDED_ERR.size:
             code, origin, icmp_type, icmp_code, *_ = _SOCK_EXTENDED_ERR.unpack_from(data)
-            said = os.strerror(code)
-            if origin == _LOCAL:
-                return f"{said} (this machine)"
-            return f"{said} (ICMP {icmp_type}/{icmp_code}{_from(data[_SOCK_EXTENDED_ERR.size :])})"
-    return "an ICMP error without a reason"
+            return Explained(code, origin, icmp_type, icmp_code, data[12:16], _from(data[_SOCK_EXTENDED_ERR.size :]))
+    return None
 
 
-def _from(name: bytes) -> str:
+def _words(control: list[tuple[int, int, bytes]]) -> str:
+    error = explained(control)
+    if error is None:
+        return "an ICMP error without a reason"
+    said = os.strerror(error.errno)
+    if error.local:
+        return f"{said} (this machine)"
+    by = f" from {error.offender}" if error.offender else ""
+    return f"{said} (ICMP {error.icmp_type}/{error.icmp_code}{by})"
+
+
+def _from(name: bytes) -> str | None:
     """Who sent the error: a sockaddr behind the struct."""
     family = int.from_bytes(name[:2], sys.byteorder) if len(name) >= 2 else 0
     with contextlib.suppress(ValueError):
         if family == socket.AF_INET:
-            return f" from {socket.inet_ntop(family, name[4:8])}"
+            return socket.inet_ntop(family, name[4:8])
         if family == socket.AF_INET6:
-            return f" from {socket.inet_ntop(family, name[8:24])}"
-    return ""
+            return socket.inet_ntop(family, name[8:24])
+    return None
