@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from probes.importers import fping, iperf3, native, ping, ripe_atlas, scamper
+from probes.importers import blackbox, fping, iperf3, native, ping, ripe_atlas, scamper, smokeping
 from probes.importers.collector import Collector
 from probes.importers.options import Options
 from probes.importers.unpack import unpacked
@@ -37,6 +37,8 @@ FORMATS: Final[dict[str, Format]] = {
         Format("ping", "text of ping: Linux, macOS, BSD, busybox, Windows (English)", ping.read),
         Format("fping", "fping: -c, -C, -l, -Q, is alive, -J; stdout, stderr or both", fping.read),
         Format("scamper", "scamper's JSON: ping and trace", scamper.read),
+        Format("blackbox", "Prometheus' blackbox_exporter: text of /probe, federation or tsdb dump", blackbox.read),
+        Format("smokeping", "smokeping_prober: text of /metrics, federation or tsdb dump", smokeping.read),
         Format("iperf3", "iperf3 -J or --json-stream: TCP, UDP, either direction, client or server", iperf3.read),
     )
 }
