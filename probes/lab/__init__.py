@@ -7,6 +7,8 @@
         server = lab.run("fra", ["iperf3", "-s", "-B", "10.78.0.1"])
         lab.run("berlin", ["ping", "-c", "3", "10.78.0.2"]).wait()
         lab.set_link("berlin", "fra", Link(rtt_ms=20, rate_mbps=100, queue_kbyte=500))
+        lab.down("collector")                               # and lab.up("collector")
+        sent = lab.call("berlin", some_function, "10.78.0.1")  # in a fork of this process; lab.open_socket(...)
         lab.truth().path("berlin", "syd").lost
 
 Every `Host` has a network namespace of its own; all PoPs share one, where the kernel answers echo requests for each of

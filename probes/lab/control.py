@@ -15,16 +15,13 @@ def send(control: socket.socket, value: Any) -> None:
 
 
 def receive(control: socket.socket) -> Any:
-    """One message, or None where the other end is gone."""
+    """One message. Raises ConnectionError where the other end is gone."""
     data = b""
     wanted = LENGTH.size
     while len(data) < wanted:
-        try:
-            chunk = control.recv(min(wanted - len(data), 1 << 20))
-        except ConnectionError:
-            return None
+        chunk = control.recv(min(wanted - len(data), 1 << 20))
         if not chunk:
-            return None
+            raise ConnectionError("the other end is gone")
         data += chunk
         if len(data) == LENGTH.size == wanted:
             wanted += LENGTH.unpack(data)[0]

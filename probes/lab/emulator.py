@@ -122,11 +122,12 @@ class Emulator:
                     return
 
     def obey(self, commands: socket.socket) -> bool:
-        """One command of the parent; False at the last."""
-        message = control.receive(commands)
-        if message is None or message[0] == "close":
+        """One command of the parent; False where there will be no more."""
+        try:
+            name, *arguments = control.receive(commands)
+            control.send(commands, getattr(self, f"do_{name}")(*arguments))
+        except ConnectionError:
             return False
-        control.send(commands, getattr(self, f"do_{message[0]}")(*message[1:]))
         return True
 
     def do_link(self, first: str, second: str, link: Link) -> None:
@@ -169,9 +170,7 @@ def main(fd: int) -> None:
     """Build what the parent describes, hand it the namespaces, carry packets, and leave nothing behind."""
     parent = os.pidfd_open(os.getppid())
     commands = socket.socket(fileno=fd)
-    network: Network | None = control.receive(commands)
-    if network is None:
-        return
+    network: Network = control.receive(commands)
     places: list[Host | Any] = [*network.hosts, network.pops]
     try:
         user_fd = namespaces.leave()

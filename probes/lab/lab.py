@@ -6,11 +6,12 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from probes.lab import control, enter, namespaces
 from probes.lab.network import Host, LabError, Link, Network, Pop
@@ -18,15 +19,16 @@ from probes.lab.truth import Truth
 
 Result = TypeVar("Result")
 PATIENCE_S = 3.0
+ENDED = "the emulator has ended; its own message is on stderr"
 
 
 class Lab:
     """Hosts and PoPs, each reachable from each other over their links.
 
     `links` by pair of names, in either order; a pair's link comes before the PoP's own, that before `default`.
-    `seed` decides every loss and every jitter, by path. `offload`: TCP packets travel merged, up to 64 KB, as on real
-    machines with TSO and GRO: bulk transfers at 1 Gbit/s want that; without, every packet travels alone, and is
-    lost or dropped alone. Raises LabError where the system lets no lab be made, ValueError for places that cannot be.
+    `seed` decides every loss and every jitter, by path. `offload`: TCP packets travel merged, up to ten at once, as
+    with TSO and GRO: bulk transfers at 1 Gbit/s want that; without, every packet travels alone, and is lost or dropped
+    alone. Raises LabError where the system lets no lab be made, ValueError for places that cannot be.
     """
 
     def __init__(
@@ -64,6 +66,9 @@ class Lab:
             control.send(ours, self.network)
             in_user_namespace = _answer(control.receive(ours))
             _, self._fds, _, _ = socket.recv_fds(ours, 1, len(self.network.hosts) + 2)
+        except ConnectionError as error:
+            self.close()
+            raise LabError(ENDED) from error
         except BaseException:
             self.close()
             raise
@@ -96,34 +101,32 @@ class Lab:
         What it gives must be able to be pickled. For tests: a program with threads had better use `run`.
         """
         net_fd = self._net_fd(place)
+        sys.stdout.flush(), sys.stderr.flush()
         read, write = os.pipe()
         pid = os.fork()
         if pid == 0:
-            code = 1
-            try:
-                os.close(read)
-                if self._control:
-                    self._control.close()
-                enter.enter(self._user_fd, net_fd)
-                outcome: tuple[bool, Any] = True, function(*arguments)
-            except BaseException as error:
-                outcome = False, error
-            try:
-                with os.fdopen(write, "wb") as pipe:
-                    pickle.dump(outcome, pipe)
-                code = 0
-            finally:
-                os._exit(code)
+            os.close(read)
+            if self._control:
+                self._control.close()  # whoever holds it keeps the lab alive
+            _tell(write, self._user_fd, net_fd, lambda: function(*arguments))
         os.close(write)
         with os.fdopen(read, "rb") as pipe:
             data = pipe.read()
         os.waitpid(pid, 0)
         if not data:
             raise LabError(f"{function.__name__} in {place} ended without a result")
-        fine, value = pickle.loads(data)  # written by our own fork
+        fine, value = pickle.loads(data)
         if not fine:
             raise value
         return value  # type: ignore[no-any-return]
+
+    def open_socket(self, place: str, family: int, kind: int, protocol: int = 0) -> socket.socket:
+        """A socket that stays in a place while this process binds it, sends and reads."""
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            self.call(place, _open_and_pass, theirs, family, kind, protocol)
+            _, fds, _, _ = socket.recv_fds(ours, 1, 1)
+        return socket.socket(fileno=fds[0])
 
     def set_link(self, first: str, second: str, link: Link) -> None:
         """From now on another link between two places; packets on their way arrive as they were to."""
@@ -154,9 +157,10 @@ class Lab:
         for program in self._programs:
             with suppress(ProcessLookupError):
                 program.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + PATIENCE_S
         for program in self._programs:
             try:
-                program.wait(PATIENCE_S)
+                program.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 program.kill()
                 program.wait()
@@ -189,15 +193,34 @@ class Lab:
             raise LabError("the lab is not there: use it within its with")
         try:
             control.send(self._control, message)
+            return control.receive(self._control)
         except ConnectionError as error:
-            raise LabError("the emulator has ended; its own message is on stderr") from error
-        return control.receive(self._control)
+            raise LabError(ENDED) from error
 
 
-def _answer(answer: bool | str | None) -> bool:
+def _tell(fd: int, user_fd: int, net_fd: int, work: Callable[[], Any]) -> NoReturn:
+    """Do the work of a forked process, write what came of it, and end without what the parent does at its end."""
+    try:
+        try:
+            enter.enter(user_fd, net_fd)
+            outcome: tuple[bool, Any] = True, work()
+            data = pickle.dumps(outcome)
+        except BaseException as error:
+            data = pickle.dumps((False, error))
+        sys.stdout.flush(), sys.stderr.flush()
+        with os.fdopen(fd, "wb") as pipe:
+            pipe.write(data)
+    finally:
+        os._exit(0)
+
+
+def _open_and_pass(way: socket.socket, family: int, kind: int, protocol: int) -> None:
+    with socket.socket(family, kind, protocol) as made:
+        socket.send_fds(way, [b"!"], [made.fileno()])
+
+
+def _answer(answer: bool | str) -> bool:
     """Whether the lab stands in a user namespace; or LabError with what the emulator has to say."""
-    if answer is None:
-        raise LabError("the emulator ended before the lab was made; its own message is on stderr")
     if isinstance(answer, str):
         raise LabError(answer)
     return answer

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from probes.lab.enter import NEW_NET, NEW_USER, system
 from probes.lab.network import Host, LabError, Pop
+from probes.lab.port import MERGED_BYTES
 
 INNER_MAC, OUTER_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
 """Without ARP a frame carries its sender's own address; as every inner end has the same one, no frame is rewritten.
@@ -84,11 +85,11 @@ def build(inner: Sequence[Host | Sequence[Pop]], root: bool, offload: bool) -> l
     for place, net_fd in zip(inner, made, strict=True):
         with inside(net_fd):
             _allow(root)
-            one_by_one = "" if offload else " gso_max_segs 1"
+            merging = f"gso_max_size {MERGED_BYTES}" if offload else "gso_max_segs 1"
             ip(
                 [
                     "link set lo up",
-                    f"link set eth0 address {INNER_MAC} arp off addrgenmode none{one_by_one} up",
+                    f"link set eth0 address {INNER_MAC} arp off addrgenmode none {merging} up",
                     *(_host(place) if isinstance(place, Host) else _pops(place)),
                 ]
             )
@@ -122,10 +123,15 @@ def _networks(addresses: Iterable[str]) -> "Iterator[object]":
 
 
 def _allow(root: bool) -> None:
-    """Datagram ICMP sockets for every group that exists in here, and binding to AnyIP addresses of IPv6."""
+    """Datagram ICMP sockets for every group in here; IPv6 as free as IPv4 to bind to AnyIP; no limit on ICMP errors.
+
+    The PoPs are one kernel: with its limits, thousands of them would say one "port unreachable" a second together.
+    """
     for name, value in (
         ("ipv4/ping_group_range", "0 2147483647" if root else "0 0"),
         ("ipv6/ip_nonlocal_bind", "1"),
+        ("ipv4/icmp_ratelimit", "0"),
+        ("ipv6/icmp/ratelimit", "0"),
     ):
         with open(f"/proc/sys/net/{name}", "w") as file:  # noqa: PTH123
             file.write(value)

@@ -14,8 +14,9 @@ VNET: Final = 10
 """virtio_net_hdr before each frame: which checksum is still missing and how a merged packet is to be cut."""
 ALL_PROTOCOLS: Final = 0x0003
 RING_BYTES: Final = 16 << 20
-SMALL_FRAME, LARGE_FRAME = 2048, 1 << 17
-"""Large enough for a packet of 1,500 bytes, or for the 64 KB that the kernel merges for TCP."""
+SMALL_FRAME, LARGE_FRAME = 2048, 1 << 14
+"""Large enough, with the ring's own header, for a packet of 1,500 bytes, or for what the kernel may merge for TCP."""
+MERGED_BYTES: Final = 15_000
 BLOCK_BYTES: Final = 1 << 17
 
 
