@@ -6,6 +6,7 @@ that carry the store's own names are touched.
 """
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 from probes.store import DAY, superseded_in, write_day
 
 _OWN_NAME: Final = re.compile(r"[0-9a-f]{32}\.parquet")
+_ABANDONED_S: Final = 3600
 _DAY_NAME: Final = re.compile(re.escape(DAY) + r"\d{4}-\d\d-\d\d")
 
 
@@ -52,6 +54,7 @@ class Compactor:
         """Merges small files in every day that has at least so many; raises OSError when the disk is full."""
         merged = written = removed = 0
         for day in self._days():
+            _remove_abandoned(day)
             removed += self._remove_superseded(day)
             for group in self._groups(day, least_files):
                 self._merge(day, group)
@@ -92,7 +95,8 @@ class Compactor:
         total = 0
         for name, rows in sorted(small, key=lambda file: (file[1], file[0])):
             if group and total + rows > self._rows:
-                yield group
+                if len(group) > 1:
+                    yield group
                 group, total = [], 0
             group.append(name)
             total += rows
@@ -104,3 +108,10 @@ class Compactor:
         # What these stood for, the new file stands for: an old batch that is written again stays superseded.
         old = frozenset(names).union(*(self._footers[day / name].supersedes for name in names))
         write_day(day, pa.concat_tables(tables), old)
+
+
+def _remove_abandoned(day: Path) -> None:
+    """Half-written files that a crash left; nobody writes one for an hour."""
+    for path in day.glob(".*.tmp"):
+        if time.time() - path.stat().st_mtime > _ABANDONED_S:
+            path.unlink(missing_ok=True)

@@ -74,15 +74,6 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """What is accepted and not yet in a file; `oldest_ns` (UTC since 1970) of what is not even marked for one."""
-
-    rows: int
-    bytes: int
-    oldest_ns: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Seen:
     """An agent as the collector has seen it; times in nanoseconds since 1970 UTC, counts of rows."""
 
@@ -137,6 +128,8 @@ class Ledger:
                     self._database.execute(statement)
                 self._database.execute(f"PRAGMA user_version = {VERSION}")
             _sync(path.parent)
+        rows, size = self._database.execute("SELECT total(count), total(size) FROM batches").fetchone()
+        self._rows, self._bytes = int(rows), int(size)
 
     def close(self) -> None:
         """Close the file; what was committed stays."""
@@ -158,15 +151,26 @@ class Ledger:
 
     def accept(self, arrivals: Sequence[Arrival], now_ns: int) -> list[Outcome]:
         """Takes the rows that are new, all arrivals in one transaction; when it returns, they are on the disk."""
-        with self._transaction() as database:
-            return [_accept(database, arrival, now_ns) for arrival in arrivals]
-
-    def waiting(self) -> Waiting:
-        """How much is accepted and not yet in a file."""
         with self._lock:
-            rows, size = self._database.execute("SELECT total(count), total(size) FROM batches").fetchone()
-            oldest = self._database.execute("SELECT min(arrived_ns) FROM batches WHERE file IS NULL").fetchone()[0]
-        return Waiting(int(rows), int(size), oldest)
+            with self._transaction() as database:
+                before = database.execute("SELECT coalesce(max(batch), 0) FROM batches").fetchone()[0]
+                outcomes = [_accept(database, arrival, now_ns) for arrival in arrivals]
+                query = "SELECT total(count), total(size) FROM batches WHERE batch > ?"
+                rows, size = database.execute(query, (before,)).fetchone()
+            self._rows += int(rows)
+            self._bytes += int(size)
+        return outcomes
+
+    def waiting(self) -> tuple[int, int]:
+        """Rows accepted and not yet in a file, and their bytes here; waits for nobody."""
+        return self._rows, self._bytes
+
+    def oldest_ns(self) -> int | None:
+        """When the oldest batch arrived that is not marked for a file (UTC since 1970); None when there is none."""
+        with self._lock:
+            query = "SELECT arrived_ns FROM batches WHERE file IS NULL ORDER BY batch LIMIT 1"
+            oldest = self._database.execute(query).fetchone()
+        return oldest[0] if oldest else None
 
     def mark(self, rows: int) -> int | None:
         """Marks the oldest batches, up to about so many rows, for one file number; None when nothing waits."""
@@ -195,9 +199,14 @@ class Ledger:
 
     def settle(self, file: int) -> None:
         """Forgets the rows of a file number: they stand in files that have reached the disk."""
-        with self._transaction() as database:
-            database.execute("DELETE FROM parts WHERE batch IN (SELECT batch FROM batches WHERE file = ?)", (file,))
-            database.execute("DELETE FROM batches WHERE file = ?", (file,))
+        with self._lock:
+            with self._transaction() as database:
+                query = "SELECT total(count), total(size) FROM batches WHERE file = ?"
+                rows, size = database.execute(query, (file,)).fetchone()
+                database.execute("DELETE FROM parts WHERE batch IN (SELECT batch FROM batches WHERE file = ?)", (file,))
+                database.execute("DELETE FROM batches WHERE file = ?", (file,))
+            self._rows -= int(rows)
+            self._bytes -= int(size)
 
     def agents(self) -> list[Seen]:
         """Every agent that ever sent a batch, by name."""
