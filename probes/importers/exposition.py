@@ -9,7 +9,6 @@ one begins; without a mark, the reader sees a sample come again.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import BinaryIO, Final, TextIO
 from urllib.parse import urlsplit
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit
 from prometheus_client.parser import text_string_to_metric_families
 
 from probes.importers.collector import Collector
-from probes.importers.text import number, text_of
+from probes.importers.text import iso_time, number, text_of
 from probes.record import utc_ns
 
 _LONGEST_LINE: Final = 1 << 16
@@ -93,7 +92,7 @@ def _metric_lines(text: TextIO) -> Iterator[tuple[int, str | Mark]]:
         elif part == "logs":
             time, target = _LOG_TIME.search(line), _LOG_TARGET.search(line)
             if time or target:
-                yield row, Mark(False, _iso(time[1]) if time else None, target[1].strip('"') if target else "")
+                yield row, Mark(False, _log_time(time[1]) if time else None, target[1].strip('"') if target else "")
         elif line == "# EOF":
             yield row, Mark(begins=True)
         elif line and not line.startswith("#") and not part:
@@ -133,12 +132,9 @@ def _http_date(text: str) -> int | None:
         return None
 
 
-def _iso(text: str) -> int | None:
-    try:
-        moment = datetime.fromisoformat(text.strip('"'))
-        return utc_ns(moment.astimezone(UTC)) if moment.tzinfo else None
-    except (ValueError, OverflowError):
-        return None
+def _log_time(text: str) -> int | None:
+    time = iso_time(text.strip('"'))
+    return time[0] if time and time[1] else None
 
 
 def host_of(text: str) -> str:

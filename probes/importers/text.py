@@ -4,12 +4,19 @@ import codecs
 import io
 import ipaddress
 import math
+import re
+from datetime import datetime
 from typing import BinaryIO, Final
+
+from probes.record import utc_ns
 
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),  # what a redirection in PowerShell writes
     (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_ISO_TIME: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9})\d*)?\s?(Z|UTC|[+-]\d\d:?\d\d)?", re.IGNORECASE
 )
 
 
@@ -49,6 +56,22 @@ def words(value: object) -> str:
     if isinstance(value, str):
         return value.strip()
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+
+
+def iso_time(value: object) -> tuple[int, bool] | None:
+    """(nanoseconds since 1970 UTC, whether the text names its zone) of a date and time in ISO 8601 or RFC 3339.
+
+    Without a zone it is taken as UTC. All nine digits of a fraction count, which `datetime` cuts to six.
+    """
+    match = _ISO_TIME.fullmatch(value.strip()) if isinstance(value, str) and value.isascii() else None
+    if match is None:
+        return None
+    zone = (match[4] or "Z").upper().replace("UTC", "Z")
+    try:
+        seconds = utc_ns(datetime.fromisoformat(f"{match[1]}T{match[2]}{zone}"))
+    except (ValueError, OverflowError):
+        return None
+    return seconds + int((match[3] or "0").ljust(9, "0")), match[4] is not None
 
 
 def family_of(address: str) -> int | None:
