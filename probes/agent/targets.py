@@ -22,7 +22,7 @@ from probes.agent.document import DocumentError, Part, validated
 from probes.reading import BadRecord, shortened
 from probes.record import METHODS
 
-PORTS: Final = {"tcp": 443, "stamp": 862, "http": 443, "train": 863, "ndt7": 443}
+PORTS: Final = {"tcp": 443, "stamp": 862, "http": 443, "train": 8862, "ndt7": 443}
 """The port of a method where the target names none; icmp has no port."""
 MOST_BYTES: Final = 64 * 1024 * 1024
 _HOST: Final = re.compile(

@@ -1,0 +1,70 @@
+"""nearserve probe agent: measures its targets for months, and keeps what it measured until the collector has it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from placement.cli.common import Exit, Failure, emit_json, format_option, print_table
+
+if TYPE_CHECKING:
+    from probes.agent.run import Plan
+    from probes.agent.spool import Counts
+
+SHOWN = 20
+
+
+@click.command("agent", epilog="Example: nearserve probe agent /etc/nearserve/agent.toml --check")
+@click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--check", is_flag=True, help="Only check the configuration and the targets; send nothing.")
+@click.option("--once", is_flag=True, help="Measure every target once, deliver, and end.")
+@format_option
+def command(config: Path, check: bool, once: bool, output_format: str) -> None:
+    """Run the probe agent of CONFIG (TOML) until SIGTERM; SIGHUP reads CONFIG and the targets anew."""
+    if check and once:
+        raise click.UsageError("--check and --once exclude each other")
+    from probes.agent import run  # noqa: PLC0415
+    from probes.agent.document import DocumentError  # noqa: PLC0415
+    from probes.agent.privileges import PrivilegeError  # noqa: PLC0415
+    from probes.agent.spool import SpoolLockedError  # noqa: PLC0415
+    from probes.wire.keys import KeyFileError  # noqa: PLC0415
+
+    try:
+        if check:
+            _show_plan(run.check(config), output_format)
+            return
+        counts = run.run(config, once)
+    except DocumentError as error:
+        details = {"faults": [str(fault) for fault in error.faults]}
+        raise Failure(Exit.BAD_DATA, f"the agent cannot run with {config}:\n{error}", details) from error
+    except SpoolLockedError as error:
+        raise Failure(Exit.STALE, str(error)) from error
+    except (PrivilegeError, KeyFileError, OSError) as error:
+        raise Failure(Exit.BAD_DATA, str(error)) from error
+    if once:
+        _show_counts(counts, output_format)
+
+
+def _show_plan(plan: "Plan", output_format: str) -> None:
+    refusals = {target: str(refusal) for target, refusal in plan.refusals.items()}
+    if output_format == "json":
+        names = ("agent", "source", "targets", "methods", "unused")
+        emit_json({name: getattr(plan, name) for name in names} | {"refusals": refusals})
+        return
+    print_table(("method", "targets"), list(plan.methods.items()), title=f"{plan.agent}, measuring from {plan.source}")
+    for method, targets in plan.unused.items():
+        click.echo(f"{targets:,} targets name {method}, which has no table [methods.{method}]: not measured by it")
+    for target, why in list(refusals.items())[:SHOWN]:
+        click.echo(f"{target} will be refused: {why}")
+    if len(refusals) > SHOWN:
+        click.echo(f"... and {len(refusals) - SHOWN:,} more; --format json lists them all")
+
+
+def _show_counts(counts: "Counts", output_format: str) -> None:
+    names = ("depth", "bytes", "held", "dropped", "lost", "moved_aside")
+    if output_format == "json":
+        emit_json({name: getattr(counts, name) for name in names})
+        return
+    click.echo(
+        f"{counts.depth:,} records wait in the spool; {counts.dropped:,} dropped and {counts.lost:,} lost so far"
+    )

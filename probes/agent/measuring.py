@@ -1,0 +1,121 @@
+"""The methods as the agent calls them: by name, with the settings of the configuration, to records.
+
+A method's module is imported when it is first used: an agent that only pings loads nothing else.
+"""
+
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from probes.agent.config import SWEPT, Config, Stamp, Train, resolved
+from probes.methods.endpoint import Endpoint
+from probes.record import Record
+from probes.wire.keys import read_keys
+
+Measure = Callable[[Sequence[Endpoint], Any, "Means"], list[Record]]
+"""(endpoints, the method's table of the configuration, means) to records, in any order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What methods need besides their settings: the source's name, packets a second, secrets by method, bytes left."""
+
+    source: str
+    packets_per_s: float
+    keys: Mapping[str, bytes] = field(default_factory=dict)
+    tokens: Mapping[str, str] = field(default_factory=dict)
+    max_bytes: int = 1 << 40
+
+
+def means(config: Config, path: Path) -> Means:
+    """The means of a configuration that was read from `path`; KeyFileError, OSError where a secret cannot be read."""
+    used = config.methods.used
+    key_files = {name: method.key_file for name, method in used.items() if isinstance(method, Stamp | Train)}
+    keys = {name: read_keys(resolved(path, file))[0] for name, file in key_files.items() if file}
+    ndt7 = config.methods.ndt7
+    token_file = ndt7.token_file if ndt7 else None
+    tokens = {"ndt7": resolved(path, token_file).read_text().strip()} if token_file else {}
+    return Means(config.source, config.rates.packets_per_s, keys, tokens)
+
+
+def _icmp(endpoints: Sequence[Endpoint], settings: Any, given: Means) -> list[Record]:
+    from probes.methods import icmp, sweep  # noqa: PLC0415
+
+    found = icmp.sweep(endpoints, rate_per_s=given.packets_per_s, probes=settings.probes, timeout_s=settings.timeout_s)
+    return sweep.records(found, given.source)
+
+
+def _tcp(endpoints: Sequence[Endpoint], settings: Any, given: Means) -> list[Record]:
+    from probes.methods import sweep, tcp  # noqa: PLC0415
+
+    rate = given.packets_per_s / PACKETS["tcp"]
+    found = tcp.sweep(endpoints, rate_per_s=rate, probes=settings.probes, timeout_s=settings.timeout_s)
+    return sweep.records(found, given.source)
+
+
+def _http(endpoints: Sequence[Endpoint], settings: Any, given: Means) -> list[Record]:
+    from probes.methods import http  # noqa: PLC0415
+
+    context = ssl.create_default_context() if settings.tls else None
+    return [
+        http.measure(
+            endpoint,
+            source=given.source,
+            tls=settings.tls,
+            path=settings.path,
+            timeout_s=settings.timeout_s,
+            context=context,
+        ).record
+        for endpoint in endpoints
+    ]
+
+
+def _train(endpoints: Sequence[Endpoint], settings: Any, given: Means) -> list[Record]:
+    from probes.methods import train  # noqa: PLC0415
+
+    return [
+        train.measure(
+            endpoint,
+            direction=direction,
+            source=given.source,
+            key=given.keys.get("train"),
+            overhead_bytes=settings.overhead_bytes,
+            timeout_s=settings.timeout_s,
+        )
+        for endpoint in endpoints
+        for direction in settings.directions
+    ]
+
+
+def _ndt7(endpoints: Sequence[Endpoint], settings: Any, given: Means) -> list[Record]:
+    from probes.methods import ndt7  # noqa: PLC0415
+
+    tls = ssl.create_default_context() if settings.tls else None
+    left = given.max_bytes
+    records = []
+    for endpoint in endpoints:
+        for direction in settings.directions:
+            record = ndt7.measure(
+                endpoint,
+                direction=direction,
+                source=given.source,
+                seconds=settings.timeout_s,
+                max_bytes=max(left, 1),
+                tls=tls,
+                token=given.tokens.get("ndt7"),
+            ).record
+            left -= record.bytes or 0
+            records.append(record)
+    return records
+
+
+METHODS: Final[dict[str, Measure]] = {"icmp": _icmp, "tcp": _tcp, "http": _http, "train": _train, "ndt7": _ndt7}
+PACKETS: Final = {"icmp": 1, "tcp": 3, "stamp": 1, "http": 20}
+"""Packets that a probe of a method sends; of the others bytes are counted, afterwards."""
+MODULES: Final = {
+    method: ("probes.methods.sweep", f"probes.methods.{method}") if method in SWEPT else (f"probes.methods.{method}",)
+    for method in METHODS
+}
+"""What each method imports at its first use."""
