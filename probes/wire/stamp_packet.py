@@ -8,6 +8,7 @@ PTPv2 truncated where a peer says so by its Z bit (RFC 8762 section 4.2.1).
 
 import ctypes
 import hmac
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -79,7 +80,7 @@ class Replies(NamedTuple):
     sent_ns: NDArray[np.int64]
 
 
-def base_bytes(key: bytes | None) -> int:
+def base_bytes(key: object | None) -> int:
     """The least size of a packet: by the mode, which is authenticated where there is a key."""
     return OPEN_BYTES if key is None else AUTHENTICATED_BYTES
 
@@ -135,7 +136,7 @@ def requests(
     fields = packets.view(OPEN_REQUEST if key is None else AUTHENTICATED_REQUEST)[:, 0]
     fields["seq"], fields["time"], fields["error"], fields["ssid"] = seq, time, error, ssid
     if key is not None:
-        seal(packets, key)
+        seal(packets, [key] * len(packets))
     return packets
 
 
@@ -165,30 +166,31 @@ def reflect(
     return packets
 
 
-def stamp_times(packets: Bytes, sent_ns: int, key: bytes | None) -> None:
-    """Write the time of sending into replies (N, W) that are about to leave, and seal them."""
-    fields = packets[:, : base_bytes(key)].view(OPEN_REPLY if key is None else AUTHENTICATED_REPLY)[:, 0]
+def stamp_times(packets: Bytes, sent_ns: int, keys: Sequence[bytes] | None = None) -> None:
+    """Write the time of sending into replies (N, W) that are about to leave, and seal each with its key, if any."""
+    fields = packets[:, : base_bytes(keys)].view(OPEN_REPLY if keys is None else AUTHENTICATED_REPLY)[:, 0]
     fields["time"] = ntp(np.array([sent_ns], np.int64))[0]
-    if key is not None:
-        seal(packets, key)
+    if keys is not None:
+        seal(packets, keys)
 
 
-def seal(packets: Bytes, key: bytes) -> None:
-    """Write the HMAC of each authenticated packet (N, at least 112) into its place."""
-    for packet in packets:
-        digest = hmac.digest(key, packet[:SEALED_BYTES].tobytes(), "sha256")[:HMAC_BYTES]
-        packet[SEALED_BYTES:AUTHENTICATED_BYTES] = np.frombuffer(digest, np.uint8)
+def seal(packets: Bytes, keys: Sequence[bytes]) -> None:
+    """Write into each authenticated packet (N, at least 112) the HMAC by its own of the N keys."""
+    for packet, key in zip(packets, keys, strict=True):
+        packet[SEALED_BYTES:AUTHENTICATED_BYTES] = np.frombuffer(_hmac(key, packet), np.uint8)
 
 
-def unbroken(packets: Bytes, keys: tuple[bytes, ...]) -> NDArray[np.bool_]:
-    """(N,): whether each authenticated packet (N, at least 112) bears the HMAC of one of the keys."""
-    return np.fromiter((_bears_seal(packet, keys) for packet in packets), np.bool_, len(packets))
+def sealed_by(packets: Bytes, keys: Sequence[bytes]) -> list[bytes | None]:
+    """By which of the keys each authenticated packet (N, at least 112) is sealed; None where by none of them."""
+    found = [packet[SEALED_BYTES:AUTHENTICATED_BYTES].tobytes() for packet in packets]
+    return [
+        next((key for key in keys if hmac.compare_digest(_hmac(key, packet), mac)), None)
+        for packet, mac in zip(packets, found, strict=True)
+    ]
 
 
-def _bears_seal(packet: Bytes, keys: tuple[bytes, ...]) -> bool:
-    sealed = packet[:SEALED_BYTES].tobytes()
-    found = packet[SEALED_BYTES:AUTHENTICATED_BYTES].tobytes()
-    return any(hmac.compare_digest(hmac.digest(key, sealed, "sha256")[:HMAC_BYTES], found) for key in keys)
+def _hmac(key: bytes, packet: Bytes) -> bytes:
+    return hmac.digest(key, packet[:SEALED_BYTES].tobytes(), "sha256")[:HMAC_BYTES]
 
 
 def replies(packets: Bytes, lengths: NDArray[np.int64], key: bytes | None = None) -> Replies:
@@ -198,7 +200,7 @@ def replies(packets: Bytes, lengths: NDArray[np.int64], key: bytes | None = None
     if packets.shape[1] < size:
         packets = np.pad(packets, ((0, 0), (0, size - packets.shape[1])))
     if key is not None:
-        sound[sound] = unbroken(packets[sound], (key,))
+        sound[sound] = [by is not None for by in sealed_by(packets[sound], (key,))]
     fields = packets[:, :size].view(OPEN_REPLY if key is None else AUTHENTICATED_REPLY)[:, 0]
     error = fields["error"].astype(np.uint16)
     return Replies(

@@ -75,7 +75,7 @@ def test_scapy_reads_our_reply_to_scapys_request() -> None:
     )
     asked = np.frombuffer(bytes(built), np.uint8)[None, :]
     packets = sp.reflect(asked, received_ns=array(T2), ttl=array(61, dtype=np.uint8), error=0x0305)
-    sp.stamp_times(packets, T3, None)
+    sp.stamp_times(packets, T3)
     reply = STAMPSessionReflectorTestUnauthenticated(packets.tobytes())
     assert (reply.seq, reply.seq_sender, reply.ssid, reply.ttl_sender) == (0xFFFFFFFF, 0xFFFFFFFF, 99, 61)
     assert reply.ts_sender == 3_900_000_000.5
@@ -108,7 +108,7 @@ def test_an_authenticated_exchange_written_out_by_hand() -> None:
     packets = sp.reflect(
         asked, received_ns=array(T2), ttl=array(64, dtype=np.uint8), error=0x0305, seq=None, authenticated=True
     )
-    sp.stamp_times(packets, T3, KEY)
+    sp.stamp_times(packets, T3, [KEY])
     body = struct.pack(">I12xQHH4xQ8xI12xQH6xB15x", 7, ntp3, 0x0305, 513, ntp2, 7, ntp1, 0x8C01, 64)
     assert packets.tobytes() == body + hmac.new(KEY, body, hashlib.sha256).digest()[:16]
 
@@ -117,7 +117,7 @@ def test_a_reply_with_one_bit_changed_or_another_key_is_not_sound() -> None:
     packets = sp.reflect(
         request(KEY), received_ns=array(T2), ttl=array(64, dtype=np.uint8), error=1, authenticated=True
     )
-    sp.stamp_times(packets, T3, KEY)
+    sp.stamp_times(packets, T3, [KEY])
     every_bit = np.repeat(packets, 112 * 8, axis=0)
     for bit in range(112 * 8):
         every_bit[bit, bit // 8] ^= 1 << bit % 8

@@ -1,0 +1,115 @@
+"""The reflector's configuration: one TOML file, checked whole; docs/reflector.md explains every key."""
+
+import tomllib
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator, model_validator
+
+from probes.agent.document import DocumentError, Part, validated
+from probes.reading import BadRecord
+from probes.reflector.limits import Rates
+from probes.reflector.stamp_server import Settings
+from probes.reflector.train_server import TrainLimits
+from probes.wire import stamp_packet, train_packet
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Rate = Annotated[float, Field(gt=0, le=10_000_000)]
+Size = Annotated[int, Field(ge=1, le=1 << 50)]
+Few = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class StampPart(Part):
+    """The STAMP reflector: port 0 takes any that is free."""
+
+    enabled: bool = True
+    port: Port = stamp_packet.PORT
+    stateful: bool = False
+    per_source_per_s: Rate = Rates().per_source
+    in_all_per_s: Rate = Rates().in_all
+    sources: Few = Rates().sources
+    lowest_port: Port = Settings().lowest_port
+
+
+class TrainPart(Part):
+    """The far end of packet trains, on one port number of TCP and UDP."""
+
+    enabled: bool = True
+    port: Port = train_packet.PORT
+    bytes_per_source_hour: Size = TrainLimits().bytes_per_source_hour
+    bytes_in_all_hour: Size = TrainLimits().bytes_in_all_hour
+    connections: Few = TrainLimits().connections
+    connections_per_source: Few = TrainLimits().connections_per_source
+
+
+class Ndt7Part(Part):
+    """The NDT7 server; without a certificate it speaks in the clear."""
+
+    enabled: bool = False
+    port: Port = 8444
+    certificate: str | None = None
+    key: str | None = None
+    token_file: str | None = None
+
+    @model_validator(mode="after")
+    def _paired(self) -> "Ndt7Part":
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together; give both or neither")
+        return self
+
+
+class MetricsPart(Part):
+    """Where the counts are shown: a file for node_exporter, a port on 127.0.0.1, both or neither."""
+
+    textfile: str | None = None
+    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    every_s: Annotated[float, Field(ge=0.1, le=3600)] = 15.0
+
+
+class ReflectorConfig(Part):
+    """Everything a reflector is told. `user` is whom it becomes when it is started as root."""
+
+    listen: Annotated[tuple[str, ...], Field(min_length=1)] = ("0.0.0.0", "::")
+    user: Annotated[str, Field(min_length=1)] = "nobody"
+    key_file: str | None = None
+    stamp: StampPart = StampPart()
+    train: TrainPart = TrainPart()
+    ndt7: Ndt7Part = Ndt7Part()
+    metrics: MetricsPart = MetricsPart()
+
+    @field_validator("listen")
+    @classmethod
+    def _addresses(cls, listen: tuple[str, ...]) -> tuple[str, ...]:
+        for text in listen:
+            try:
+                ip_address(text)
+            except ValueError as error:
+                raise ValueError(f"{error}; write addresses, for instance 0.0.0.0 or ::") from error
+        return listen
+
+    def stamp_settings(self) -> Settings:
+        """How the STAMP server is to answer."""
+        part = self.stamp
+        rates = Rates(part.per_source_per_s, part.in_all_per_s, sources=part.sources)
+        return Settings(rates, part.stateful, lowest_port=part.lowest_port)
+
+    def train_limits(self) -> TrainLimits:
+        """What the train server is to give."""
+        part = self.train
+        return TrainLimits(
+            part.bytes_per_source_hour, part.bytes_in_all_hour, part.connections, part.connections_per_source
+        )
+
+
+def read_config(path: Path) -> ReflectorConfig:
+    """The configuration in a TOML file; DocumentError with everything that is wrong with it."""
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        fault = BadRecord(str(path), 0, "the file", "", f"cannot be read as TOML: {error}", "correct it")
+        raise DocumentError([fault]) from error
+    found, faults = validated(ReflectorConfig, values, str(path))
+    if found is None:
+        raise DocumentError(faults)
+    return found
