@@ -177,7 +177,7 @@ def main(fd: int) -> None:
         net_fds = namespaces.build(places, user_fd < 0, network.offload)
         ports = [Port(f"p{number}", network.offload) for number in range(len(places))]
     except (LabError, OSError) as error:
-        control.send(commands, f"{error}")
+        control.send(commands, str(error) if isinstance(error, LabError) else f"the kernel refused: {error}")
         return
     _be_prompt()
     control.send(commands, user_fd >= 0)

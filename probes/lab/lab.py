@@ -41,7 +41,17 @@ class Lab:
         seed: int = 0,
         offload: bool = False,
     ) -> None:
-        self.network = Network(tuple(hosts), tuple(pops), dict(links or {}), default or Link(), seed, offload)
+        self._prepare(Network(tuple(hosts), tuple(pops), dict(links or {}), default or Link(), seed, offload))
+
+    @classmethod
+    def of(cls, network: Network) -> "Lab":
+        """The lab of a network that was read or drawn."""
+        lab = cls.__new__(cls)
+        lab._prepare(network)
+        return lab
+
+    def _prepare(self, network: Network) -> None:
+        self.network = network
         self._places = {place.name: number for number, place in enumerate(self.network.hosts)}
         self._places.update({pop.name: len(self.network.hosts) for pop in self.network.pops})
         self._control: socket.socket | None = None

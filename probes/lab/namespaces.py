@@ -20,8 +20,9 @@ GATEWAY, GATEWAY6 = "169.254.0.1", "fe80::1"
 """Behind one gateway there is one neighbour entry; without, one a destination, and the table holds 1,024."""
 HINT = (
     "This user may not make namespaces. Run as root, or let users make them: "
-    "sysctl user.max_user_namespaces must be above 0; on Debian also kernel.unprivileged_userns_clone=1; "
-    "on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0; in a container, its seccomp profile must allow unshare"
+    "sysctl user.max_user_namespaces and user.max_net_namespaces must be above 0; "
+    "on Debian also kernel.unprivileged_userns_clone=1; on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0; "
+    "in a container, its seccomp profile must allow unshare"
 )
 
 
@@ -34,6 +35,8 @@ def leave() -> int:
         system("unshare", NEW_NET)
     except PermissionError:
         pass
+    except OSError as error:
+        raise LabError(f"{HINT} ({error})") from error
     else:
         return -1
     user, group = os.geteuid(), os.getegid()
