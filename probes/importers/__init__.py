@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from probes.importers import blackbox, fping, iperf3, native, ndt7, ping, ripe_atlas, scamper, smokeping
+from probes.importers import blackbox, fping, iperf3, native, ndt7, perfsonar, ping, ripe_atlas, scamper, smokeping
 from probes.importers.collector import Collector
 from probes.importers.options import Options
 from probes.importers.unpack import unpacked
@@ -40,6 +40,7 @@ FORMATS: Final[dict[str, Format]] = {
         Format("blackbox", "Prometheus' blackbox_exporter: text of /probe, federation or tsdb dump", blackbox.read),
         Format("smokeping", "smokeping_prober: text of /metrics, federation or tsdb dump", smokeping.read),
         Format("ndt7", "M-Lab's NDT7 results: ndt-server's archive, rows that hold it, a client's summary", ndt7.read),
+        Format("perfsonar", "perfSONAR: points of an esmond archive, results of pScheduler, as JSON", perfsonar.read),
         Format("iperf3", "iperf3 -J or --json-stream: TCP, UDP, either direction, client or server", iperf3.read),
     )
 }
