@@ -1,7 +1,7 @@
 """Points of an esmond archive (perfSONAR to 4.x): what its REST interface, esmond-ps-get and a pScheduler write.
 
 A point is `ts` and `val`, beside the type of event and the ends where the file names them (`path` has the type and the
-key of the metadata; source and destination are in the metadata only). `throughput` is bit/s, from source to destination.
+key of the metadata; source and destination are in the metadata only). `throughput` is bit/s, source to destination.
 `histogram-rtt` counts round trips by milliseconds. `histogram-owdelay` counts one-way delays, which are no round trips
 and give no record. Losses are counted where packets sent and lost stand at one time: as a fraction, or as two points.
 """
@@ -55,6 +55,10 @@ class Points:
             self.collector.read += 1
             self.collector.bad(row, "ts", point.get("ts", point.get("timestamp", "")), "is not a time", _MEND)
             return
+        if whole(point.get("is_valid")) == 0:
+            self.collector.read += 1
+            self.passed_over["points that the archive marks as not valid"] += 1
+            return
         for event, value in _events(point):
             self.collector.read += 1
             path = point.get("path")
@@ -72,9 +76,9 @@ class Points:
 
     def _one(self, point: _Point) -> None:
         event, value = point.event, point.value
-        if point_is_flagged(value):
-            return
-        if not event:
+        if value is None:
+            self.passed_over["points without a value"] += 1
+        elif not event:
             self.collector.bad(point.row, "event-type", value, "the file does not say what this is a figure of", _MEND)
         elif event == "throughput":
             self._throughput(point)
@@ -138,11 +142,13 @@ class Points:
             "rtt_std_ms": "standard-deviation",
         }
         found = {name: number(point.value.get(said)) for name, said in names.items()}
-        times = {name: t for name, t in found.items() if t is not None and (t > 0 or name == "rtt_std_ms")}
+        times: dict[str, Any] = {
+            name: t for name, t in found.items() if t is not None and (t > 0 or name == "rtt_std_ms")
+        }
         if not times:
             self.collector.bad(point.row, "histogram-rtt", point.value, "holds no time above 0 ms", _MEND)
             return
-        self._add(point, **times)
+        self._add(point, METHOD, **times)
 
     def _half(self, point: _Point) -> None:
         """A count of packets, with the count that belongs to it."""
@@ -158,21 +164,17 @@ class Points:
             lost = halves["lost"][0]
             method = METHOD if comes_back or lost.event.endswith("-bidir") else METHOD_ONE_WAY
             del self._waiting[place]
-            self._counts(
-                replace(point, row=min(one.row for one, _ in halves.values())),
-                halves["sent"][1],
-                halves["lost"][1],
-                method,
-            )
+            first = replace(point, row=min(one.row for one, _ in halves.values()))
+            self._counts(first, halves["sent"][1], halves["lost"][1], method)
 
     def _counts(self, point: _Point, sent: int | None, lost: int | None, method: str) -> None:
         if sent is None or lost is None or not 0 <= lost <= sent:
             self.collector.bad(point.row, point.event, point.value, "is not a part of the packets sent", _MEND)
             return
         direction = "up" if method == METHOD_ONE_WAY else None
-        self._add(point, method=method, sent=sent, received=sent - lost, direction=direction)
+        self._add(point, method, sent=sent, received=sent - lost, direction=direction)
 
-    def _add(self, point: _Point, method: str = METHOD, **figures: Any) -> None:
+    def _add(self, point: _Point, method: str = METHOD, /, **figures: Any) -> None:
         if not (point.source and point.target) and None in (self.options.source, self.options.target):
             self.collector.note("a point does not name its ends, which are in the metadata: name source and target")
         record = Record(
@@ -186,16 +188,12 @@ class Points:
         self.collector.add(point.row, overridden(record, self.options))
 
 
-def point_is_flagged(value: Any) -> bool:
-    """Whether a point holds nothing at all."""
-    return value is None
-
-
 def _events(point: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     value = point.get("val", point.get("value"))
     if isinstance(value, list) and value and all(isinstance(one, dict) and "event-type" in one for one in value):
-        for one in value:
-            yield words(one["event-type"]), one.get("val")
+        events = [(words(one["event-type"]), one.get("val")) for one in value]
+        told = any(event in _RATES and isinstance(rate, dict) for event, rate in events)  # what the counts say again
+        yield from ((event, one) for event, one in events if not (told and event in _COUNTS))
         return
     path = point.get("path")
     named = words(point.get("event-type")) or words(point.get("event_type"))

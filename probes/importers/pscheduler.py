@@ -78,8 +78,8 @@ class Results:
 
     def _figures(self, test: _Test) -> _Figures:
         if test.result.get("succeeded") is False or not test.result:
-            said = words(test.result.get("error")) or words(test.result.get("diags")).partition("\n")[0]
-            return {"error": said or "the test failed"}
+            said = words(test.result.get("error")) or words(test.result.get("diags"))
+            return {"error": said.partition("\n")[0] or "the test failed"}
         if test.kind == "rtt":
             return self._rtt(test)
         if test.kind == "trace":
@@ -168,9 +168,7 @@ class Results:
         names = ("packets-sent", "packets-received", "packets-lost")
         sent, received, lost = (whole(test.result.get(name)) for name in names)
         if sent is None or (received is None and lost is None):
-            raise _UnusableError(
-                "packets-sent", test.result.get("packets-sent", ""), "neither sent nor lost is counted"
-            )
+            raise _UnusableError("packets-sent", test.result.get("packets-sent", ""), "sent and lost are not counted")
         arrived = sent - lost if lost is not None else received or 0
         if not 0 <= arrived <= sent:
             raise _UnusableError("packets-lost", lost, f"is not a part of {sent} packets")
@@ -223,25 +221,23 @@ def milliseconds(duration: object) -> float | None:
 
 def _test(row: int, value: dict[str, Any]) -> _Test:
     """The parts of a result, wherever its wrapping has them."""
-    outer = value["result"] if _has_test(value.get("result")) else value
-    test = outer.get("test") if isinstance(outer.get("test"), dict) else {}
-    spec = test.get("spec") if isinstance(test.get("spec"), dict) else {}
-    result = outer if "succeeded" in outer else outer.get("result-merged", outer.get("result"))
-    result = result if isinstance(result, dict) else {}
+    outer = value["result"] if _part(_part(value, "result"), "test") else value
+    test, schedule = _part(outer, "test"), _part(outer, "schedule")
+    spec = _part(test, "spec")
+    result = outer if "succeeded" in outer else _part(outer, "result-merged") or _part(outer, "result")
     kind = words(test.get("type")) or next((shape for key, shape in _SHAPES.items() if key in result), "")
-    if not kind and isinstance(result.get("summary"), dict) and "intervals" in result:
+    if not kind and "summary" in result and "intervals" in result:
         kind = "throughput"
     listed = outer.get("participants")
     first = listed[0] if isinstance(listed, list) and listed else None
     lead = words(first.get("host")) if isinstance(first, dict) else words(first)
-    schedule = outer.get("schedule") if isinstance(outer.get("schedule"), dict) else {}
-    time = schedule.get("start", outer.get("start-time"))
-    source = words(spec.get("source")) or lead
-    return _Test(row, kind, spec, result, plain_address(source), plain_address(words(spec.get("dest"))), time)
+    source, target = plain_address(words(spec.get("source")) or lead), plain_address(words(spec.get("dest")))
+    return _Test(row, kind, spec, result, source, target, schedule.get("start", outer.get("start-time")))
 
 
-def _has_test(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("test"), dict)
+def _part(value: dict[str, Any], key: str) -> dict[str, Any]:
+    part = value.get(key)
+    return part if isinstance(part, dict) else {}
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:
