@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 Float = NDArray[np.float64]
@@ -60,10 +61,20 @@ class Reserve:
 
     def exempt(self, demands: int, pair_site: Int) -> Bool:
         """E × I: rows without any backup pair outside of the domain; `pair_site` is the site of every backup pair."""
-        found = np.ones((self.domains, demands), np.bool_)
-        for e in range(self.domains):
-            found[e, self.pair_demand[~self.domain_site[e, pair_site]]] = False
+        within, sites = sites_within(self.domain_site, self.pair_demand, pair_site, demands)
+        found = np.repeat(sites[None, :] == 0, self.domains, axis=0)
+        whole = within.data == sites[within.row]
+        found[within.col[whole], within.row[whole]] = True
         return found
+
+
+def sites_within(domain_site: Bool, pair_demand: Int, pair_site: Int, demands: int) -> tuple[sp.coo_matrix, Int]:
+    """I × E: at how many sites of a domain a row has pairs, and I: at how many of all sites."""
+    stands = sp.csr_matrix(
+        (np.ones(len(pair_demand), np.int32), (pair_demand, pair_site)), (demands, domain_site.shape[1])
+    )
+    stands.data[:] = 1  # a site counts once, however many of the row's pairs it has
+    return (stands @ sp.csr_matrix(domain_site.T.astype(np.int32))).tocoo(), np.diff(stands.indptr).astype(np.int64)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvers.problem import Problem
-from solvers.rules import NO_RULES, Reserve
+from solvers.rules import NO_RULES, Reserve, sites_within
 from solvers.solution import Backup, Multipliers
 
 Float = NDArray[np.float64]
@@ -51,9 +51,10 @@ def secured(problem: Problem) -> Bool:
 
 def touched(problem: Problem) -> Bool:
     """E × I: rows that have a pair inside of the domain."""
-    inside = np.zeros((_reserve(problem).domains, problem.demands), np.bool_)
-    for e, sites in enumerate(_reserve(problem).domain_site):
-        inside[e, problem.pair_demand[sites[problem.pair_site]]] = True
+    reserve = _reserve(problem)
+    within, _ = sites_within(reserve.domain_site, problem.pair_demand, problem.pair_site, problem.demands)
+    inside = np.zeros((reserve.domains, problem.demands), np.bool_)
+    inside[within.col, within.row] = True
     return inside
 
 
@@ -63,7 +64,7 @@ def with_failures(problem: Problem, domain: Int, row: Int) -> Survivors:
     Wires are relaxed: failure rows take none. Raises ValueError where a failure may lose the row.
     """
     reserve = _reserve(problem)
-    if reserve.policy != "planned" or not secured(problem)[domain, row].all():
+    if reserve.policy != "planned" or (len(row) and not secured(problem)[domain, row].all()):
         raise ValueError("a failure may lose the row, so that nothing is needed elsewhere")
     pair_row, pair_block, pair_load = standing(problem, reserve)
     first = np.searchsorted(pair_row, np.arange(problem.demands + 1))

@@ -6,6 +6,7 @@ where the former would go, since these leave no room there.
 
 import numpy as np
 import scipy.sparse as sp
+from numba import njit
 from numpy.typing import NDArray
 
 from solvers.bound.backup import secured, standing
@@ -14,6 +15,7 @@ from solvers.rules import Reserve
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
+Bool = NDArray[np.bool_]
 
 MOST_DOMAINS = 400
 """Failures looked at, those that hit the most first: the rest cost memory and hardly count."""
@@ -48,19 +50,48 @@ def strain(problem: Problem, reserve: Reserve, usd: Float, shares: Float, replic
     crowded by the part of its replicas that would be wanted, at most wholly.
     """
     row, block, load = standing(problem, reserve)
-    slices = max(problem.slices, 1)
-    shape = (problem.demands, problem.blocks * slices)
-    heard = (row, block * slices + problem.demand_slice[row])
-    at = problem.pair_block * slices + problem.demand_slice[problem.pair_demand]
-    served = sp.csr_matrix((shares, (problem.pair_demand, at)), shape)
-    inside = sp.csr_matrix(reserve.domain_site.T.astype(float))[np.repeat(problem.block_site, slices)]
-    lost = (served @ inside).tocsc()
+    served = np.flatnonzero(shares > 0)
+    at, who = problem.block_site[problem.pair_block[served]], problem.pair_demand[served]
+    stands = sp.csr_matrix((shares[served], (who, at)), (problem.demands, problem.sites))
+    lost = (stands @ sp.csr_matrix(reserve.domain_site.T.astype(float))).tocsc()
     hit = np.asarray(lost.T @ usd).ravel()
     domain = np.sort(np.argsort(-hit, kind="stable")[:MOST_DOMAINS])
     domain = domain[hit[domain] > 0]
-    loss, down = lost[:, domain].toarray(), inside[:, domain].toarray() > 0
-    outside = sp.csr_matrix((replicas[block], heard), shape) @ ~down
-    each = np.divide(loss, outside, out=np.zeros_like(loss), where=outside > 0)
-    wanted = sp.csr_matrix((load, heard), shape).T @ each
-    wanted[down] = 0.0
-    return domain, np.asarray(loss + served @ np.minimum(wanted, 1.0), np.float64).T
+    rows = np.arange(problem.demands + 1)
+    return domain, _strained(
+        np.ascontiguousarray(lost[:, domain].toarray().T), reserve.domain_site[domain][:, problem.block_site],
+        problem.demand_slice, max(problem.slices, 1), replicas, np.searchsorted(row, rows), block, load,
+        np.searchsorted(who, rows), problem.pair_block[served], shares[served],
+    )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def _strained(
+    loss: Float, down: Bool, row_slice: Int, slices: int, replicas: Float, first: Int, block: Int, load: Float,
+    served_first: Int, served_block: Int, served_share: Float,
+) -> Float:  # fmt: skip
+    """D × I, of `loss` (D × I), `down` (D × B), and by row what may stand in and what serves."""
+    found = loss.copy()
+    for d in range(len(loss)):
+        wanted = np.zeros((len(replicas), slices))
+        for i in range(loss.shape[1]):
+            if loss[d, i] > 0:
+                _ask(loss[d, i], down[d], replicas, block[first[i] : first[i + 1]], load[first[i] : first[i + 1]],
+                     wanted[:, row_slice[i]])  # fmt: skip
+        for i in range(loss.shape[1]):
+            for k in range(served_first[i], served_first[i + 1]):
+                found[d, i] += served_share[k] * min(wanted[served_block[k], row_slice[i]], 1.0)
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _ask(loss: float, down: Bool, replicas: Float, block: Int, load: Float, wanted: Float) -> None:
+    """What a row's loss wants of its blocks outside, in replicas, added to `wanted` (B)."""
+    stand = 0.0
+    for b in block:
+        if not down[b]:
+            stand += replicas[b]
+    if stand > 0:
+        for k in range(len(block)):
+            if not down[block[k]]:
+                wanted[block[k]] += load[k] * loss / stand
