@@ -18,8 +18,12 @@ NAME_BYTES: Final = 28
 """A sockaddr_in6; a sockaddr_in takes the first 16."""
 NAME_LENGTH: Final = {socket.AF_INET: 16, socket.AF_INET6: 28}
 SO_TIMESTAMPNS: Final = 35
+SO_TIMESTAMPING: Final = 37
 STAMP_BYTES: Final = 32
 """What one kernel timestamp takes in the control data: a header of 16 bytes and a timespec."""
+TIMESTAMPING_BYTES: Final = 64
+"""What SO_TIMESTAMPING's take: a header and three timespecs, of which the first is the kernel's."""
+_STAMPS: Final = {(SO_TIMESTAMPNS, STAMP_BYTES), (SO_TIMESTAMPING, TIMESTAMPING_BYTES)}
 _CONTROL_HEADER: Final = 16
 
 _IOVEC: Final = np.dtype([("base", "u8"), ("length", "u8")])
@@ -149,14 +153,15 @@ class Inbox:
 
 
 def stamps_ns(control: NDArray[np.uint8], lengths: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.int64]:
-    """(n,) SO_TIMESTAMPNS of control data (n, size ≥ 32), nanoseconds since 1970 UTC; 0 where there is none.
+    """(n,) kernel timestamps of control data (n, size ≥ 32), nanoseconds since 1970 UTC; 0 where there is none.
 
-    The kernel writes the timestamp first, and all rows are read at once; others are searched one by one.
+    Those of SO_TIMESTAMPNS and the software's of SO_TIMESTAMPING. The kernel writes them first, and all rows are read
+    at once; others are searched one by one.
     """
     first = np.ascontiguousarray(control[:, :STAMP_BYTES]).view(_STAMP)[:, 0]
-    plain = (lengths >= STAMP_BYTES) & (first["length"] == STAMP_BYTES)
-    plain &= (first["level"] == socket.SOL_SOCKET) & (first["type"] == SO_TIMESTAMPNS)
-    plain &= _sound(first)
+    plain = (first["type"] == SO_TIMESTAMPNS) & (first["length"] == STAMP_BYTES)
+    plain |= (first["type"] == SO_TIMESTAMPING) & (first["length"] == TIMESTAMPING_BYTES)
+    plain &= (first["level"] == socket.SOL_SOCKET) & (lengths >= first["length"]) & _sound(first)
     found = np.where(plain, first["seconds"] * 1_000_000_000 + first["nanoseconds"], 0)
     for row in np.flatnonzero(~plain & (lengths > STAMP_BYTES)).tolist():
         found[row] = _searched(control[row, : int(lengths[row])].tobytes())
@@ -177,9 +182,11 @@ def control_messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 def _searched(data: bytes) -> int:
     for level, kind, value in control_messages(data):
-        if (level, kind, len(value)) == (socket.SOL_SOCKET, SO_TIMESTAMPNS, STAMP_BYTES - _CONTROL_HEADER):
-            stamp = np.frombuffer(bytes(_CONTROL_HEADER) + value, _STAMP)[0]
-            return int(stamp["seconds"]) * 1_000_000_000 + int(stamp["nanoseconds"]) if _sound(stamp) else 0
+        size = _CONTROL_HEADER + len(value)
+        if level == socket.SOL_SOCKET and (kind, size) in _STAMPS:
+            stamp = np.frombuffer(bytes(_CONTROL_HEADER) + value[:16], _STAMP)[0]
+            if _sound(stamp):
+                return int(stamp["seconds"]) * 1_000_000_000 + int(stamp["nanoseconds"])
     return 0
 
 

@@ -24,6 +24,7 @@ LEAST_PAYLOAD_BYTES: Final = 14
 READ_BYTES: Final = 60 + HEADER_BYTES + LEAST_PAYLOAD_BYTES + 2
 """What must be read of an answer: the longest IPv4 header, the echo header, index and token."""
 _MARK: Final = slice(8, 20)
+_MARK_BYTES: Final = 12
 _MARKED_BYTES: Final = 20
 
 
@@ -75,14 +76,25 @@ class Requests:
         messages begin with one, as on a raw IPv4 socket.
         """
         body, whole = _behind_ip(data, lengths) if ip_header else (data[:, :_MARKED_BYTES], lengths >= _MARKED_BYTES)
-        mark = np.ascontiguousarray(body[:, _MARK])
-        probes = np.ascontiguousarray(mark[:, :4]).view(">u4")[:, 0].astype(np.int64)
-        tokens = np.ascontiguousarray(mark[:, 4:]).view(np.uint64)[:, 0]
-        ours = whole & (body[:, 0] == ECHO_REPLY[self.family]) & (body[:, 1] == 0) & (probes < len(self.tokens))
-        probes = np.where(ours, probes, 0)
-        ours &= self.tokens[probes] == tokens
+        whole = whole & (body[:, 0] == ECHO_REPLY[self.family]) & (body[:, 1] == 0)
+        probes = self._marked(body[:, _MARK], whole)
         address = IP_IN_NAME[self.family]
-        ours &= (names[:, address] == self.hosts[probes % len(self.hosts), address]).all(axis=1)
+        ours = (names[:, address] == self.hosts[probes % len(self.hosts), address]).all(axis=1)
+        return np.where(ours, probes, -1)
+
+    def left(self, data: NDArray[np.uint8], lengths: NDArray[np.uint32], payload_bytes: int) -> NDArray[np.int64]:
+        """(n,) which probe each packet is that the kernel gives back as sent, headers first; -1 for anything else."""
+        begins = lengths.astype(np.int64) - payload_bytes
+        whole = (begins >= 0) & (lengths <= data.shape[1])
+        columns = np.where(whole, begins, 0)[:, None] + np.arange(_MARK_BYTES)
+        return self._marked(np.take_along_axis(data, columns, axis=1), whole)
+
+    def _marked(self, marks: NDArray[np.uint8], whole: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The probes of marks (n, 12), -1 where it is not whole, or where index and token do not belong together."""
+        probes = np.ascontiguousarray(marks[:, :4]).view(">u4")[:, 0].astype(np.int64)
+        tokens = np.ascontiguousarray(marks[:, 4:]).view(np.uint64)[:, 0]
+        ours = whole & (probes < len(self.tokens))
+        ours &= self.tokens[np.where(ours, probes, 0)] == tokens
         return np.where(ours, probes, -1)
 
     def quoted(self, message: bytes, host: str) -> list[int]:

@@ -5,13 +5,15 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 _RECVERR: Final = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
 _SOCK_EXTENDED_ERR: Final = struct.Struct("=IBBBBII")
 _LOCAL: Final = 1
+SENT: Final = 4
+"""The origin (ee_origin) of what is no error: a packet that left, with the time when (SO_TIMESTAMPING)."""
 _AT_ONCE: Final = 4096
 
 
@@ -36,7 +38,7 @@ def network_errors(sock: socket.socket) -> Iterator[NetworkError]:
             quoted, control, _, name = sock.recvmsg(256, 512, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT)
         except OSError:
             return
-        yield NetworkError(str(name[0]) if name else "", quoted, _words(control))
+        yield NetworkError(str(name[0]) if name else "", quoted, error_words(control))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,8 @@ def explained(control: list[tuple[int, int, bytes]]) -> Explained | None:
     return None
 
 
-def _words(control: list[tuple[int, int, bytes]]) -> str:
+def error_words(control: Iterable[tuple[int, int, bytes]]) -> str:
+    """What the control messages of an entry say, for a person."""
     error = explained(control)
     if error is None:
         return "an ICMP error without a reason"

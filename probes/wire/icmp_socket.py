@@ -9,8 +9,9 @@ import struct
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from probes.wire.batch import SO_TIMESTAMPNS
+from probes.wire.batch import SO_TIMESTAMPING
 from probes.wire.error_queue import ask_for_errors
+from probes.wire.stamping import LEFT, RECEIVED, await_stamps
 
 Kind = Literal["datagram", "raw"]
 KINDS: Final[tuple[Kind, ...]] = ("datagram", "raw")
@@ -52,6 +53,7 @@ class IcmpSocket:
 def open_icmp(family: socket.AddressFamily, kinds: tuple[Kind, ...] = KINDS) -> IcmpSocket:
     """The first kind that the system allows, with a random id, kernel timestamps, and errors in the error queue.
 
+    There too each request comes back when it is handed to the device, with the time of that.
     A raw socket is given the echo replies of its own id only, so that others' traffic does not wake it.
     Raises NoIcmpSocketError where no kind is allowed, OSError where the family is not there at all.
     """
@@ -75,8 +77,7 @@ def open_icmp(family: socket.AddressFamily, kinds: tuple[Kind, ...] = KINDS) -> 
 
 
 def _prepared(sock: socket.socket, kind: Kind, family: socket.AddressFamily) -> IcmpSocket:
-    # stamps first: the kernel takes a moment to begin with them, and what comes before is stamped when it is read
-    sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, LEFT | RECEIVED)
     ident = _bound(sock, family) if kind == "datagram" else secrets.randbelow(1 << 16)
     if kind == "raw":
         _accept_only(sock, family, ident)
@@ -85,6 +86,7 @@ def _prepared(sock: socket.socket, kind: Kind, family: socket.AddressFamily) -> 
     except PermissionError:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
     ask_for_errors(sock)
+    await_stamps()
     given = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
     return IcmpSocket(sock, kind, family, ident, given)
 
