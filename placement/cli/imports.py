@@ -13,7 +13,18 @@ from placement.cli.common import Exit, Failure, emit_json, format_option, print_
 if TYPE_CHECKING:
     from probes.reading import BadRecord
 
-KINDS = ("iperf3", "native", "ping", "ripe-atlas")  # of probes.importers.FORMATS, which --help need not load
+KINDS = (  # of probes.importers.FORMATS, which --help need not load
+    "blackbox",
+    "fping",
+    "iperf3",
+    "native",
+    "ndt7",
+    "perfsonar",
+    "ping",
+    "ripe-atlas",
+    "scamper",
+    "smokeping",
+)
 
 
 @click.command(

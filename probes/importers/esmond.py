@@ -63,8 +63,8 @@ class Points:
             self.collector.read += 1
             path = point.get("path")
             key = words(path[2]) if isinstance(path, list) and len(path) > 2 else words(point.get("metadata-key"))
-            ends = (plain_address(words(point.get(name))) for name in ("source", "destination"))
-            self._one(_Point(row, event, time, value, *ends, key))
+            source, target = (plain_address(words(point.get(name))) for name in ("source", "destination"))
+            self._one(_Point(row, event, time, value, source, target, key))
 
     def end(self) -> None:
         """What has no other half, and what was passed over."""
@@ -143,7 +143,7 @@ class Points:
         }
         found = {name: number(point.value.get(said)) for name, said in names.items()}
         times: dict[str, Any] = {
-            name: t for name, t in found.items() if t is not None and (t > 0 or name == "rtt_std_ms")
+            name: t for name, t in found.items() if t is not None and (t > 0 or (t == 0 and name == "rtt_std_ms"))
         }
         if not times:
             self.collector.bad(point.row, "histogram-rtt", point.value, "holds no time above 0 ms", _MEND)
