@@ -58,7 +58,7 @@ class Explained:
         return self.origin == _LOCAL
 
 
-def explained(control: list[tuple[int, int, bytes]]) -> Explained | None:
+def explained(control: Iterable[tuple[int, int, bytes]]) -> Explained | None:
     """What the control data of an error say of it; None where they make no sense."""
     for level, kind, data in control:
         if (level, kind) in _RECVERR.values() and len(data) >= _SOCK_EXTENDED_ERR.size:

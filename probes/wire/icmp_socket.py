@@ -34,7 +34,7 @@ class NoIcmpSocketError(PermissionError):
 class IcmpSocket:
     """An open, non-blocking socket: its echo id, and the receive buffer that the kernel really gave, in bytes."""
 
-    socket: socket.socket
+    sock: socket.socket
     kind: Kind
     family: socket.AddressFamily
     ident: int
@@ -43,7 +43,7 @@ class IcmpSocket:
     def dropped(self) -> int:
         """How many packets found the receive buffer full; 0 where the kernel does not tell (before Linux 4.12)."""
         try:
-            info = self.socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 64)
+            info = self.sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 64)
         except OSError:
             return 0
         at = 4 * _MEMINFO_DROPS
