@@ -16,11 +16,13 @@ from probes.lab import control, namespaces
 from probes.lab.enter import system
 from probes.lab.lane import ETHERNET, Lane
 from probes.lab.network import Host, LabError, Link, Network
-from probes.lab.port import HEADER, VNET, Port
+from probes.lab.port import HEADER, VNET, Port, ring_bytes
 from probes.lab.truth import LATENESS_BUCKETS, Path, Truth
 
 PR_SET_TIMERSLACK: Final = 29
 REALTIME_PRIORITY: Final = 10
+CREDIBLE_NS: Final = 1_000_000_000
+"""A packet that is stamped further from now came when somebody set the machine's clock."""
 BATCH: Final = 64
 """Packets that are read before those that are due are sent."""
 
@@ -64,7 +66,9 @@ class Emulator:
         """Take up to a batch of packets from the ring; those that will arrive wait on the heap."""
         ring, frame_bytes, frames, at = port.ring, port.frame_bytes, port.frames, port.at
         lanes, waiting, unpack = self.lanes, self.waiting, HEADER.unpack_from
-        to_monotonic = time.monotonic_ns() - time.time_ns()
+        now = time.monotonic_ns()
+        to_monotonic = now - time.time_ns()
+        earliest, latest = now - CREDIBLE_NS, now + CREDIBLE_NS
         for _ in range(BATCH):
             offset = at * frame_bytes
             status, length, kept, mac, _net, seconds, nanoseconds = unpack(ring, offset)
@@ -79,6 +83,8 @@ class Emulator:
                 lane.seen += 1
                 frame = ring[begin - VNET : begin + kept]
                 arrived = seconds * 1_000_000_000 + nanoseconds + to_monotonic
+                if not earliest < arrived < latest:
+                    arrived = now
                 octets = length - ETHERNET
                 lane.octets += octets
                 due = arrived + lane.delay_ns if lane.clear else lane.due(arrived, _on_the_wire(frame, octets))
@@ -169,13 +175,15 @@ def _on_the_wire(frame: bytes, octets: int) -> int:
 def main(fd: int) -> None:
     """Build what the parent describes, hand it the namespaces, carry packets, and leave nothing behind."""
     parent = os.pidfd_open(os.getppid())
-    commands = socket.socket(fileno=fd)
+    commands = socket.socket(fileno=os.dup(fd))  # the parent's number may be above what select takes
+    os.close(fd)
     network: Network = control.receive(commands)
     places: list[Host | Any] = [*network.hosts, network.pops]
     try:
         user_fd = namespaces.leave()
         net_fds = namespaces.build(places, user_fd < 0, network.offload)
-        ports = [Port(f"p{number}", network.offload) for number in range(len(places))]
+        each = ring_bytes(len(places))
+        ports = [Port(f"p{number}", network.offload, each) for number in range(len(places))]
     except (LabError, OSError) as error:
         control.send(commands, str(error) if isinstance(error, LabError) else f"the kernel refused: {error}")
         return

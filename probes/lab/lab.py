@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -59,6 +60,7 @@ class Lab:
         self._fds: list[int] = []
         self._user_fd = -1
         self._programs: list[subprocess.Popen[Any]] = []
+        self._one_at_a_time = threading.Lock()
 
     def __enter__(self) -> "Lab":
         ours, theirs = socket.socketpair()
@@ -66,7 +68,7 @@ class Lab:
         self._control = ours
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "probes.lab.emulator", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "probes.lab.emulator", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=environment,
@@ -202,8 +204,9 @@ class Lab:
         if self._control is None:
             raise LabError("the lab is not there: use it within its with")
         try:
-            control.send(self._control, message)
-            return control.receive(self._control)
+            with self._one_at_a_time:
+                control.send(self._control, message)
+                return control.receive(self._control)
         except ConnectionError as error:
             raise LabError(ENDED) from error
 

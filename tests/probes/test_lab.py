@@ -1,6 +1,7 @@
 """The lab does to packets what its links say, and its truth says what it did. test_lab_rootless.py runs this again."""
 
 import math
+import random
 import socket
 import time
 from collections.abc import Iterator
@@ -223,6 +224,18 @@ def test_a_link_that_was_never_used_can_change_too() -> None:
         lab.down("b")
         assert (pings(lab, "a", ["10.78.0.1"])[0][0] or 0) >= 30
         assert pings(lab, "a", ["10.10.0.2"], wait_s=0.2) == [[None]]
+
+
+def test_a_thousand_pops_asked_at_once_all_answer_after_their_own_time() -> None:
+    chance = random.Random(5)
+    pops = [Pop(f"p{n}", f"10.79.{n // 250}.{n % 250}", link=Link(chance.uniform(1, 300))) for n in range(1000)]
+    with Lab(HOSTS[:1], pops) as lab:
+        rows = pings(lab, "a", [pop.address for pop in pops])
+        truth = lab.truth()
+    late = sorted((row[0] or 0) - (pop.link.rtt_ms if pop.link else 0) for pop, row in zip(pops, rows, strict=True))
+    assert (truth.total.delivered, truth.missed, truth.strayed) == (2000, 0, 0)
+    assert late[0] >= 0
+    assert late[500] < LATE_MS
 
 
 def test_packets_to_nobody_stray_and_are_counted(lab: Lab) -> None:
