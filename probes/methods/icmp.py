@@ -68,7 +68,7 @@ def sweep(
                     raise
                 errors |= {row: [f"not sent: {error.strerror}"] for row in rows}
                 continue
-            stack.enter_context(opened.sock)
+            stack.enter_context(opened.socket)
             addresses = [endpoints[row].address for row in rows]
             exchange = Exchange(opened, addresses, probes, payload_bytes, timeout_s)
             flights.append(_Flight(np.array(rows, np.int64), exchange))

@@ -56,7 +56,7 @@ class Exchange:
         self.patience = min(max(opened.receive_bytes // _BYTES_EACH, 1), _BACK_ROWS)
         """So many may be sent before `collect` is called: more might not fit into the receive buffer."""
         self._opened = opened
-        self._fd = opened.sock.fileno()
+        self._fd = opened.socket.fileno()
         self._hosts = len(addresses)
         self._payload_bytes = payload_bytes
         self._timeout_ms = timeout_s * 1e3

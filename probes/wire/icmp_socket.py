@@ -7,6 +7,7 @@ import secrets
 import socket
 import struct
 from dataclasses import dataclass
+from socket import AddressFamily
 from typing import Final, Literal
 
 from probes.wire.batch import SO_TIMESTAMPING
@@ -34,16 +35,16 @@ class NoIcmpSocketError(PermissionError):
 class IcmpSocket:
     """An open, non-blocking socket: its echo id, and the receive buffer that the kernel really gave, in bytes."""
 
-    sock: socket.socket
+    socket: socket.socket
     kind: Kind
-    family: socket.AddressFamily
+    family: AddressFamily
     ident: int
     receive_bytes: int
 
     def dropped(self) -> int:
         """How many packets found the receive buffer full; 0 where the kernel does not tell (before Linux 4.12)."""
         try:
-            info = self.sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 64)
+            info = self.socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 64)
         except OSError:
             return 0
         at = 4 * _MEMINFO_DROPS

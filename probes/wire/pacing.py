@@ -1,6 +1,7 @@
 """Sending at an even rate: small bursts on a millisecond's beat, and no rush after a pause."""
 
 import ctypes
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ class Pacer:
         if not 0 < rate_per_s < float("inf"):
             raise ValueError(f"the rate must be above 0 and finite, not {rate_per_s} packets a second")
         self.gap_ns = 1e9 / rate_per_s
-        self.burst = min(max(int(BEAT_NS / self.gap_ns), 1), LARGEST_BURST)
+        self.burst = min(max(round(BEAT_NS / self.gap_ns), 1), LARGEST_BURST)
         self._due_ns = float(start_ns)
 
     def take(self, now_ns: int, wanted: int) -> int:
@@ -42,7 +43,7 @@ class Pacer:
 
     def wake_ns(self, wanted: int) -> int:
         """When the next burst (of fewer, where fewer are wanted) is due in full."""
-        return int(self._due_ns + (max(min(self.burst, wanted), 1) - 1) * self.gap_ns)
+        return math.ceil(self._due_ns + (max(min(self.burst, wanted), 1) - 1) * self.gap_ns)
 
     def hold_until(self, time_ns: int) -> None:
         """Nothing leaves before that time."""
