@@ -272,22 +272,19 @@ def _sorted_out(
     database: sqlite3.Connection, arrival: Arrival, origin: int | None, places: Sequence[int]
 ) -> tuple[list[int], list[int]]:
     """Places of the rows whose number is new, and of those whose number stands for another record."""
-    first_with: dict[int, int] = {}
-    repeated = []
+    by_number: dict[int, list[int]] = defaultdict(list)
     for place in places:
-        number = _seq(arrival.batch, place)
-        if number in first_with:
-            repeated.append(place)
-        else:
-            first_with[number] = place
-    numbers = list(first_with)
-    known = contained(numbers, _near(database, origin, min(numbers), max(numbers))) if origin is not None else set()
-    clashing = [
-        place for place in repeated if _differ(arrival, place, arrival.table, first_with[_seq(arrival.batch, place)])
-    ]
+        by_number[_seq(arrival.batch, place)].append(place)
+    known: set[int] = set()
+    if origin is not None:
+        known = contained(list(by_number), _near(database, origin, min(by_number), max(by_number)))
+    clashing: list[int] = []
     if known:
-        clashing += _clashes(database, arrival, int(origin or 0), {number: first_with[number] for number in known})
-    return [place for number, place in first_with.items() if number not in known], sorted(clashing)
+        clashing += _clashes(database, arrival, int(origin or 0), {number: by_number[number] for number in known})
+    new = [(same[0], same[1:]) for number, same in by_number.items() if number not in known]
+    for first, repeats in new:
+        clashing += [place for place in repeats if _differ(arrival, place, arrival.table, first)]
+    return [first for first, _ in new], sorted(clashing)
 
 
 def _near(database: sqlite3.Connection, origin: int, first: int, last: int) -> list[Range]:
@@ -301,19 +298,20 @@ def _near(database: sqlite3.Connection, origin: int, first: int, last: int) -> l
     ).fetchall()
 
 
-def _clashes(database: sqlite3.Connection, arrival: Arrival, origin: int, known: dict[int, int]) -> list[int]:
-    """Of rows {number: place} taken before: the places that differ from what still waits under that number."""
+def _clashes(database: sqlite3.Connection, arrival: Arrival, origin: int, known: dict[int, list[int]]) -> list[int]:
+    """Of rows {number: places} taken before: the places that differ from what still waits under that number."""
     clashing = []
     query = "SELECT batch FROM parts WHERE origin = ? AND last >= ? AND first <= ?"
-    for (batch,) in database.execute(query, (origin, min(known), max(known))).fetchall():
+    spans = ranges_of(known)
+    batches = {batch for first, last in spans for (batch,) in database.execute(query, (origin, first, last))}
+    for batch in sorted(batches):
         (content,) = database.execute("SELECT content FROM batches WHERE batch = ?", (batch,)).fetchone()
         waiting = _unpacked(content)
-        same_boot = pc.equal(waiting["boot_id"], arrival.batch.records[next(iter(known.values()))].boot_id)
+        same_boot = pc.equal(waiting["boot_id"], arrival.batch.records[next(iter(known.values()))[0]].boot_id)
         wanted = pc.and_(same_boot, pc.is_in(waiting["seq"], pa.array(list(known), pa.int64())))
         for row in pc.indices_nonzero(wanted).to_pylist():
-            place = known[waiting["seq"][row].as_py()]
-            if _differ(arrival, place, waiting, row):
-                clashing.append(place)
+            places = known[waiting["seq"][row].as_py()]
+            clashing += [place for place in places if _differ(arrival, place, waiting, row)]
     return clashing
 
 
