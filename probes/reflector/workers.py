@@ -1,0 +1,175 @@
+"""What each process of a reflector does from its start to SIGTERM: STAMP, trains, NDT7, metrics.
+
+All is imported at the top: once root is given up, not even Python's own modules may still be readable.
+"""
+
+import os
+import select
+import signal
+import socket
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import structlog
+from prometheus_client import start_http_server
+
+from probes.reflector.config import ReflectorConfig
+from probes.reflector.counts import STAMP_DROPS, Counts, registry
+from probes.reflector.limits import Limiter
+from probes.reflector.ndt7 import Ndt7Server
+from probes.reflector.stamp_server import StampServer
+from probes.reflector.train_server import TrainServer
+from probes.wire.keys import KeyFileError, read_keys
+
+LOG_EVERY_S: Final = 30.0
+
+log = structlog.get_logger()
+
+
+class Signals:
+    """SIGTERM, SIGINT and SIGHUP as flags, and a descriptor that becomes readable with them."""
+
+    def __init__(self) -> None:
+        self.stop = self.reload = False
+        self._read, self._write = socket.socketpair()
+        self._read.setblocking(False)
+        self._write.setblocking(False)
+        signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        signal.signal(signal.SIGHUP, self._reload)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+    def fileno(self) -> int:
+        """For select, poll and epoll."""
+        return self._read.fileno()
+
+    def take(self) -> None:
+        """Empty the descriptor."""
+        try:
+            self._read.recv(4096)
+        except BlockingIOError:
+            return
+
+    def _stop(self, *_: object) -> None:
+        self.stop = True
+
+    def _reload(self, *_: object) -> None:
+        self.reload = True
+
+
+def stamp(
+    sockets: Sequence[socket.socket], config: ReflectorConfig, counts: Counts, keys: Callable[[], tuple[bytes, ...]]
+) -> None:
+    """Answers STAMP until SIGTERM."""
+    signals, settings = Signals(), config.stamp_settings()
+    limiter = Limiter(settings.rates, time.monotonic_ns())
+    servers = {sock.fileno(): StampServer(sock, settings, limiter, counts, keys()) for sock in sockets}
+    poll = select.epoll()
+    for fd in (*servers, signals.fileno()):
+        poll.register(fd, select.EPOLLIN)
+    told = _Told(counts)
+    while not signals.stop:
+        for fd, _ in poll.poll(LOG_EVERY_S):
+            if fd in servers:
+                servers[fd].serve()
+            else:
+                signals.take()
+        if signals.reload:
+            signals.reload = False
+            new = keys()
+            for server in servers.values():
+                server.keys = new
+        told.tell()
+
+
+def trains(
+    listeners: Sequence[socket.socket],
+    udp: Sequence[socket.socket],
+    config: ReflectorConfig,
+    counts: Counts,
+    keys: Callable[[], tuple[bytes, ...]],
+) -> None:
+    """Times and sends packet trains until SIGTERM."""
+    signals = Signals()
+    server = TrainServer(listeners, udp, config.train_limits(), counts, keys())
+    server.selector.register(signals, select.EPOLLIN, signals)
+    while not signals.stop:
+        if server.step(1.0):
+            signals.take()
+        if signals.reload:
+            signals.reload = False
+            server.keys = keys()
+    server.close()
+
+
+def ndt7(config: ReflectorConfig, counts: Counts, token: str | None, tls: ssl.SSLContext | None) -> None:
+    """Serves NDT7 on every address until SIGTERM."""
+    signals = Signals()
+    servers = [Ndt7Server(address, config.ndt7.port, tls=tls, token=token) for address in config.listen]
+    while not signals.stop:
+        select.select([signals], [], [], 1.0)
+        signals.take()
+        found = [server.counts() for server in servers]
+        for name in ("down", "up", "bytes_down", "bytes_up"):
+            counts.set(f"ndt7_{name}", sum(one.get(name, 0) for one in found))
+        for kind in ("refused", "broken"):
+            counts.set(f"ndt7_{kind}", sum(n for one in found for what, n in one.items() if what.startswith(kind)))
+    for server in servers:
+        server.close()
+
+
+def metrics(port: int, counts: Counts) -> None:
+    """Shows the counts on 127.0.0.1 until SIGTERM."""
+    signals = Signals()
+    server, _ = start_http_server(port, "127.0.0.1", registry(counts))
+    while not signals.stop:
+        select.select([signals], [], [])
+        signals.take()
+    server.shutdown()
+
+
+class Keys:
+    """The key file's keys; what cannot be read at a reload leaves the old ones in force, and is told and counted."""
+
+    def __init__(self, path: str | None, counts: Counts) -> None:
+        self._path, self._counts = path, counts
+        self._keys = read_keys(Path(path)) if path else ()
+        self._first = True
+
+    def __call__(self) -> tuple[bytes, ...]:
+        """The keys now; the first call gives those of the start."""
+        if self._path is None or self._first:
+            self._first = False
+            return self._keys
+        try:
+            self._keys = read_keys(Path(self._path))
+        except KeyFileError as error:
+            self._counts.add("key_reload_failures")
+            log.warning("reflector.key_not_reloaded", error=str(error), pid=os.getpid())
+        else:
+            self._counts.add("key_reloads")
+            log.info("reflector.key_reloaded", keys=len(self._keys), pid=os.getpid())
+        return self._keys
+
+
+class _Told:
+    """Says now and then what was dropped since it last said so."""
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts, self._last, self._at = counts, counts.read(), -LOG_EVERY_S
+
+    def tell(self) -> None:
+        now = time.monotonic()
+        if now - self._at < LOG_EVERY_S:
+            return
+        read = self._counts.read()
+        names = {reason: f"stamp_dropped_{reason}" for reason in STAMP_DROPS}
+        dropped = {reason: read[name] - self._last[name] for reason, name in names.items()}
+        if any(dropped.values()):
+            log.warning("stamp.dropped", **{reason: count for reason, count in dropped.items() if count})
+            self._at = now
+        self._last = read
