@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probes.wire.address import connect_address, socket_names
@@ -149,6 +149,7 @@ MESSAGE = st.tuples(st.integers(-(2**31), 2**31 - 1), st.integers(-(2**31), 2**3
 
 
 @given(st.lists(MESSAGE, max_size=5), st.integers(0, 60))
+@settings(deadline=None)
 def test_control_data_are_read_as_far_as_they_are_whole(messages, cut):
     ends = np.cumsum([0, *(len(_control(*message)) for message in messages)])
     data = b"".join(_control(*message) for message in messages)
@@ -162,11 +163,13 @@ def test_control_data_are_read_as_far_as_they_are_whole(messages, cut):
 
 
 @given(st.binary(max_size=200))
+@settings(deadline=None)
 def test_any_control_data_give_messages_within_them_and_no_crash(data):
     assert sum(16 + len(value) for _, _, value in control_messages(data)) <= len(data)
 
 
 @given(st.lists(st.binary(min_size=64, max_size=64), min_size=1, max_size=6), st.data())
+@settings(deadline=None)
 def test_any_control_data_give_a_stamp_or_none(rows, data):
     control = np.frombuffer(b"".join(rows), np.uint8).reshape(-1, 64)
     lengths = np.array([data.draw(st.integers(0, 64)) for _ in rows], np.uint64)
@@ -183,6 +186,7 @@ def test_any_control_data_give_a_stamp_or_none(rows, data):
 
 
 @given(st.integers(1, 2**33 - 1), st.integers(0, 10**9 - 1), st.sampled_from([(35, 16), (37, 48)]))
+@settings(deadline=None)
 def test_a_stamp_is_read_to_the_nanosecond(seconds, nanoseconds, kind):
     data = _control(1, kind[0], struct.pack("=qq", seconds, nanoseconds).ljust(kind[1], b"\0")).ljust(64, b"\0")
     control = np.frombuffer(data, np.uint8)[None, :]
