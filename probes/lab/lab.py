@@ -19,7 +19,7 @@ from probes.lab.network import Host, LabError, Link, Network, Pop
 from probes.lab.truth import Truth
 
 Result = TypeVar("Result")
-PATIENCE_S = 3.0
+PATIENCE_S = 2.0
 ENDED = "the emulator has ended; its own message is on stderr"
 
 

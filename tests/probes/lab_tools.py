@@ -58,14 +58,15 @@ def _collect(probe: socket.socket, found: list[list[float | None]], sent: dict[i
         found[number][round_number] = rtt_ns / 1e6
 
 
-def catch(server: socket.socket, silence_s: float = 0.3) -> list[int]:
-    """The kernel's times, in ns, of the datagrams that came until there was silence."""
+def catch(server: socket.socket, silence_s: float = 0.3, most: int = 1_000_000) -> list[int]:
+    """The kernel's times, in ns, of the datagrams that came until there was silence, or so many."""
     server.settimeout(silence_s)
     times: list[int] = []
-    while True:
+    while len(times) < most:
         try:
             _, ancillary, _, _ = server.recvmsg(2048, 64)
         except TimeoutError:
             return times
         seconds, nanoseconds = struct.unpack("=qq", ancillary[0][2][:16])
         times.append(seconds * 1_000_000_000 + nanoseconds)
+    return times

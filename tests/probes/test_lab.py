@@ -62,7 +62,7 @@ def test_one_way_waits_the_half_of_that_ways_link(lab: Lab) -> None:
             for _ in range(4):
                 sent = time.time_ns()
                 sender.sendto(b"x", receiver.getsockname())
-                took.append((catch(receiver, 0.1)[0] - sent) / 1e6)
+                took.append((catch(receiver, most=1)[0] - sent) / 1e6)
             assert one_way_ms <= min(took) < one_way_ms + LATE_MS
 
 
@@ -118,7 +118,7 @@ def test_what_the_truth_counts_is_what_was_sent_and_what_arrived() -> None:
             for _ in range(30):
                 for _ in range(100):
                     sender.sendto(bytes(100), ("10.10.0.2", 9000))
-                arrived += len(catch(server, 0.02))
+                arrived += len(catch(server, 0.005))
         arrived += len(catch(server, 0.3))
         path = lab.truth().path("a", "b")
     assert path.seen == 3000
