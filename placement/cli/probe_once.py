@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -60,6 +61,8 @@ class Way:
 @click.option(
     "--flows", type=click.IntRange(1, 64), default=4, show_default=True, help="Of trace: paths of equal cost."
 )
+@click.option("--key-file", type=click.Path(path_type=Path), help="The reflector's keys, one a line: stamp, train.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="The token of an NDT7 server.")
 @click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="Certificates to trust, PEM: http, ndt7.")
 @click.option("-4", "family", flag_value=4, type=int, help="IPv4 only.")
 @click.option("-6", "family", flag_value=6, type=int, help="IPv6 only.")
@@ -78,6 +81,8 @@ def command(
     seconds: float,
     protocol: str,
     flows: int,
+    key_file: Path | None,
+    token_file: Path | None,
     ca: str | None,
     family: int | None,
     source: str,
@@ -97,11 +102,16 @@ def command(
     aims = take(targets, family=family, port=port or way.port)
     problems = [aim for aim in aims if aim.endpoint is None]
     wanted = way.count if count is None else count
-    look = way.look(aims, Asked(source, wanted or None, interval_s, timeout_s, seconds, _trusting(ca)))
-    error = _measured(look, problems, way, live=output_format == "table" and sys.stdout.isatty())
+    asked = Asked(
+        source, wanted or None, interval_s, timeout_s, seconds, _key(key_file), _token(token_file), _trusting(ca)
+    )
+    look = way.look(aims, asked)
+    error = (
+        None if not look.aims else _measured(look, problems, way, live=output_format == "table" and sys.stdout.isatty())
+    )
     code = Exit.BAD_DATA if problems else Exit.OK if look.answered else Exit.NO_ANSWER
     if output_format == "json":
-        emit_json(_document(method, aims, look, error, code))
+        emit_json(_document(aims, look, error, code))
     elif not sys.stdout.isatty():
         console = _console(PIPE_WIDTH)
         with console.capture() as capture:
@@ -110,6 +120,25 @@ def command(
     if error is not None:
         click.echo(f"nearserve: {error}", err=True)
     context.exit(code)
+
+
+def _key(path: Path | None) -> bytes | None:
+    """The first key of a file: the one to seal with."""
+    if path is None:
+        return None
+    from probes.wire.keys import KeyFileError, read_keys  # noqa: PLC0415
+
+    try:
+        return read_keys(path)[0]
+    except KeyFileError as error:
+        raise Failure(Exit.BAD_DATA, str(error)) from error
+
+
+def _token(path: Path | None) -> str | None:
+    try:
+        return path.read_text("utf-8").strip() if path else None
+    except (OSError, UnicodeError) as error:
+        raise Failure(Exit.BAD_DATA, f"{path}: no token can be read there: {error}") from error
 
 
 def _trusting(ca: str | None) -> "ssl.SSLContext | None":
@@ -164,16 +193,16 @@ def _measured(look: "Look", problems: list["Aim"], way: Way, *, live: bool) -> s
 
 
 def _watch(look: "Look", problems: list["Aim"], way: Way) -> None:
-    """Redraws after every step; the last picture stays when it ends, or is ended."""
+    """Redraws after every step, cut to the terminal's height; the whole is printed when it ends, or is ended."""
     from rich.live import Live  # noqa: PLC0415
 
     console = _console(None)
-    with Live(console=console, auto_refresh=False, vertical_overflow="visible") as picture:
-        try:
+    try:
+        with Live(console=console, auto_refresh=False, transient=True) as picture:
             for _ in look.steps():
                 picture.update(_whole(look, problems, way, console.width), refresh=True)
-        finally:
-            picture.update(_whole(look, problems, way, console.width), refresh=True)
+    finally:
+        console.print(_whole(look, problems, way, console.width))
 
 
 def _whole(look: "Look", problems: list["Aim"], way: Way, width: int) -> "RenderableType":
@@ -188,7 +217,7 @@ def _console(width: int | None) -> "Console":
     return Console(highlight=False, width=width)
 
 
-def _document(method: str, aims: list["Aim"], look: "Look", error: str | None, code: Exit) -> dict[str, Any]:
+def _document(aims: list["Aim"], look: "Look", error: str | None, code: Exit) -> dict[str, Any]:
     """The answer for scripts: what was asked, and for each target its figures and native records; absent is null."""
     measured = {id(aim): number for number, aim in enumerate(look.aims)}
     records = look.records()
@@ -213,4 +242,10 @@ def _document(method: str, aims: list["Aim"], look: "Look", error: str | None, c
                 **(look.detail(number) if number is not None else {}),
             }
         )
-    return {"method": method, "source": look.asked.source, "error": error, "exit_code": int(code), "targets": found}
+    return {
+        "method": look.method,
+        "source": look.asked.source,
+        "error": error,
+        "exit_code": int(code),
+        "targets": found,
+    }

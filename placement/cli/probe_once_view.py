@@ -21,6 +21,7 @@ WIDE = 110
 BARS = "▁▂▃▄▅▆▇█"
 LOST, UNTIMED = "×", "?"
 SILENCE = "it is down, or a firewall drops this method; try --method tcp --port 443"
+SEALED = "no reflector is there, or it wants a key: --key-file"
 MENDS = (
     ("no icmp socket", "or measure with --method tcp"),
     ("network is unreachable", "no route from here: is the network up, and does this machine have that family?"),
@@ -186,7 +187,8 @@ def notes(look: Look, problems: Sequence[Aim]) -> list[str]:
     for aim, tally in zip(look.aims, look.tallies, strict=True):
         lines += [f"{aim.wanted.text}: {mended(words)}" for words in tally.errors]
         if tally.answered and not any(tally.answered) and not tally.errors:
-            lines.append(f"{aim.wanted.text}: no answer to {len(tally.answered)} probes: {SILENCE}")
+            why = SEALED if look.method == "stamp" else SILENCE
+            lines.append(f"{aim.wanted.text}: no answer to {len(tally.answered)} probes: {why}")
     return lines + [f"{aim.wanted.text}: not measured: {aim.problem}" for aim in problems]
 
 

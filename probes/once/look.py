@@ -16,7 +16,8 @@ from probes.record import Record
 class Asked:
     """How a person wants it measured. `count` None is without end. `source` is what the records call this machine.
 
-    `context` is for TLS; by default certificates must be of an authority of the system's.
+    `key` is that of authenticated STAMP and trains, `token` that of an NDT7 server. `context` is for TLS; by default
+    certificates must be of an authority of the system's.
     """
 
     source: str
@@ -24,13 +25,16 @@ class Asked:
     interval_s: float
     timeout_s: float
     seconds: float
+    key: bytes | None = None
+    token: str | None = None
     context: ssl.SSLContext | None = None
 
 
 class Look(ABC):
-    """A look at the aims that have an endpoint; `tallies` are in their order, as is all that is asked by number."""
+    """A look by a method at the aims that have an endpoint; `tallies` are in their order, as is all by number."""
 
-    def __init__(self, aims: Sequence[Aim], asked: Asked) -> None:
+    def __init__(self, method: str, aims: Sequence[Aim], asked: Asked) -> None:
+        self.method = method
         self.aims = tuple(aim for aim in aims if aim.endpoint is not None)
         self.endpoints: tuple[Endpoint, ...] = tuple(aim.endpoint for aim in self.aims if aim.endpoint is not None)
         self.asked = asked

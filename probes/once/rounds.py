@@ -53,16 +53,20 @@ def rounds(
     interval_s: float,
     timeout_s: float,
     sleep: Callable[[float], None] = time.sleep,
+    now: Callable[[], float] = time.monotonic,
 ) -> Iterator[Sweep]:
-    """Sweeps of one probe each, `count` of them or without end; one begins `interval_s` after the one before it, or
-    when that has its last answer or given up."""
-    due = time.monotonic()
+    """Sweeps of one probe each, `count` of them or without end.
+
+    A round begins `interval_s` after the one before it; or at once when that took longer, as one with a lost probe
+    does, which waits for its timeout.
+    """
+    due = now()
     for number in itertools.count(1):
         yield sweep(endpoints, probes=1, rate_per_s=RATE_PER_S, timeout_s=timeout_s)
         if number == count:
             return
-        due = max(due + interval_s, time.monotonic())
-        sleep(due - time.monotonic() if due > time.monotonic() else 0.0)
+        due = max(due + interval_s, now())
+        sleep(max(0.0, due - now()))
 
 
 def joined(sweeps: Sequence[Sweep]) -> Sweep:

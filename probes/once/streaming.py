@@ -35,8 +35,7 @@ class Streaming(Look):
     """One transfer at a time, first down and then up, target after target: they would take each other's bandwidth."""
 
     def __init__(self, method: str, aims: Sequence[Aim], asked: Asked) -> None:
-        super().__init__(aims, asked)
-        self.method = method
+        super().__init__(method, aims, asked)
         self.flows: list[list[Flow]] = [[] for _ in self.aims]
         self._records: list[list[Record]] = [[] for _ in self.aims]
 
@@ -68,7 +67,7 @@ class Streaming(Look):
     def _train(self, number: int, direction: Direction) -> tuple[Record, Flow]:
         from probes.methods.train import measure  # noqa: PLC0415
 
-        record = measure(self.endpoints[number], direction=direction, source=self.asked.source)
+        record = measure(self.endpoints[number], direction=direction, source=self.asked.source, key=self.asked.key)
         return record, Flow(direction, record.mbps, record.bytes)
 
     def _ndt7(self, number: int, direction: Direction) -> tuple[Record, Flow]:
@@ -82,6 +81,7 @@ class Streaming(Look):
             direction=direction,
             source=self.asked.source,
             seconds=self.asked.seconds,
+            token=self.asked.token,
             tls=(self.asked.context or ssl.create_default_context()) if encrypted else None,
         )
         loaded = sorted(told.rtt_ms)

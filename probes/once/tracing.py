@@ -20,7 +20,7 @@ class Tracing(Look):
     """One trace of each target, one after the other."""
 
     def __init__(self, aims: Sequence[Aim], asked: Asked, protocol: str, flows: int) -> None:
-        super().__init__(aims, asked)
+        super().__init__("trace", aims, asked)
         self._protocol, self._flows = cast(Kind, protocol), flows
         self.paths: list[Path | None] = [None for _ in self.aims]
 

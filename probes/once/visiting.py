@@ -17,7 +17,7 @@ class Visiting(Look):
     """Visit after visit, one target after the other, so that none waits for another's."""
 
     def __init__(self, aims: Sequence[Aim], asked: Asked) -> None:
-        super().__init__(aims, asked)
+        super().__init__("http", aims, asked)
         self.visits: list[list[Visit]] = [[] for _ in self.aims]
 
     def steps(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 
+import pytest
 from click.testing import CliRunner
 
 from placement.cli import main
@@ -18,6 +19,14 @@ def test_the_help_of_probe_names_every_command_without_loading_one() -> None:
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert all(f"\n  {name} " in out for name in COMMANDS)
     assert out.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_every_command_of_probe_has_help_with_an_example(command: str) -> None:
+    result = CliRunner().invoke(main, ["probe", command, "--help"])
+    assert result.exit_code == 0
+    assert f"Example: nearserve probe {command}" in " ".join(result.output.split())
+    assert "--format [table|json]" in result.output
 
 
 def test_help_answers_in_well_under_half_a_second() -> None:
