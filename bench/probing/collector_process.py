@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -116,20 +117,18 @@ class CollectorProcess:
 
     def send(self, records: Sequence[Record], agent: str = "fra1") -> dict[str, Any]:
         """Sends one batch over a connection of its own; the answer with its `status`."""
-        connection = self.connect(agent)
-        try:
-            return post(connection, encode(records, agent))
-        finally:
-            connection.close()
+        return self.deliver(encode(records, agent), agent)
+
+    def deliver(self, body: bytes, agent: str | None = None, headers: dict[str, str] | None = None) -> dict[str, Any]:
+        """The answer to a body over a connection of its own."""
+        with closing(self.connect(agent)) as connection:
+            return post(connection, body, headers)
 
     def metrics(self) -> dict[str, float]:
         """Its counters: name with labels → value."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=30)
-        try:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=30)) as connection:
             connection.request("GET", "/metrics")
             text = connection.getresponse().read().decode()
-        finally:
-            connection.close()
         lines = [line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#")]
         return {name.removeprefix("nearserve_collector_"): float(value) for name, value in lines}
 

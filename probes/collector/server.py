@@ -53,7 +53,7 @@ class HttpsServer:
             self._answer,
             logger=_SILENT,  # it would tell every line of garbage; they are counted
             access_log_class=_status_counter(counters),
-            keepalive_timeout=limits.idle_s,
+            keepalive_timeout=2 * limits.idle_s + 10,  # `_watch` comes first, and counts
             max_line_size=limits.header_bytes,
             max_field_size=limits.header_bytes,
             max_headers=limits.headers,
