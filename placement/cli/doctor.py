@@ -10,35 +10,48 @@ import click
 from placement.cli.common import Exit, emit_json, format_option, print_table
 from placement.datasets import dataset, scenario_names
 
-LIBRARIES = ("numpy", "scipy", "pandas", "pyarrow", "duckdb", "networkx", "pydantic", "numba", "ortools", "rich")
+LIBRARIES = (
+    "numpy", "scipy", "pandas", "pyarrow", "duckdb", "networkx", "pydantic", "numba", "ortools", "rich",
+    "aiohttp", "cryptography", "prometheus_client", "scapy", "structlog",
+)  # fmt: skip
+WORDS = {"ok": "ok", "absent": "-", "broken": "BROKEN"}
 
 
 @click.command("doctor", epilog="Example: nearserve doctor --format json")
 @format_option
 @click.pass_context
 def command(context: click.Context, output_format: str) -> None:
-    """Check Python, the libraries, the bundled data and the solvers, each by using it."""
+    """Check Python, the libraries, the bundled data and the solvers, each by using it; and what of probing works here.
+
+    What probing lacks on this machine is marked "-" and told with its mend; it does not make the installation broken.
+    """
+    from placement.cli import doctor_probing  # noqa: PLC0415
+
     checks: dict[str, Callable[[], str]] = {
         "python": _python,
         **{name: lambda name=name: _library(name) for name in LIBRARIES},  # type: ignore[misc]
         "datasets": _datasets,
         "solver": _solver,
     }
-    rows = [(name, *_outcome(check)) for name, check in checks.items()]
+    rows = [(name, *_outcome(check)) for name, check in (checks | doctor_probing.checks()).items()]
     if output_format == "json":
-        emit_json([dict(zip(("check", "ok", "detail"), row, strict=True)) for row in rows])
+        emit_json([{"check": name, "ok": state == "ok", "state": state, "detail": said} for name, state, said in rows])
     else:
-        print_table(("check", "", "detail"), [(name, "ok" if ok else "BROKEN", detail) for name, ok, detail in rows])
-    if not all(ok for _, ok, _ in rows):
+        print_table(("check", "", "detail"), [(name, WORDS[state], detail) for name, state, detail in rows])
+    if any(state == "broken" for _, state, _ in rows):
         context.exit(Exit.CRASH)
 
 
-def _outcome(check: Callable[[], str]) -> tuple[bool, str]:
-    """A check that raises is broken, and says with what."""
+def _outcome(check: Callable[[], str]) -> tuple[str, str]:
+    """ok, absent or broken, and with what: a check that raises is broken."""
+    from placement.cli.doctor_probing import AbsentError  # noqa: PLC0415
+
     try:
-        return True, check()
+        return "ok", check()
+    except AbsentError as error:
+        return "absent", str(error)
     except Exception as error:
-        return False, f"{type(error).__name__}: {error}"
+        return "broken", f"{type(error).__name__}: {error}"
 
 
 def _python() -> str:

@@ -181,6 +181,19 @@ def test_doctor_finds_a_whole_installation() -> None:
     assert "BROKEN" not in result.output
 
 
+def test_doctor_tells_what_probing_lacks_without_calling_it_broken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/sbin:/sbin")  # ip stays, iperf3 is out of reach
+    result = run("doctor", "--format", "json")
+    assert result.exit_code == 0, result.output
+    found = {row["check"]: row for row in json.loads(result.stdout)}
+    assert found["iperf3"]["state"] == "absent" and "not installed" in found["iperf3"]["detail"]
+    assert found["kernel time stamps"]["ok"]
+    either = [found[name] for name in ("ICMP, no root", "ICMP, raw")]
+    assert all(row["ok"] or "sysctl" in row["detail"] or "CAP_NET_RAW" in row["detail"] for row in either)
+
+
 def test_datasets_lists_what_is_bundled() -> None:
     names = {row["name"] for row in json.loads(run("datasets", "--format", "json").stdout)}
     assert {"atlas-2025", "intercloud-2022"} <= names
