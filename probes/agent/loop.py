@@ -33,7 +33,7 @@ TICK_S: Final = 1.0
 STOP_S: Final = 1.2
 """How long a piece under way may go on after SIGTERM."""
 METRICS_EVERY_S: Final = 15.0
-FILES_EVERY_S: Final = 5.0
+FILES_EVERY_S: Final = 2.0
 FIXED: Final = ("agent", "user", "spool", "collector", "dns", "metrics")
 """What a reload cannot change."""
 _STEP_NS: Final = 1_000_000

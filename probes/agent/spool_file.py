@@ -7,6 +7,7 @@ checkpoint. Nothing is scanned at start: the counts stand in a table of their ow
 A row's number is (start of the agent << 40 | seq), so its order is that of time, and its key needs no index.
 """
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -60,6 +61,7 @@ class SpoolFile:
         self.path = path
         self.log_bytes = min(4 << 20, max_bytes // 4)
         self._max_pages = (max_bytes - self.log_bytes) // PAGE_BYTES
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # the log takes over its mode
         self._connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
         try:
             self._prepare()
