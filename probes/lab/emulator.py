@@ -1,6 +1,5 @@
 """The process that carries every packet of a lab: reads, waits, writes. Run as `python -m probes.lab.emulator FD`."""
 
-import gc
 import os
 import select
 import socket
@@ -8,19 +7,16 @@ import struct
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from heapq import heappop, heappush
 from typing import Any, Final
 
 from probes.lab import control, namespaces
-from probes.lab.enter import system
 from probes.lab.lane import ETHERNET, Lane
 from probes.lab.network import Host, LabError, Link, Network
 from probes.lab.port import HEADER, VNET, Port, ring_bytes
+from probes.lab.prompt import be_prompt
 from probes.lab.truth import LATENESS_BUCKETS, Path, Truth
 
-PR_SET_TIMERSLACK: Final = 29
-REALTIME_PRIORITY: Final = 10
 CREDIBLE_NS: Final = 1_000_000_000
 """A packet that is stamped further from now came when somebody set the machine's clock."""
 BATCH: Final = 64
@@ -187,7 +183,7 @@ def main(fd: int) -> None:
     except (LabError, OSError) as error:
         control.send(commands, str(error) if isinstance(error, LabError) else f"the kernel refused: {error}")
         return
-    _be_prompt()
+    be_prompt()
     control.send(commands, user_fd >= 0)
     passed = [*net_fds, user_fd] if user_fd >= 0 else net_fds
     socket.send_fds(commands, [b"!"], passed)
@@ -195,15 +191,6 @@ def main(fd: int) -> None:
         Emulator(network, ports).run(commands, parent)
     finally:
         namespaces.empty(net_fds)
-
-
-def _be_prompt() -> None:
-    """No pause for garbage, timers to the microsecond, and before other processes where that is allowed."""
-    gc.disable()
-    gc.freeze()
-    system("prctl", PR_SET_TIMERSLACK, 1)
-    with suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(REALTIME_PRIORITY))
 
 
 if __name__ == "__main__":
