@@ -96,15 +96,17 @@ def _fly(
     exchanges = [flight.exchange for flight in flights]
     collected = settled = time.monotonic_ns()
     pacer = Pacer(rate_per_s, collected)
+    patience = min((exchange.patience for exchange in exchanges), default=1)
     for _ in range(rounds):
-        began, at = time.monotonic_ns(), 0
+        began = at = 0
         while at < targets:
             now = time.monotonic_ns()
-            count = pacer.take(now, targets - at)
+            count = pacer.take(now, min(targets - at, patience))
+            began = began or (now if count else 0)
             for exchange, before in zip(exchanges, ahead, strict=True):
                 exchange.send(before[at + count] - before[at], watch.epoch)
             at += count
-            if now - collected > _COLLECT_NS or any(e.uncollected >= e.patience for e in exchanges):
+            if now - collected > _COLLECT_NS or any(e.uncollected + pacer.burst > patience for e in exchanges):
                 collected = now
                 for exchange in exchanges:
                     exchange.collect(watch)

@@ -111,10 +111,12 @@ class _Connections:
         """Begin all rounds at the pacer's rate, and wait for what is still open."""
         targets = len(self._endpoints)
         for number in range(self._rounds):
-            began, at = time.monotonic_ns(), 0
+            began = at = 0
             while at < targets:
-                room = min(targets - at, self._most - len(self._open))
-                for _ in range(pacer.take(time.monotonic_ns(), room)):
+                now, room = time.monotonic_ns(), min(targets - at, self._most - len(self._open))
+                count = pacer.take(now, room)
+                began = began or (now if count else 0)
+                for _ in range(count):
                     if not self._begin(number * targets + at):
                         break
                     at += 1

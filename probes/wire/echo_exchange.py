@@ -30,7 +30,7 @@ _LOWER_HEADERS: Final = 128
 _BACK_CONTROL: Final = 160
 _ORIGIN: Final = TIMESTAMPING_BYTES + 16 + 4
 """Where ee_origin stands in the control data behind the timestamps: a header, then sock_extended_err."""
-_BYTES_EACH: Final = 2048
+_BYTES_EACH: Final = 8192
 """What a packet takes of a receive buffer, at most, with its answer and its own coming back."""
 _RETRIES: Final = 3
 _NO_ROOM_MS: Final = 20
