@@ -106,7 +106,9 @@ class _Udp:
 
     def receive(self) -> Iterator[Seen]:
         for error in errors(self._socket):
-            yield _seen(self._number(error.quoted), error, error.icmp == _PORT_UNREACHABLE[self._family])
+            number = self._number(error.quoted)
+            if number is not None or len(error.quoted) < 8:  # with eight bytes and another cookie it is no answer
+                yield _seen(number, error, error.icmp == _PORT_UNREACHABLE[self._family])
         for arrival in arrivals(self._socket):
             yield Seen(self._number(arrival.data), arrival.at_ns, arrival.address, None, (), final=True)
 
@@ -150,7 +152,8 @@ class _Icmp:
 
     def receive(self) -> Iterator[Seen]:
         for error in errors(self._socket):
-            yield _seen(self._number(error.quoted), error, final=False)
+            if (number := self._number(error.quoted)) is not None:
+                yield _seen(number, error, final=False)
         for arrival in arrivals(self._socket):
             data = arrival.data
             if self._has_ip_header:
@@ -199,9 +202,8 @@ class _TcpRaw:
 
     def receive(self) -> Iterator[Seen]:
         for error in errors(self._socket):
-            ours = len(error.quoted) >= 8 and error.quoted[:6] == self._template[:6]
-            if error.quoted[:4] == self._template[:4]:
-                yield _seen(int.from_bytes(error.quoted[6:8], "big") if ours else None, error, final=False)
+            if len(error.quoted) >= 8 and error.quoted[:6] == self._template[:6]:
+                yield _seen(int.from_bytes(error.quoted[6:8], "big"), error, final=False)
         for arrival in arrivals(self._socket):
             data = arrival.data[(arrival.data[0] & 0x0F) * 4 :] if self._has_ip_header else arrival.data
             if len(data) >= 20 and data[:4] == self._back and data[13] & _SYN_ACK_OR_RST:

@@ -99,14 +99,14 @@ def arrivals(sock: socket.socket) -> Iterator[Arrival]:
 
 def labels(extension: bytes) -> tuple[Label, ...]:
     """The MPLS label stack in an ICMP extension structure (RFC 4884, RFC 4950); () where it holds none or is broken."""
-    from scapy.contrib.mpls import ICMPExtension_MPLS  # noqa: PLC0415  # half a second
+    from scapy.contrib.mpls import MPLS, ICMPExtension_MPLS  # noqa: PLC0415  # half a second
     from scapy.layers.inet import ICMPExtension_Header  # noqa: PLC0415
 
     try:
         header = ICMPExtension_Header(extension)
         stacks = [part for part in header.iterpayloads() if isinstance(part, ICMPExtension_MPLS)]
-        found = [one for part in stacks for one in part.stack]
-        return tuple(Label(one.label, one.cos, bool(one.s), one.ttl) for one in found)
+        found = [one for part in stacks for first in part.stack for one in first.iterpayloads()]
+        return tuple(Label(one.label, one.cos, bool(one.s), one.ttl) for one in found if isinstance(one, MPLS))
     except Exception:  # whatever a dissector makes of a stranger's bytes: no labels
         return ()
 

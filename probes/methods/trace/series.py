@@ -176,6 +176,8 @@ def _wave(probes: Sequence[tuple[Series, int]], plan: Plan, pacer: Pacer, watch:
             if one.length is None or ttl <= one.length:
                 one.send(ttl, watch)
             until_ns = time.monotonic_ns() + round(plan.timeout_s * 1e9)
+        if not left and not any(one.waits for one, _ in probes):
+            break
         wake_ns = pacer.wake_ns(len(left)) if left else until_ns
         _listen({one.prober.flow: one for one, _ in probes}.values(), max(0, wake_ns - time.monotonic_ns()))
         for one, _ in probes:
