@@ -208,4 +208,7 @@ def mended(words: str) -> str:
 
 def shown(look: Look, problems: Sequence[Aim], table: RenderableType) -> RenderableType:
     """The table with its notes."""
-    return Group(table, *(Text(line, "dim" if line.startswith("DNS") else "yellow") for line in notes(look, problems)))
+    tables = [table] if look.aims else []
+    return Group(
+        *tables, *(Text(line, "dim" if line.startswith("DNS") else "yellow") for line in notes(look, problems))
+    )

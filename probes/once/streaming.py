@@ -50,6 +50,8 @@ class Streaming(Look):
                     if record.error is not None:
                         self.tallies[number].errors[record.error] = None
                     yield
+                    if record.error is not None and not record.bytes:
+                        break  # nobody is there: the other way would only wait once more
 
     def records(self) -> list[list[Record]]:
         """A record for every transfer."""
