@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 DROPPED: Final = 0.4
 """The part of a train at its beginning that is not believed."""
+LEAST_PACKETS: Final = 20
+"""A queue of 64 KB keeps some 40 packets of a train that comes all at once, and they leave it at the link's rate."""
 LEAST_LUMPS: Final = 10
 LUMP: Final = 0.25
 """Packets nearer than this part of the mean distance came in one lump."""
@@ -45,10 +47,11 @@ def rate(seq: NDArray[np.int64], time_ns: NDArray[np.int64], sent: int) -> Rate:
     """The rate at which a train of `sent` packets came out of the narrowest link.
 
     `seq` (n,) numbers in the train, `time_ns` (n,) when each arrived, in any order; of copies the first counts.
-    Losses are what a full queue does and leave the rate as it is, unless too little came. Raises NotMeasurableError.
+    What a full queue drops leaves the rate as it is; what is lost behind the narrowest link shows as a pause.
+    Raises NotMeasurableError.
     """
     times = _first_copies(seq, time_ns)
-    if len(times) < max(sent // 2, LEAST_LUMPS):
+    if len(times) < LEAST_PACKETS:
         raise NotMeasurableError(f"only {len(times)} of {sent} packets arrived")
     count, at = _lumps(times[int(len(times) * DROPPED) :])
     if len(count) < LEAST_LUMPS:

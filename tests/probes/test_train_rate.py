@@ -44,6 +44,17 @@ def test_order_copies_and_losses_leave_the_rate(seed: int) -> None:
     assert error_of(seq[order], times[order], 121_120.0, 160) < 1e-4
 
 
+def test_packets_lost_behind_the_narrowest_link_leave_holes_and_not_a_lower_rate() -> None:
+    kept = np.setdiff1d(np.arange(96), [50, 66, 67, 80])
+    _, times = even(96, 121_120.0)
+    assert error_of(kept, times[kept], 121_120.0, 96) < 1e-4
+
+
+def test_what_a_shallow_queue_keeps_of_a_train_is_enough() -> None:
+    """43 packets fit in at once, and leave at the link's rate; the others are dropped."""
+    assert error_of(*even(43, 1_200_000.0), 1_200_000.0, 88) < 1e-4
+
+
 @pytest.mark.parametrize("together", [2, 4, 8])
 def test_of_packets_handed_over_together_the_last_counts(together: int) -> None:
     """Every lump is handed over when its last packet is in, the packets of it a microsecond apart."""
@@ -99,7 +110,7 @@ def test_random_lateness_of_a_third_of_a_packet_stays_within_a_percent() -> None
 @pytest.mark.parametrize(
     ("seq", "times", "sent", "words"),
     [
-        (np.arange(20), START + np.arange(20) * 1000, 96, "only 20 of 96"),
+        (np.arange(19), START + np.arange(19) * 1000, 96, "only 19 of 96"),
         (np.arange(0), np.arange(0), 96, "only 0 of 96"),
         (np.arange(96), np.full(96, START), 96, "in 1 lumps"),
         (np.zeros(96), START + np.arange(96) * 1000, 96, "only 1 of 96"),
