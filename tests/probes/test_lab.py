@@ -244,6 +244,20 @@ def test_packets_to_nobody_stray_and_are_counted(lab: Lab) -> None:
     assert lab.truth().strayed == before + 2
 
 
+def test_frames_of_any_bytes_do_no_harm(lab: Lab) -> None:
+    chance = random.Random(3)
+    known = [socket.inet_aton("10.10.0.1") + socket.inet_aton(pop.address) for pop in POPS[:5]]
+    with lab.open_socket("a", socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
+        wire.bind(("eth0", 0x0800))
+        for number in range(2000):
+            frame = bytearray(chance.randbytes(chance.randrange(14, 1514)))
+            if number % 2 and len(frame) > 34:  # half of them to a PoP, with a header that is otherwise anything
+                frame[14], frame[26:34] = 0x45, chance.choice(known)
+            wire.send(frame)
+    assert pings(lab, "a", [POPS[9].address])[0][0]
+    assert lab.truth().strayed > 500
+
+
 def test_the_lateness_of_what_was_sent_is_known(lab: Lab) -> None:
     pings(lab, "a", [pop.address for pop in POPS[:50]])
     truth = lab.truth()
