@@ -126,6 +126,8 @@ class Uplink:
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(drain_s)
+        else:
+            self._disconnect()
 
     def _work(self) -> None:
         pause_s = 0.0

@@ -276,7 +276,7 @@ def test_killed_again_and_again_every_acknowledged_record_is_there_once(tmp_path
     at_ns = time.time_ns() - 10**12
     acknowledged: set[int] = set()
     first = 0
-    for life in range(4):
+    for life in range(3):
         collector.start()
         with closing(collector.connect("fra1")) as connection:
             deadline = time.monotonic() + 0.2 + 0.23 * life
@@ -293,7 +293,7 @@ def test_killed_again_and_again_every_acknowledged_record_is_there_once(tmp_path
             assert answer["status"] == 200 and answer["refused"] == []
     assert collector.stop() == 0
     found = [seq for _, _, seq in all_keys(collector)]
-    assert len(acknowledged) > 200
+    assert len(acknowledged) > 100
     assert sorted(set(found)) == found and acknowledged <= set(found)
 
 
