@@ -20,7 +20,7 @@ from probes.wire.address import family_of
 from probes.wire.echo import LEAST_PAYLOAD_BYTES
 from probes.wire.echo_exchange import Exchange
 from probes.wire.icmp_socket import KINDS, Kind, open_icmp
-from probes.wire.pacing import Pacer, sleep_until, timer_slack
+from probes.wire.pacing import Rounds, sleep_until, timer_slack
 from probes.wire.watch import Watch
 
 PAYLOAD_BYTES: Final = 16
@@ -94,28 +94,23 @@ def _fly(
         of_family[number, flight.rows + 1] = 1
     ahead = of_family.cumsum(axis=1).tolist()  # how many of the first i endpoints are of the family
     exchanges = [flight.exchange for flight in flights]
-    collected = settled = time.monotonic_ns()
-    pacer = Pacer(rate_per_s, collected)
     patience = min((exchange.patience for exchange in exchanges), default=1)
-    for _ in range(rounds):
-        began = at = 0
-        while at < targets:
-            now = time.monotonic_ns()
-            count = pacer.take(now, min(targets - at, patience))
-            began = began or (now if count else 0)
-            for exchange, before in zip(exchanges, ahead, strict=True):
-                exchange.send(before[at + count] - before[at], watch.epoch)
-            at += count
-            if now - collected > _COLLECT_NS or any(e.uncollected + pacer.burst > patience for e in exchanges):
-                collected = now
-                for exchange in exchanges:
-                    exchange.collect(watch)
-            if now - settled > _SETTLE_NS:
-                settled = now
-                for exchange in exchanges:
-                    exchange.settle(watch)
-            sleep_until(min(pacer.wake_ns(targets - at), now + _COLLECT_NS))
-        pacer.hold_until(began + int(interval_s * 1e9))
+    collected = settled = time.monotonic_ns()
+    turns = Rounds(targets, rounds, rate_per_s, interval_s, collected)
+    while not turns.over:
+        now, at = time.monotonic_ns(), turns.next % targets
+        count = turns.take(now, patience)
+        for exchange, before in zip(exchanges, ahead, strict=True):
+            exchange.send(before[at + count] - before[at], watch.epoch)
+        if now - collected > _COLLECT_NS or any(e.uncollected + turns.burst > patience for e in exchanges):
+            collected = now
+            for exchange in exchanges:
+                exchange.collect(watch)
+        if now - settled > _SETTLE_NS:
+            settled = now
+            for exchange in exchanges:
+                exchange.settle(watch)
+        sleep_until(min(turns.wake_ns(), now + _COLLECT_NS))
 
 
 def _wait(flights: Sequence[_Flight], until_ns: int, watch: Watch) -> None:

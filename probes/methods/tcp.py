@@ -25,7 +25,7 @@ from probes.methods.figures import wrong_figures
 from probes.methods.sweep import Sweep
 from probes.wire.address import connect_address, family_of
 from probes.wire.error_queue import ask_for_errors, network_errors
-from probes.wire.pacing import Pacer, timer_slack
+from probes.wire.pacing import Rounds, timer_slack
 from probes.wire.tcp_info import TcpInfo, decode
 from probes.wire.watch import Watch
 
@@ -65,7 +65,7 @@ def sweep(
     with timer_slack(), select.epoll() as poller:
         connections = _Connections(endpoints, probes, timeout_s, min(in_flight, _files_left()), poller, watch)
         try:
-            connections.run(Pacer(rate_per_s, time.monotonic_ns()), interval_s)
+            connections.run(Rounds(len(endpoints), probes, rate_per_s, interval_s, time.monotonic_ns()))
         finally:
             connections.close()
     return connections.sweep()
@@ -107,22 +107,17 @@ class _Connections:
         self._unsettled: list[int] = []
         self._looked_ns = time.monotonic_ns()
 
-    def run(self, pacer: Pacer, interval_s: float) -> None:
-        """Begin all rounds at the pacer's rate, and wait for what is still open."""
-        targets = len(self._endpoints)
-        for number in range(self._rounds):
-            began = at = 0
-            while at < targets:
-                now, room = time.monotonic_ns(), min(targets - at, self._most - len(self._open))
-                count = pacer.take(now, room)
-                began = began or (now if count else 0)
-                for _ in range(count):
-                    if not self._begin(number * targets + at):
-                        break
-                    at += 1
-                    self._wait(0)  # a RST is timed when it is seen: it does not wait for the rest of the burst
-                self._wait(pacer.wake_ns(targets - at) if len(self._open) < self._most else None)
-            pacer.hold_until(began + int(interval_s * 1e9))
+    def run(self, turns: Rounds) -> None:
+        """Begin all probes in their turns, and wait for what is still open."""
+        while not turns.over:
+            first = turns.next
+            count = turns.take(time.monotonic_ns(), self._most - len(self._open))
+            for probe in range(first, first + count):
+                if not self._begin(probe):
+                    turns.give_back(first + count - probe)
+                    break
+                self._wait(0)  # a RST is timed when it is seen: it does not wait for the rest of the burst
+            self._wait(turns.wake_ns() if len(self._open) < self._most else None)
         while self._open:
             self._wait(None)
         self._look()

@@ -3,6 +3,7 @@
 import ctypes
 import math
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -48,6 +49,60 @@ class Pacer:
     def hold_until(self, time_ns: int) -> None:
         """Nothing leaves before that time."""
         self._due_ns = max(self._due_ns, float(time_ns))
+
+
+class Rounds:
+    """The turns of many targets: probe j is the one of target j mod T; all at one rate, those of one target apart.
+
+    A round may be hastier than the one before it, after a pause there; no target's probes come closer for that.
+    """
+
+    def __init__(self, targets: int, rounds: int, rate_per_s: float, interval_s: float, start_ns: int) -> None:
+        self.next = 0
+        self._targets, self._probes = targets, targets * rounds
+        self._interval_ns = int(interval_s * 1e9)
+        self._pacer = Pacer(rate_per_s, start_ns)
+        self._left: deque[tuple[int, int]] = deque()  # (the probe after a burst, when it left) not yet an interval ago
+        self._free = targets
+
+    @property
+    def over(self) -> bool:
+        """Whether all have had their turns."""
+        return self.next >= self._probes
+
+    @property
+    def burst(self) -> int:
+        """How many leave at once, at most."""
+        return self._pacer.burst
+
+    def take(self, now_ns: int, most: int) -> int:
+        """How many leave now, from `next` on, all of one round; `next` is behind them."""
+        while self._left and self._left[0][1] + self._interval_ns <= now_ns:
+            self._free = self._left.popleft()[0] + self._targets
+        count = self._pacer.take(now_ns, room) if (room := min(most, self._room())) > 0 else 0
+        if count:
+            self.next += count
+            self._left.append((self.next, now_ns))
+        return count
+
+    def give_back(self, count: int) -> None:
+        """The last of what was taken did not leave after all."""
+        if count:
+            self.next -= count
+            self._left.append((self.next, self._left.pop()[1]))
+
+    def wake_ns(self) -> int:
+        """When the next burst is due."""
+        room = self._room()
+        if room <= 0 and self._left:
+            self._pacer.hold_until(self._left[0][1] + self._interval_ns)
+        return self._pacer.wake_ns(room)
+
+    def _room(self) -> int:
+        """How many may leave of this round, as far as the interval goes."""
+        if self.over:
+            return 0
+        return min(self._targets - self.next % self._targets, self._free - self.next)
 
 
 @contextmanager

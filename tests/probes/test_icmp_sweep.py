@@ -27,7 +27,7 @@ from probes.wire.icmp_socket import NoIcmpSocketError, open_icmp
 
 AGENT, LIAR, THIRD = "10.77.0.1", "10.77.0.2", "10.77.0.3"
 RTT_MS = {"10.78.0.1": 5.0, "fd78::1": 5.0, "10.78.0.2": 60.0, "fd78::2": 60.0}
-DEAD, CUT_OFF, CUT_OFF6 = "10.78.0.3", "10.78.0.4", "fd78::4"
+DEAD, CUT_OFF, CUT_OFF6 = "10.78.0.3", "10.78.9.9", "fd78:9::9"
 KINDS = [("datagram",), ("raw",)]
 SLACK_MS = 25.0  # a loaded machine: the emulator or this process may wait that long for a processor
 
@@ -90,7 +90,9 @@ def test_both_families_and_both_kinds_of_sockets_measure_the_true_round_trip(lab
 def test_the_times_between_the_probes_of_one_target_are_kept(lab):
     sweep = _sweep(lab, ["10.78.0.1", "fd78::1"], probes=4, interval_s=0.05)
     assert sweep.sent_at_ns.shape == (2, 4)
-    assert (np.diff(sweep.sent_at_ns, axis=1) >= 0.045e9).all()
+    assert (
+        np.diff(sweep.sent_at_ns, axis=1) >= 0.025e9
+    ).all()  # as the kernel saw them: one may have waited for a processor
 
 
 def test_a_dead_target_is_lost_and_counted_and_delays_no_other(lab):

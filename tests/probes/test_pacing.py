@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probes.wire.pacing import Pacer, sleep_until, timer_slack
+from probes.wire.pacing import Pacer, Rounds, sleep_until, timer_slack
 
 MS = 1_000_000
 
@@ -61,6 +61,39 @@ def test_in_no_stretch_of_time_does_more_leave_than_the_rate_and_five_bursts(rat
     for i, (begins, before) in enumerate(left):
         for ends, after in left[i + 1 :]:
             assert after - before <= (ends - begins) * rate / 1e9 + 5 * pacer.burst + 1
+
+
+@given(
+    st.integers(1, 40),
+    st.integers(1, 4),
+    st.floats(100, 1e5),
+    st.integers(0, 30),
+    st.lists(st.tuples(st.integers(0, 20 * MS), st.integers(1, 70), st.integers(0, 3)), min_size=1, max_size=20),
+)
+@settings(deadline=None)
+def test_all_turns_are_taken_in_order_and_those_of_one_target_are_apart(targets, rounds, rate, interval_ms, steps):
+    turns = Rounds(targets, rounds, rate, interval_ms / 1e3, 0)
+    now, left, calls = 0, [], 0
+    while not turns.over:
+        pause, most, back = steps[calls % len(steps)]
+        calls += 1
+        now = max(now, turns.wake_ns()) + pause
+        first = turns.next
+        count = turns.take(now, most)
+        assert count <= most
+        assert first // targets == max(first + count - 1, first) // targets
+        kept = max(count - back, 1) if count else 0
+        turns.give_back(count - kept)
+        assert turns.next == first + kept
+        left += [now] * kept
+        assert calls < 10_000
+    assert len(left) == targets * rounds
+    for probe in range(targets, len(left)):
+        assert left[probe] - left[probe - targets] >= interval_ms * MS
+
+
+def test_turns_of_nothing_are_over():
+    assert Rounds(0, 3, 10, 1, 0).over
 
 
 @pytest.mark.parametrize("rate", [0, -1, float("inf"), float("nan")])
