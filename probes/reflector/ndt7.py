@@ -52,7 +52,7 @@ class Limits:
     in_all: int = 4
     per_source_minute: int = 12
     seconds: float = 10.0
-    bytes: int = 2_000_000_000
+    bytes: int = 5_000_000_000
     handshakes: int = 64
     handshake_s: float = 5.0
 
