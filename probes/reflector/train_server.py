@@ -143,7 +143,7 @@ class TrainServer:
                 case ("udp", place):
                     self._read_udp(place)
                 case _Session() as session:
-                    self._serve(session, events)
+                    self._serve_safely(session, events)
                 case other:
                     foreign.append(other)
         self._overdue()
@@ -177,6 +177,13 @@ class TrainServer:
         self._counts.add("train_sessions")
         greeted = {"nearserve": "train", "version": VERSION, "nonce": session.nonce.hex(), "locked": bool(self.keys)}
         self._say(session, greeted | {"packets": MOST_PACKETS, "size": LARGEST_CAR})
+
+    def _serve_safely(self, session: _Session, events: int) -> None:
+        try:
+            self._serve(session, events)
+        except Exception:  # a service to strangers outlives its own faults: these end one connection, and are told
+            log.exception("train.failed", source=session.source)
+            self._end(session)
 
     def _serve(self, session: _Session, events: int) -> None:
         if events & selectors.EVENT_WRITE:
@@ -422,7 +429,7 @@ def _authentic(keys: Sequence[bytes], nonce: bytes, command: dict[str, Any]) -> 
 
 def _parsed(line: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(line)
+        found = json.loads(line.decode())  # of octets json would guess the encoding, and look for its codec
     except (ValueError, RecursionError) as error:
         raise _RefusalError("malformed", "a line must be one JSON object") from error
     if not isinstance(found, dict):
