@@ -43,7 +43,7 @@ DAY_S = 86_400
 @click.option(
     "--as-of",
     type=click.DateTime(["%Y-%m-%d"]),
-    help="The day (its end, UTC) that ages count from.  [default: planning_date of the scenario, else today]",
+    help="The day, to its end, that ages count from, UTC; the same day gives the same bytes.  [default: today]",
 )
 @click.option("--plan", type=click.Path(file_okay=False, path_type=Path), help="A plan: what it costs decides.")
 @click.option(
@@ -73,7 +73,7 @@ def command(
     loaded = load_scenario(scenario)
     from placement.needs.targets import AddressError, errands, places  # noqa: PLC0415
 
-    day = as_of.date() if as_of else loaded.document.planning_date or datetime.now(UTC).date()
+    day = as_of.date() if as_of else datetime.now(UTC).date()
     days = max_age_days or loaded.document.limits.max_age_days or DAYS
     now_s = datetime.combine(day, time(), UTC).timestamp() + DAY_S
     with status_line() as say:

@@ -1,6 +1,7 @@
 """`nearserve probe targets`: what a person and an agent get of the needs of a small world."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ beta.example.net,host,,beta
 198.51.100.9,address,paris,
 AS64500,asn,berlin,
 """
-STALE = ("--max-age-days", "1")  # measured on 2025-12-31, as of the end of 2026-01-01
+NEW_YEAR = ("--as-of", "2026-01-01")  # to its end; measured on 2025-12-31
+STALE = (*NEW_YEAR, "--max-age-days", "1")
 
 
 def run(*arguments: object) -> Result:
@@ -44,7 +46,7 @@ def test_the_pairs_stand_in_their_order_with_reason_and_score(scenario: Path) ->
 
 
 def test_what_is_fresh_is_counted_and_not_listed(scenario: Path) -> None:
-    report = json.loads(run(scenario, "--format", "json").stdout)
+    report = json.loads(run(scenario, *NEW_YEAR, "--format", "json").stdout)
     assert (report["pairs"], report["fresh"], report["needed"]) == ([], 4, 0)
     assert (report["as_of"], report["max_age_days"]) == ("2026-01-01", 30)
 
@@ -72,6 +74,13 @@ def test_the_same_inputs_give_the_same_bytes(scenario: Path, tmp_path: Path) -> 
         run(scenario, *STALE, "-o", tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() != b""
     assert run(scenario, *STALE, "--format", "json").stdout == run(scenario, *STALE, "--format", "json").stdout
+
+
+def test_ages_count_from_today_unless_a_day_is_given(scenario: Path) -> None:
+    report = json.loads(run(scenario, "--format", "json").stdout)
+    days = (datetime.now(UTC) - datetime(2025, 12, 31, tzinfo=UTC)).days
+    assert report["as_of"] >= "2026-11-22" and report["fresh"] == 0
+    assert all(pair["age_days"] >= days for pair in report["pairs"])
 
 
 def test_a_limit_keeps_the_first_and_says_how_many_are_left(scenario: Path) -> None:
@@ -103,7 +112,7 @@ def test_without_any_address_the_needs_are_still_told(tmp_path: Path) -> None:
 def test_bandwidth_is_measured_where_it_is_wanted(tmp_path: Path) -> None:
     services = tiny.FILES["services.csv"].replace("200,5,10", "200,100,10")
     scenario = tiny.write(tmp_path / "scenario", {"endpoints.csv": ENDPOINTS, "services.csv": services})
-    run(scenario, "--bandwidth", "train:863", "--method", "icmp", "-o", tmp_path / "list")
+    run(scenario, *NEW_YEAR, "--bandwidth", "train:863", "--method", "icmp", "-o", tmp_path / "list")
     assert [t.methods for t in read_targets(tmp_path / "list")] == [("icmp", "train:863")] * 3
 
 
