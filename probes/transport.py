@@ -100,9 +100,9 @@ def decode(body: bytes, limits: Limits = Limits()) -> Batch:
         raise BatchError("batch", "there is no head")
     agent, columns, count, next_in_s = _head(_value(lines[0], limits))
     if count > limits.rows:
-        raise BatchError("too_large", f"{count} rows; at most {limits.rows} at once")
+        raise BatchError("too_large", f"{_shown(count)} rows; at most {limits.rows} at once")
     if count != len(lines) - 1:
-        raise BatchError("batch", f"{len(lines) - 1} rows, but the head says {count}")
+        raise BatchError("batch", f"{len(lines) - 1} rows, but the head says {_shown(count)}")
     refused: dict[int, Refusal] = {}
     rows = [_row(number, line, columns, limits, refused) for number, line in enumerate(lines[1:])]
     _check(columns, rows, limits, refused)

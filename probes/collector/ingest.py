@@ -50,22 +50,32 @@ def refusal(status: int, code: str, message: str, retry_after_s: int | None = No
     return Answer(status, {"error": code, "message": message}, retry_after_s)
 
 
-def checked(batch: Batch, now_ns: int, limits: Limits) -> Arrival:
-    """The batch without the rows that break the rules of the native record or that lie too far from now."""
-    table = unchecked_table(batch.records)
-    refused: dict[int, Refusal] = {}
+def checked(batches: Sequence[Batch], now_ns: int, limits: Limits) -> list[Arrival]:
+    """The batches without the rows that break the rules of the native record or that lie too far from now."""
+    records = [record for batch in batches for record in batch.records]
+    table = unchecked_table(records)
+    wrong: dict[int, tuple[str, str, str]] = {}
     for fault in faults(table):
-        refused.setdefault(fault.row, Refusal(batch.rows[fault.row], fault.field, shortened(fault.value), fault.mend))
+        wrong.setdefault(fault.row, (fault.field, shortened(fault.value), fault.mend))
     first, last = now_ns - limits.behind_days * 86_400 * 10**9, now_ns + int(limits.ahead_s * 10**9)
-    for place, record in enumerate(batch.records):
+    for place, record in enumerate(records):
         # None is a fault of the rules above
-        if place not in refused and not first <= (record.observed_at or first) <= last:
+        if place not in wrong and not first <= (record.observed_at or first) <= last:
             mend = "lies too far from the collector's clock: set the agent's clock"
-            refused[place] = Refusal(batch.rows[place], "observed_at", str(record.observed_at), mend)
-    if not refused:
-        return Arrival(batch, table)
-    kept = [place for place in range(len(batch.records)) if place not in refused]
-    return Arrival(without(batch, refused.values()), table.take(kept))
+            wrong[place] = ("observed_at", str(record.observed_at), mend)
+    arrivals = []
+    begin = 0
+    for batch in batches:
+        rows = table.slice(begin, len(batch.records))
+        refused = {place: wrong[begin + place] for place in range(len(batch.records)) if begin + place in wrong}
+        begin += len(batch.records)
+        if refused:
+            rows = rows.take([place for place in range(len(batch.records)) if place not in refused])
+            refusals = [Refusal(batch.rows[place], *what) for place, what in refused.items()]
+            arrivals.append(Arrival(without(batch, refusals), rows))
+        else:
+            arrivals.append(Arrival(batch, rows))
+    return arrivals
 
 
 class Ingest:
@@ -127,38 +137,38 @@ class Ingest:
             job = self._jobs.get()
             if job is None:
                 return
-            jobs, arrivals, last = self._gather(job)
+            jobs, batches, last = self._gather(job)
             if jobs:
-                self._settle(jobs, arrivals)
+                self._settle(jobs, batches)
             if last:
                 return
 
-    def _gather(self, job: _Job | None) -> tuple[list[_Job], list[Arrival], bool]:
+    def _gather(self, job: _Job | None) -> tuple[list[_Job], list[Batch], bool]:
         """Jobs that wait, with what they brought; those that bring nothing are answered here."""
         jobs: list[_Job] = []
-        arrivals: list[Arrival] = []
+        batches: list[Batch] = []
         rows = 0
         while job is not None:
             with self._lock:
                 self._queued_bytes -= len(job.body)
-            arrival = self._arrival(job)
-            if arrival is not None:
+            batch = self._decoded(job)
+            if batch is not None:
                 jobs.append(job)
-                arrivals.append(arrival)
-                rows += len(arrival.batch.records)
+                batches.append(batch)
+                rows += len(batch.records)
             if rows >= _TOGETHER_ROWS or len(jobs) >= _TOGETHER_BATCHES:
-                return jobs, arrivals, False
+                return jobs, batches, False
             try:
                 job = self._jobs.get_nowait()
             except queue.Empty:
-                return jobs, arrivals, False
-        return jobs, arrivals, True
+                return jobs, batches, False
+        return jobs, batches, True
 
-    def _arrival(self, job: _Job) -> Arrival | None:
+    def _decoded(self, job: _Job) -> Batch | None:
         try:
             batch = decode(job.body, self._batch_limits)
             if batch.agent in job.names:
-                return checked(batch, time.time_ns(), self._limits)
+                return batch
             self._counters.refuse("foreign_batch", agent=batch.agent, sender=sorted(job.names)[:3])
             answer = refusal(403, "foreign_batch", "this batch names another agent than its sender")
         except BatchError as error:
@@ -170,20 +180,22 @@ class Ingest:
         job.answer.set_result(answer)
         return None
 
-    def _settle(self, jobs: Sequence[_Job], arrivals: Sequence[Arrival]) -> None:
+    def _settle(self, jobs: Sequence[_Job], batches: Sequence[Batch]) -> None:
+        """Answers jobs with what became of their batches, all of them committed together."""
         full = None
         try:
             full = self.full()
-            outcomes = [] if full else self._ledger.accept(arrivals, time.time_ns())
+            now_ns = time.time_ns()
+            outcomes = [] if full else self._ledger.accept(checked(batches, now_ns, self._limits), now_ns)
         except (sqlite3.Error, OSError) as error:
             self._counters.failed("ledger", error)
             full = refusal(503, "disk", "the collector's disk takes nothing now", self._limits.retry_after_s)
         except Exception as error:
-            self._counters.failed("accept", error)
             if len(jobs) > 1:  # one of them is at fault: each for itself
-                for job, arrival in zip(jobs, arrivals, strict=True):
-                    self._settle([job], [arrival])
+                for job, batch in zip(jobs, batches, strict=True):
+                    self._settle([job], [batch])
                 return
+            self._counters.failed("accept", error)
             full = refusal(500, "crash", "this batch could not be taken; the collector's log says why")
         if full:
             for job in jobs:

@@ -30,6 +30,7 @@ MOST_RANGES: Final = 10_000
 """Gaps in the numbers of one (agent, boot_id); an agent leaves one where its spool had to drop records."""
 MOST_BOOTS: Final = 10_000
 _LAST: Final = 2**63 - 1
+_WORTH_PACKING: Final = 64  # fewer rows are small beside the schema that stands with them
 _TABLES: Final = """
 CREATE TABLE origins (
     origin INTEGER PRIMARY KEY, agent TEXT NOT NULL, boot_id TEXT NOT NULL, ranges INTEGER NOT NULL DEFAULT 0,
@@ -242,7 +243,8 @@ def _accept(database: sqlite3.Connection, arrival: Arrival, now_ns: int) -> Outc
         fresh += new
         parts.append((origin, min(numbers), max(numbers)))
     if fresh:
-        _keep(database, arrival.table.take(sorted(fresh)), parts, now_ns)
+        every = len(fresh) == len(batch.records)
+        _keep(database, arrival.table if every else arrival.table.take(sorted(fresh)), parts, now_ns)
     replayed = len(batch.records) - len(fresh) - len(refused)
     outcome = Outcome(len(fresh), replayed, conflicting, (*batch.refused, *refused))
     _see(database, batch, outcome, now_ns)
@@ -336,7 +338,8 @@ def _take(database: sqlite3.Connection, origin: int, numbers: Sequence[int]) -> 
 
 def _keep(database: sqlite3.Connection, rows: Any, parts: Sequence[tuple[int, int, int]], now_ns: int) -> None:
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, SCHEMA, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
+    packed = pa.ipc.IpcWriteOptions(compression="zstd" if rows.num_rows >= _WORTH_PACKING else None)
+    with pa.ipc.new_stream(sink, SCHEMA, options=packed) as stream:
         stream.write_table(rows.combine_chunks())
     content = sink.getvalue().to_pybytes()
     batch = database.execute(

@@ -206,7 +206,10 @@ def test_rows_that_break_the_rules_or_lie_far_from_now_are_refused_alone() -> No
         3: replace(good[3], observed_at=now_ns - 500 * 86_400 * 10**9), 4: replace(good[4], observed_at=0),
     }  # fmt: skip
     batch = decode(encode([bad.get(number, record) for number, record in enumerate(good)], "fra1"))
-    found = checked(batch, now_ns, Limits())
+    beside = decode(encode(records_of("ams1", 7, 2, at_ns=now_ns), "ams1"))
+    before, found, after = checked([beside, batch, beside], now_ns, Limits())
+    assert before.batch == after.batch == beside and before.table.equals(after.table)
+    assert before.table["seq"].to_pylist() == [7, 8]
     assert [(refusal.row, refusal.field) for refusal in found.batch.refused] == [
         (1, "received"), (2, "observed_at"), (3, "observed_at"), (4, "observed_at"),
     ]  # fmt: skip
