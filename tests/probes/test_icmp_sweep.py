@@ -47,7 +47,7 @@ def lab() -> Iterator[Lab]:
         for order in (
             f"route del local {CUT_OFF} dev lo",
             f"route add unreachable {CUT_OFF}",
-            "-6 addr add fd78::1/128 dev lo nodad",  # an ICMPv6 error needs a source, AnyIP has none to give
+            "-6 addr replace fd78::1/128 dev lo nodad",  # an ICMPv6 error needs a source
             f"-6 route del local {CUT_OFF6} dev lo",
             f"-6 route add unreachable {CUT_OFF6}",
         ):
@@ -140,6 +140,31 @@ def test_what_the_kernel_refuses_is_not_sent_and_told_and_the_rest_is_measured(l
     refused = records(sweep, "here")[1]
     assert (refused.sent, refused.received, refused.rtt_ms) == (0, 0, None)
     assert refused.error
+
+
+@pytest.mark.parametrize("kinds", KINDS)
+def test_what_finds_the_devices_queue_full_is_not_sent_and_told(lab, kinds):
+    queue = [
+        "tc",
+        "qdisc",
+        "replace",
+        "dev",
+        "eth0",
+        "root",
+        "tbf",
+        *["rate", "64kbit", "burst", "1600", "limit", "1600"],
+    ]
+    assert lab.run("third", queue).wait() == 0
+    endpoints = [Endpoint("", "10.78.0.1")] * 200
+    sweep = lab.call(
+        "third", lambda: _plain(icmp.sweep(endpoints, rate_per_s=20_000, interval_s=0, timeout_s=0.5, kinds=kinds))
+    )
+    left = sweep.sent_at_ns > 0
+    assert 10 < left.sum() < 300
+    assert sweep.answered[left].all()
+    assert not sweep.answered[~left].any()
+    assert set(sweep.errors) == set(np.flatnonzero(~left.all(axis=1)).tolist())
+    assert set(sweep.errors.values()) == {"not sent: No buffer space available"}
 
 
 def test_without_leave_for_datagram_sockets_the_raw_one_is_taken(lab):
