@@ -205,9 +205,10 @@ class _Attack:
             found.append(f"{self.to_stamp} sent, {received} received and {overflow} dropped by the kernel")
         if received != change["stamp_sent_packets_total"] + dropped:
             found.append(f"{received} received, {change['stamp_sent_packets_total']} answered, {dropped} dropped")
-        if (got := sum(source.got for source in self.sources)) > change["stamp_sent_packets_total"]:
+        got = sum(source.got for source in self.sources)
+        if got > change["stamp_sent_packets_total"]:
             found.append(f"{got} answers came, {change['stamp_sent_packets_total']} were counted")
-        if not self.sources[0].got:
+        if not got:
             found.append("nothing at all was answered")
         never = ('stamp_dropped_packets_total{reason="failed"}', "restarts_total")
         found += [f"{name} is {change[name]}" for name in never if change[name]]

@@ -47,8 +47,7 @@ NAMES: Final = (
     "ndt7_refused",
     "ndt7_broken",
     "restarts",
-    "key_reloads",
-    "key_reload_failures",
+    *(f"{name}_{service}" for name in ("key_reloads", "key_reload_failures") for service in ("stamp", "train")),
 )
 GAUGES: Final = frozenset({"stamp_sources"})
 _PREFIX: Final = "nearserve_reflector_"
@@ -102,10 +101,19 @@ class _Collector:
         yield from families.values()
 
 
+_LABELS: Final = {
+    "stamp_dropped": ("stamp_dropped_packets", "reason"),
+    "train_refused": ("train_refused", "reason"),
+    "key_reloads": ("key_reloads", "service"),
+    "key_reload_failures": ("key_reload_failures", "service"),
+}
+
+
 def _split(name: str) -> tuple[str, str, str]:
-    for family in ("stamp_dropped", "train_refused"):
-        if name.startswith(family + "_"):
-            return f"{family}_packets" if family == "stamp_dropped" else family, "reason", name[len(family) + 1 :]
+    """Metric, label and the label's value; the last two "" where there is none."""
+    for start, (family, label) in _LABELS.items():
+        if name.startswith(start + "_"):
+            return family, label, name[len(start) + 1 :]
     return name, "", ""
 
 

@@ -121,12 +121,14 @@ def run(config: ReflectorConfig, sockets: Sockets, ready: Callable[[], None]) ->
     port = config.metrics.port
     if port is not None:
         jobs["metrics"] = lambda: workers.metrics(port, counts)
-    _Supervisor(jobs, config, counts).run(ready)
+    _Supervisor(jobs, config, counts, keys).run(ready)
 
 
 class _Supervisor:
-    def __init__(self, jobs: dict[str, Callable[[], None]], config: ReflectorConfig, counts: Counts) -> None:
-        self._jobs, self._counts = jobs, counts
+    def __init__(
+        self, jobs: dict[str, Callable[[], None]], config: ReflectorConfig, counts: Counts, keys: workers.Keys
+    ) -> None:
+        self._jobs, self._counts, self._keys = jobs, counts, keys
         self._textfile = Path(config.metrics.textfile) if config.metrics.textfile else None
         self._every_s = config.metrics.every_s
         self._running: dict[int, str] = {}
@@ -161,6 +163,7 @@ class _Supervisor:
             if number in {signal.SIGTERM, signal.SIGINT}:
                 return
             if number == signal.SIGHUP:
+                self._keys.reload()  # for workers that are started later
                 for pid in self._running:
                     os.kill(pid, signal.SIGHUP)
             self._reap()

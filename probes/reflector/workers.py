@@ -3,13 +3,12 @@
 All is imported at the top: once root is given up, not even Python's own modules may still be readable.
 """
 
-import os
 import select
 import signal
 import socket
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -61,13 +60,11 @@ class Signals:
         self.reload = True
 
 
-def stamp(
-    sockets: Sequence[socket.socket], config: ReflectorConfig, counts: Counts, keys: Callable[[], tuple[bytes, ...]]
-) -> None:
+def stamp(sockets: Sequence[socket.socket], config: ReflectorConfig, counts: Counts, keys: "Keys") -> None:
     """Answers STAMP until SIGTERM."""
     signals, settings = Signals(), config.stamp_settings()
     limiter = Limiter(settings.rates, time.monotonic_ns())
-    servers = {sock.fileno(): StampServer(sock, settings, limiter, counts, keys()) for sock in sockets}
+    servers = {sock.fileno(): StampServer(sock, settings, limiter, counts, keys.now) for sock in sockets}
     poll = select.epoll()
     for fd in (*servers, signals.fileno()):
         poll.register(fd, select.EPOLLIN)
@@ -80,7 +77,7 @@ def stamp(
                 signals.take()
         if signals.reload:
             signals.reload = False
-            new = keys()
+            new = keys.reload("stamp")
             for server in servers.values():
                 server.keys = new
         told.tell()
@@ -91,18 +88,18 @@ def trains(
     udp: Sequence[socket.socket],
     config: ReflectorConfig,
     counts: Counts,
-    keys: Callable[[], tuple[bytes, ...]],
+    keys: "Keys",
 ) -> None:
     """Times and sends packet trains until SIGTERM."""
     signals = Signals()
-    server = TrainServer(listeners, udp, config.train_limits(), counts, keys())
+    server = TrainServer(listeners, udp, config.train_limits(), counts, keys.now)
     server.selector.register(signals, select.EPOLLIN, signals)
     while not signals.stop:
         if server.step(1.0):
             signals.take()
         if signals.reload:
             signals.reload = False
-            server.keys = keys()
+            server.keys = keys.reload("train")
     server.close()
 
 
@@ -137,23 +134,23 @@ class Keys:
 
     def __init__(self, path: str | None, counts: Counts) -> None:
         self._path, self._counts = path, counts
-        self._keys = read_keys(Path(path)) if path else ()
-        self._first = True
+        self.now = read_keys(Path(path)) if path else ()
 
-    def __call__(self) -> tuple[bytes, ...]:
-        """The keys now; the first call gives those of the start."""
-        if self._path is None or self._first:
-            self._first = False
-            return self._keys
+    def reload(self, service: str | None = None) -> tuple[bytes, ...]:
+        """The keys as the file has them now; without a service nothing is told, since its workers tell it."""
+        if self._path is None:
+            return self.now
         try:
-            self._keys = read_keys(Path(self._path))
+            self.now = read_keys(Path(self._path))
         except KeyFileError as error:
-            self._counts.add("key_reload_failures")
-            log.warning("reflector.key_not_reloaded", error=str(error), pid=os.getpid())
+            if service:
+                self._counts.add(f"key_reload_failures_{service}")
+                log.warning("reflector.key_not_reloaded", service=service, error=str(error))
         else:
-            self._counts.add("key_reloads")
-            log.info("reflector.key_reloaded", keys=len(self._keys), pid=os.getpid())
-        return self._keys
+            if service:
+                self._counts.add(f"key_reloads_{service}")
+                log.info("reflector.key_reloaded", service=service, keys=len(self.now))
+        return self.now
 
 
 class _Told:
