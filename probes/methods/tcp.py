@@ -187,13 +187,22 @@ class _Connections:
             under_way = self._open.pop(fd)
             self._answer(under_way, now)
             under_way.socket.close()
-        while self._deadlines and self._deadlines[0][0] <= now and len(ready) < _AT_ONCE:
-            _, fd, probe = self._deadlines.popleft()
-            if fd in self._open and self._open[fd].probe == probe:
-                self._open.pop(fd).socket.close()
+        if len(ready) < _AT_ONCE:  # or an answer may be among those that were not read yet
+            self._give_up(now)
         if now - self._looked_ns > _LOOK_NS:
             self._looked_ns = now
             self._look()
+
+    def _give_up(self, now_ns: int) -> None:
+        """Close what had its time, and forget the deadlines of what was answered."""
+        while self._deadlines:
+            deadline_ns, fd, probe = self._deadlines[0]
+            still_open = fd in self._open and self._open[fd].probe == probe
+            if still_open and deadline_ns > now_ns:
+                return
+            self._deadlines.popleft()
+            if still_open:
+                self._open.pop(fd).socket.close()
 
     def _answer(self, under_way: _Open, now_ns: int) -> None:
         code = under_way.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

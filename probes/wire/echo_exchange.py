@@ -25,6 +25,7 @@ from probes.wire.watch import Watch
 _OUT_ROWS: Final = 1024
 _IN_ROWS: Final = 4096
 _BACK_ROWS: Final = 1024
+_LEAST_ROWS: Final = 64
 _LOWER_HEADERS: Final = 128
 """More than Ethernet, tags and IP take before the echo header of a packet that the error queue gives back."""
 _BACK_CONTROL: Final = 160
@@ -63,14 +64,17 @@ class Exchange:
         self._epochs: NDArray[np.int64] = np.zeros(count, np.int64)
         self._batches: list[tuple[int, int, int, int]] = []
         self._outbox = Outbox(min(_OUT_ROWS, count), HEADER_BYTES + payload_bytes, opened.family)
-        self._inbox = Inbox(_IN_ROWS, READ_BYTES, TIMESTAMPING_BYTES)
-        self._back = Inbox(_BACK_ROWS, _LOWER_HEADERS + payload_bytes, _BACK_CONTROL)
+        rows = max(2 * count, _LEAST_ROWS)
+        self._inbox = Inbox(min(_IN_ROWS, rows), READ_BYTES, TIMESTAMPING_BYTES)
+        self._back = Inbox(min(_BACK_ROWS, rows), _LOWER_HEADERS + payload_bytes, _BACK_CONTROL)
         self._ip_header = opened.kind == "raw" and opened.family == socket.AF_INET
         self._next = 0
+        self._may_wait = True
 
     def send(self, count: int, epoch: int) -> None:
         """Let the next `count` probes leave; what the kernel refuses for good is not sent, and told."""
         end, tries, rows = self._next + count, 0, len(self._outbox.data)
+        self._may_wait = True
         while self._next < end:
             start = self._next % rows
             if start == 0 and tries == 0:
@@ -195,10 +199,10 @@ class Exchange:
     def _may_pass(self, error: OSError) -> bool:
         """Whether to try again: there was no room, or the error was of an earlier packet (IP_RECVERR reports it so)."""
         if isinstance(error, BlockingIOError):
+            waited, self._may_wait = self._may_wait, False  # once a burst: a device may be stuck
             poll = select.poll()
             poll.register(self._fd, select.POLLOUT)
-            poll.poll(_NO_ROOM_MS)
-            return True
+            return bool(waited and poll.poll(_NO_ROOM_MS))
         if self._take_back():
             self._hear()
             return True

@@ -72,7 +72,7 @@ def error_words(control: Iterable[tuple[int, int, bytes]]) -> str:
     error = explained(control)
     if error is None:
         return "an ICMP error without a reason"
-    said = os.strerror(error.errno)
+    said = os.strerror(error.errno) if error.errno < 1 << 16 else f"error {error.errno}"
     if error.local:
         return f"{said} (this machine)"
     by = f" from {error.offender}" if error.offender else ""

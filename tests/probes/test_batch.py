@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from probes.wire.address import connect_address, socket_names
 from probes.wire.batch import SO_TIMESTAMPING, SO_TIMESTAMPNS, Inbox, Outbox, control_messages, stamps_ns
+from probes.wire.error_queue import error_words
 from probes.wire.stamping import LEFT, RECEIVED, await_stamps
 
 IP_PKTINFO = 8
@@ -166,6 +167,23 @@ def test_control_data_are_read_as_far_as_they_are_whole(messages, cut):
 @settings(deadline=None)
 def test_any_control_data_give_messages_within_them_and_no_crash(data):
     assert sum(16 + len(value) for _, _, value in control_messages(data)) <= len(data)
+
+
+@given(st.sampled_from([(0, 11), (41, 25)]), st.binary(max_size=60))
+@settings(deadline=None)
+def test_any_error_of_the_error_queue_has_words(kind, data):
+    assert error_words([(*kind, data)])
+    assert error_words(control_messages(_control(*kind, data) + data))
+
+
+def test_an_error_is_told_with_its_reason_its_numbers_and_who_said_it():
+    error = struct.pack("=IBBBBII", errno.EHOSTUNREACH, 2, 3, 1, 0, 0, 0)
+    router = struct.pack("=H", socket.AF_INET) + b"\0\0" + bytes([192, 0, 2, 9]) + bytes(8)
+    assert error_words([(0, 11, error + router)]) == "No route to host (ICMP 3/1 from 192.0.2.9)"
+    router6 = struct.pack("=H", socket.AF_INET6) + bytes(6) + socket.inet_pton(socket.AF_INET6, "2001:db8::9")
+    assert error_words([(41, 25, error + router6)]) == "No route to host (ICMP 3/1 from 2001:db8::9)"
+    local = struct.pack("=IBBBBII", errno.EMSGSIZE, 1, 0, 0, 0, 1500, 0)
+    assert error_words([(0, 11, local)]) == "Message too long (this machine)"
 
 
 @given(st.lists(st.binary(min_size=64, max_size=64), min_size=1, max_size=6), st.data())
