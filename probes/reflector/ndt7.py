@@ -158,7 +158,11 @@ class Ndt7Server:
 
     def _answer(self, sock: socket.socket, source: str, deadline: float) -> None:
         try:
-            head, early = read_head(sock, deadline, limit=_HEAD_LIMIT)
+            try:
+                head, early = read_head(sock, deadline, limit=_HEAD_LIMIT)
+            except ConnectionError:  # a probe of the port, or somebody who thought better of it
+                self._gate.count("left before asking")
+                return
             direction = _requested(head, self._token)
             self._gate.enter(source)
         except (_RefusedError, NotHttpError) as error:
