@@ -26,6 +26,8 @@ MENDS = (
     ("no icmp socket", "or measure with --method tcp"),
     ("network is unreachable", "no route from here: is the network up, and does this machine have that family?"),
     ("network unreachable", "no route from here: is the network up, and does this machine have that family?"),
+    ("cannot assign requested address", "this machine has no address of that family: try the other, -4 or -6"),
+    ("no local address", "this machine has no address of that family: try the other, -4 or -6"),
     ("address family not supported", "this machine has no such family: try the other, -4 or -6"),
     ("no route to host", "a router or this machine's neighbour table knows no way: is the host up?"),
     ("host unreachable", "a router knows no way to it: is the host up?"),
@@ -134,7 +136,7 @@ def paths(look: "Tracing", width: int) -> RenderableType:
     parts: list[RenderableType] = []
     for number, aim in enumerate(look.aims):
         path = look.paths[number]
-        if path is None:
+        if path is None or not path.flows:
             continue
         ends = "reached" if path.reached else "not reached"
         parts.append(Text(f"{aim.wanted.text} by {path.protocol}, {len(path.flows)} flows: {ends}", "bold"))
@@ -202,7 +204,7 @@ def mended(words: str) -> str:
     said = words.lower()
     for part, mend in MENDS:
         if part in said and mend not in words:
-            return f"{words}: {mend}"
+            return f"{words}{', ' if mend.startswith('or ') else ': '}{mend}"
     return words
 
 
