@@ -23,7 +23,7 @@ from probes.wire import stamp_packet
 from probes.wire.address import IP_IN_NAME, family_of, socket_names
 from probes.wire.batch import SO_TIMESTAMPNS, Inbox, Outbox
 from probes.wire.error_queue import ask_for_errors, network_errors
-from probes.wire.pacing import Pacer, sleep_until, timer_slack
+from probes.wire.pacing import LARGEST_BURST, Pacer, sleep_until, timer_slack
 from probes.wire.received import widen
 from probes.wire.watch import Watch
 
@@ -35,6 +35,8 @@ _QUEUE_BYTES: Final = 8 << 20
 _TAIL_NS: Final = 5_000_000
 _LONGEST_SLEEP_NS: Final = 50_000_000
 _NO_ROOM_MS: Final = 20
+_TRIES: Final = 3
+_SETTLE_NS: Final = 50_000_000
 _PORT_IN_NAME: Final = slice(2, 4)
 
 
@@ -117,7 +119,7 @@ class _Flight:
         self._ssid = 1 + secrets.randbelow(0xFFFF)
         self._error = stamp_packet.clock_error()
         self._names = _names(family, endpoints)
-        self._outbox = Outbox(_TOGETHER, stamp_packet.base_bytes(key), family)
+        self._outbox = Outbox(LARGEST_BURST, stamp_packet.base_bytes(key), family)
         self._inbox = Inbox(_ROWS, _READ_BYTES)
         self._address = IP_IN_NAME[family]
         self._sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
@@ -142,49 +144,46 @@ class _Flight:
         self._sock.close()
 
     def send(self, hosts: NDArray[np.int64], number: int, epoch: int) -> None:
-        """Let probe `number` of each host leave now; what the kernel refuses is not sent, and told."""
-        for start in range(0, len(hosts), _TOGETHER):
-            some = hosts[start : start + _TOGETHER]
-            places = some * self._probes + number
-            self._times[places] = self._stamped()
-            self._epochs[places] = epoch
-            box = self._outbox
-            box.data[: len(some)] = stamp_packet.requests(
-                (self._first_seq + places).astype(np.uint32),
-                self._times[places],
-                ssid=self._ssid,
-                error=self._error,
-                key=self._key,
-            )
-            box.names[: len(some)] = self._names[some]
-            self._release(places, some)
-
-    def _stamped(self) -> np.uint64:
-        """The time for the packet, whose lowest 12 bits (a µs) are random: nobody guesses all of what comes back."""
-        now = stamp_packet.ntp(np.array([time.time_ns()]))[0]
-        return np.uint64((int(now) & ~0xFFF) | secrets.randbits(12))
-
-    def _release(self, places: NDArray[np.int64], hosts: NDArray[np.int64]) -> None:
+        """Let probe `number` of each host leave now, 64 at most; what the kernel refuses is not sent, and told."""
+        count, box = len(hosts), self._outbox
+        places = hosts * self._probes + number
+        self._times[places] = times = self._stamped()
+        self._epochs[places] = epoch
+        box.data[:count] = stamp_packet.requests(
+            (self._first_seq + places).astype(np.uint32), times, ssid=self._ssid, error=self._error, key=self._key
+        )
+        box.names[:count] = self._names[hosts]
         done, tries = 0, 0
-        while done < len(places):
+        while done < count:
             now_ns = time.time_ns()
             try:
-                taken = self._outbox.send(self._sock.fileno(), done, len(places))
+                taken = box.send(self._sock.fileno(), done, min(done + _TOGETHER, count))
             except OSError as error:
                 tries += 1
-                if tries <= 3 and (isinstance(error, BlockingIOError) or self.hear()):
-                    poll = select.poll()
-                    poll.register(self._sock, select.POLLOUT)
-                    poll.poll(_NO_ROOM_MS)
-                    continue  # there was no room, or the error was an earlier packet's
+                if tries <= _TRIES and self._may_pass(error):
+                    continue
                 self._tell(int(hosts[done]), f"not sent: {error.strerror}")
                 taken = 1
             else:
                 self.sent_at_ns[places[done : done + taken]] = now_ns
             done, tries = done + taken, 0
 
+    def _may_pass(self, error: OSError) -> bool:
+        """Whether to try again: there was no room, or the error was an earlier packet's."""
+        if isinstance(error, BlockingIOError):
+            poll = select.poll()
+            poll.register(self._sock, select.POLLOUT)
+            poll.poll(_NO_ROOM_MS)
+            return True
+        return self.hear()
+
+    def _stamped(self) -> np.uint64:
+        """The time for packets, whose lowest 12 bits (a µs) are random: nobody guesses all of what comes back."""
+        now = stamp_packet.ntp(np.array([time.time_ns()]))[0]
+        return np.uint64((int(now) & ~0xFFF) | secrets.randbits(12))
+
     def drain(self, watch: Watch) -> None:
-        """Take the replies that wait."""
+        """Take the replies that wait; they are matched later, many at once."""
         while True:
             try:
                 came = self._inbox.receive(self._sock.fileno())
@@ -194,11 +193,15 @@ class _Flight:
                 continue
             if not came:
                 return
-            self._settle(watch.look())
-            self._inbox.clear()
+            if self._inbox.full:
+                self.settle(watch)
 
-    def _settle(self, epoch: int) -> None:
+    def settle(self, watch: Watch) -> None:
+        """Match what was taken; the watch is looked at first, after the last of it was stamped."""
         inbox, filled = self._inbox, self._inbox.filled
+        if not filled:
+            return
+        epoch = watch.look()
         read = stamp_packet.replies(inbox.data[:filled], inbox.lengths[:filled].astype(np.int64), self._key)
         places = (read.sender_seq.astype(np.int64) - self._first_seq) % (1 << 32)
         sound = read.sound & (read.ssid == self._ssid) & (places < len(self.answered))
@@ -219,6 +222,7 @@ class _Flight:
         counts = ~self.answered[places] & ~(whole_ns > self._timeout_ms * 1e6)
         self.answered[places[counts]] = True
         self.rtt_ms[places[counts]] = rtt_ms[counts]
+        inbox.clear()
 
     def hear(self) -> bool:
         """Note the ICMP errors that wait; whether there were any."""
@@ -247,6 +251,7 @@ def _fly(
     flights: Sequence[_Flight], pacer: Pacer, probes: int, interval_s: float, timeout_s: float, watch: Watch
 ) -> None:
     """Send all rounds at the pacer's rate, receive meanwhile, and then until all is answered or the time is over."""
+    settled = time.monotonic_ns()
     for number in range(probes):
         began = time.monotonic_ns()
         for flight in flights:
@@ -259,6 +264,9 @@ def _fly(
                     at += count
                 for other in flights:
                     other.drain(watch)
+                    if now - settled > _SETTLE_NS:
+                        other.settle(watch)
+                settled = now if now - settled > _SETTLE_NS else settled
                 sleep_until(min(pacer.wake_ns(hosts - at), now + _LONGEST_SLEEP_NS))
         pacer.hold_until(began + int(interval_s * 1e9))
     until_ns = time.monotonic_ns() + int(timeout_s * 1e9)
@@ -266,6 +274,7 @@ def _fly(
         now = time.monotonic_ns()
         for flight in flights:
             flight.drain(watch)
+            flight.settle(watch)
         if now >= until_ns or not any(flight.waiting for flight in flights):
             break
         sleep_until(min(now + _TAIL_NS, until_ns))

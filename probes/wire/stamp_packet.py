@@ -128,7 +128,7 @@ def clock_error() -> int:
 
 
 def requests(
-    seq: NDArray[np.uint32], time: NDArray[np.uint64], *, ssid: int, error: int, key: bytes | None = None
+    seq: NDArray[np.uint32], time: NDArray[np.uint64] | np.uint64, *, ssid: int, error: int, key: bytes | None = None
 ) -> Bytes:
     """(N, 44) or (N, 112) octets: one request a sequence number; `time` is NTP 64-bit, as `ntp` gives it."""
     size = base_bytes(key)
