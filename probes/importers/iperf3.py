@@ -149,7 +149,7 @@ def _direction(
     local_receives = is_server != down
     received = _figures(_received_sum(end, suffix), "sum_received", row, collector)
     counts: dict[str, Any] = {}
-    times = _times(end, not local_receives)
+    times = {} if local_receives else _times(end)  # a receiver's TCP sends hardly anything to time
     if udp:
         sums = _part(end, f"sum{suffix}")
         counts = _packets(sums if sums.get("packets") else _part(end, f"sum_received{suffix}"), row, collector)
@@ -219,10 +219,10 @@ def _intervals(run: dict[str, Any], suffix: str) -> _Rate | None:
     return (8 * size / seconds / 1e6, round(size)) if size > 0 else None
 
 
-def _times(end: dict[str, Any], local_sends: bool) -> dict[str, float]:
-    """Least, mean and greatest RTT in ms over the streams of one direction; 0 is how iperf3 writes unknown."""
+def _times(end: dict[str, Any]) -> dict[str, float]:
+    """Least, mean and greatest RTT in ms over the streams that this end sent; 0 is how iperf3 writes unknown."""
     found = [_part(stream, "sender") for stream in _items(end, "streams")]
-    senders = [one for one in found if one.get("sender", local_sends) == local_sends]
+    senders = [one for one in found if one.get("sender", True)]
     least, mean, most = (
         [t / 1000 for one in senders if (t := number(one.get(key))) is not None and t > 0]
         for key in ("min_rtt", "mean_rtt", "max_rtt")

@@ -225,6 +225,8 @@ def _test(row: int, value: dict[str, Any]) -> _Test:
     test, schedule = _part(outer, "test"), _part(outer, "schedule")
     spec = _part(test, "spec")
     result = outer if "succeeded" in outer else _part(outer, "result-merged") or _part(outer, "result")
+    if result.get("succeeded") is not False and _part(result, "result"):  # what a tool gives to its own pScheduler
+        result = result["result"]
     kind = words(test.get("type")) or next((shape for key, shape in _SHAPES.items() if key in result), "")
     if not kind and "summary" in result and "intervals" in result:
         kind = "throughput"

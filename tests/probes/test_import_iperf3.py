@@ -84,7 +84,8 @@ def test_a_servers_file_names_the_client_as_the_source(tmp_path: Path) -> None:
 def test_both_directions_at_once_are_two_records_with_their_own_figures(tmp_path: Path, test: dict[str, int]) -> None:
     both = run(**test)
     both["end"]["sum_received_bidir_reverse"] = {"bytes": 25_000_000, "bits_per_second": 2e7, "seconds": 10.0}
-    both["end"]["streams"].append({"sender": {"sender": False, "min_rtt": 0}, "receiver": {}})
+    own = {"sender": False, "min_rtt": 2, "mean_rtt": 2, "max_rtt": 2}  # of the client, which only receives here
+    both["end"]["streams"].append({"sender": own, "receiver": {}})
     rows = read(tmp_path, both).table.to_pylist()
     assert [(row["direction"], row["mbps"]) for row in rows] == [("up", 94.0), ("down", 20.0)]
     assert [row["rtt_min_ms"] for row in rows] == [12.5, None]

@@ -147,7 +147,11 @@ def test_every_wrapping_gives_the_same_round_trip(tmp_path: Path) -> None:
         "participants": ["fra1.example"],
         "result-merged": whole["result"],
     }
+    tool = {"succeeded": True, "diags": "", "error": None, "result": whole["result"]}
+    local = api | {"result-merged": None, "result": tool}
     for value in (
+        tool,
+        local,
         whole,
         {"result": whole, "attempts": 3, "data": {}},
         api,
