@@ -140,11 +140,12 @@ def _sweep(
     sent_at_ns: NDArray[np.int64] = np.zeros(shape, np.int64)
     rtt_ms: NDArray[np.float64] = np.full(shape, np.nan)
     answered: NDArray[np.bool_] = np.zeros(shape, np.bool_)
+    told = dict(errors)
     for rows, exchange in flights:
         sent_at_ns[rows] = exchange.sent_at_ns.reshape(probes, -1).T
         rtt_ms[rows] = exchange.rtt_ms.reshape(probes, -1).T
         answered[rows] = exchange.answered.reshape(probes, -1).T
-        errors |= {int(rows[host]): said for host, said in exchange.said.items()}
+        told |= {int(rows[host]): said for host, said in exchange.said.items()}
     return Sweep(
         method="icmp",
         endpoints=tuple(endpoints),
@@ -153,5 +154,5 @@ def _sweep(
         rtt_ms=rtt_ms,
         answered=answered,
         clock_ok=watch.steady,
-        errors={row: "; ".join(said) for row, said in sorted(errors.items())},
+        errors={row: "; ".join(said) for row, said in sorted(told.items())},
     )
