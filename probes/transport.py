@@ -35,7 +35,7 @@ _LONGEST_PAUSE_S: Final = 366 * 86_400
 class Limits:
     """The largest batch that is read; beyond it BatchError "too_large", or a refused row for text and samples."""
 
-    unpacked_bytes: int = 32 << 20
+    unpacked_bytes: int = 8 << 20
     rows: int = 10_000
     line_bytes: int = 256 << 10
     text_characters: int = 1024
@@ -64,7 +64,8 @@ class Refusal:
 class Batch:
     """What a request held. `rows[i]` is the number in the batch of `records[i]`; the refused rows have the others.
 
-    `next_in_s`: the agent means to send again within so many seconds, None where it does not say.
+    `next_in_s`: the agent means to send again within so many seconds, None where it does not say. `size`: bytes when
+    unpacked, so that the reader can tell what a batch costs.
     """
 
     agent: str
@@ -72,6 +73,7 @@ class Batch:
     records: tuple[Record, ...]
     refused: tuple[Refusal, ...]
     next_in_s: float | None = None
+    size: int = 0
 
 
 def encode(records: Sequence[Record], agent: str, next_in_s: float | None = None) -> bytes:
@@ -93,7 +95,8 @@ def encode(records: Sequence[Record], agent: str, next_in_s: float | None = None
 
 def decode(body: bytes, limits: Limits = Limits()) -> Batch:
     """The batch in a request's body; raises BatchError and nothing else, whatever the bytes are."""
-    lines = _unpacked(body, limits).split(b"\n")
+    text = _unpacked(body, limits)
+    lines = text.split(b"\n")
     if lines.pop() != b"":
         raise BatchError("batch", "the last line does not end")
     if not lines:
@@ -108,7 +111,8 @@ def decode(body: bytes, limits: Limits = Limits()) -> Batch:
     _check(columns, rows, limits, refused)
     sound = [number for number in range(count) if number not in refused]
     records = tuple(Record(agent=agent, **dict(zip(columns, rows[number], strict=True))) for number in sound)
-    return Batch(agent, tuple(sound), records, tuple(refused[number] for number in sorted(refused)), next_in_s)
+    refusals = tuple(refused[number] for number in sorted(refused))
+    return Batch(agent, tuple(sound), records, refusals, next_in_s, len(text))
 
 
 def without(batch: Batch, refused: Iterable[Refusal]) -> Batch:

@@ -78,6 +78,8 @@ def _serve(config: Path, output_format: str) -> None:
         raise Failure(Exit.BAD_DATA, str(error)) from error
     except LockedError as error:
         raise Failure(Exit.STALE, str(error)) from error
+    except OSError as error:
+        raise Failure(Exit.BAD_DATA, f"{config}: cannot listen or write there: {error}") from error
 
 
 def _show_status(path: Path, output_format: str) -> None:

@@ -70,8 +70,8 @@ class Authentication(Part):
 class Limits(Part):
     """What one request, one address and everybody together may take up."""
 
-    body_bytes: Positive = 4 << 20
-    unpacked_bytes: Positive = 32 << 20
+    body_bytes: Positive = 1 << 20
+    unpacked_bytes: Positive = 8 << 20
     batch_rows: Positive = 10_000
     header_bytes: Annotated[int, Field(ge=256, le=65_536)] = 4096
     headers: Annotated[int, Field(ge=8, le=128)] = 32

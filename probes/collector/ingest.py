@@ -24,6 +24,7 @@ from probes.transport import Batch, BatchError, Refusal, decode, without
 from probes.transport import Limits as BatchLimits
 
 _TOGETHER_ROWS: Final = 20_000
+_TOGETHER_BYTES: Final = 8 << 20  # unpacked; as Python's numbers they take many times that
 _TOGETHER_BATCHES: Final = 64
 _FREE_CHECK_S: Final = 1.0
 _STATUS: Final = {"batch": 400, "version": 400, "too_large": 413}
@@ -147,7 +148,7 @@ class Ingest:
         """Jobs that wait, with what they brought; those that bring nothing are answered here."""
         jobs: list[_Job] = []
         batches: list[Batch] = []
-        rows = 0
+        rows = size = 0
         while job is not None:
             with self._lock:
                 self._queued_bytes -= len(job.body)
@@ -155,8 +156,8 @@ class Ingest:
             if batch is not None:
                 jobs.append(job)
                 batches.append(batch)
-                rows += len(batch.records)
-            if rows >= _TOGETHER_ROWS or len(jobs) >= _TOGETHER_BATCHES:
+                rows, size = rows + len(batch.records), size + batch.size
+            if rows >= _TOGETHER_ROWS or size >= _TOGETHER_BYTES or len(jobs) >= _TOGETHER_BATCHES:
                 return jobs, batches, False
             try:
                 job = self._jobs.get_nowait()

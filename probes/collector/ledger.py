@@ -119,7 +119,9 @@ class Ledger:
             sound = self._database.execute("PRAGMA quick_check(1)").fetchone()[0]
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
-                raise
+                raise LedgerError(
+                    f"{path} cannot be opened ({error}): see to the disk and who may write there"
+                ) from error
             raise LedgerError(f"{path} is no ledger ({error}): bring it back from a backup") from error
         if sound != "ok":
             raise LedgerError(f"{path} is damaged ({sound}): bring it back from a backup")

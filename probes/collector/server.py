@@ -49,6 +49,7 @@ class HttpsServer:
         self._shaking: Counter[str] = Counter()  # connections before the end of their handshake, by address
         self._tasks: set[asyncio.Task[None]] = set()
         self._socket: socket.socket | None = None
+        self._reading = 0  # bytes of bodies that have not come to their end
         self._http = web.Server(
             self._answer,
             logger=_SILENT,  # it would tell every line of garbage; they are counted
@@ -166,7 +167,7 @@ class HttpsServer:
             status=answer.status, headers=headers, content_type="application/json", text=json.dumps(answer.body)
         )
         # What is left of a body is not worth reading, and whoever failed to say who they are may start anew.
-        if answer.status in (401, 403, 404, 405, 408, 413, 415, 429) or not request.content.is_eof():
+        if answer.status in (401, 403, 404, 405, 408, 413, 415) or not request.content.is_eof():
             response.force_close()
         return response
 
@@ -219,15 +220,21 @@ class HttpsServer:
             async with asyncio.timeout(self._limits.body_s):
                 async for part in request.content.iter_any():
                     parts += part
+                    self._reading += len(part)
                     if len(parts) > self._limits.body_bytes:
                         self._counters.refuse("too_large", address=request.remote)
                         return self._too_large()
+                    if self._reading > self._limits.queued_bytes:
+                        self._counters.refuse("busy", address=request.remote)
+                        return refusal(429, "busy", "too many bodies at once", self._limits.retry_after_s)
         except TimeoutError:
             self._counters.refuse("slow_body", address=request.remote)
             return refusal(408, "slow_body", f"a body may take {self._limits.body_s:g} s")
         except (web.RequestPayloadError, ValueError, OSError) as error:  # broken chunks, a peer that went away
             self._counters.refuse("broken_body", address=request.remote, why=str(error))
             return refusal(400, "broken_body", "the body ended before its end")
+        finally:
+            self._reading -= len(parts)
         return bytes(parts)
 
 
