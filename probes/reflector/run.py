@@ -11,7 +11,7 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,7 +60,7 @@ def open_sockets(config: ReflectorConfig) -> Sockets:
     """The configured sockets; raises StartError that names each that cannot be had."""
     found = Sockets()
     wrong: list[str] = []
-    for address in config.listen:
+    for address in _possible(config.listen):
         if config.stamp.enabled:
             with _noting(wrong, address, config.stamp.port, "UDP"):
                 found.stamp.append(open_socket(address, config.stamp.port))
@@ -73,6 +73,18 @@ def open_sockets(config: ReflectorConfig) -> Sockets:
         found.close()
         raise StartError("\n".join(wrong))
     return found
+
+
+def _possible(listen: Sequence[str]) -> list[str]:
+    """The addresses, without the one that means all of IPv6 where this machine has none and others are given."""
+    try:
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).close()
+    except OSError:
+        left = [address for address in listen if address != "::"]
+        if left and len(left) < len(listen):
+            log.warning("reflector.no_ipv6", listening_on=left)
+            return left
+    return list(listen)
 
 
 @contextmanager
