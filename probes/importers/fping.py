@@ -1,4 +1,4 @@
-"""What fping writes, one record a host and run: -c, -C, -l, -Q, quiet or not, is alive, -J; versions 2.4 to 5.5.
+"""What fping writes, one record a host and run: -c, -C, -l, -Q, -N, is alive, -J; versions 2.4 to 5.5.
 
 Either stream may be in the file, or both; answers count once. A lost packet has no time, and a host that never answered
 counts what was sent to it. `is alive` and `is unreachable` do not say how many packets it took: they count as one.
@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final, TextIO
 
 from probes.importers import fping_lines as lines
 from probes.importers.collector import Collector
+from probes.importers.fping_netdata import Charts
 from probes.importers.fping_runs import Host, Run
 from probes.importers.options import Options, overridden
 from probes.importers.text import family_of, text_of
@@ -81,12 +82,19 @@ class _Reader:
     options: Options
     hosts: dict[str, Host] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)  # hosts that a record was made of
+    charts: Charts = field(default_factory=Charts)
     block: int = 0
     found: bool = False
 
     def take(self, row: int, what: Any) -> None:
         time, line = lines.parse(what) if isinstance(what, str) else lines.parse_json(what)
-        if line is None:
+        if line is None and isinstance(what, str) and (totals := self.charts.take(what)):
+            if isinstance(totals, lines.Totals):
+                self.found = True
+                host = self.hosts.setdefault(totals.host, Host(totals.host))
+                received = min(totals.received, totals.sent)
+                self._add(host, [Run(row, None, totals.sent, received, (), totals)])
+        elif line is None:
             self.collector.bad(row, "line", _shown(what), "is no line of fping", _mend(what))
         elif isinstance(line, lines.Interval):
             self.block += 1

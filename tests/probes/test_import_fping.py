@@ -213,6 +213,24 @@ def test_json_is_the_same_run_of_lines_lists_and_intervals(tmp_path: Path) -> No
     assert datetime(2023, 11, 14, 22, 13, 20, 500_000, tzinfo=UTC) in result.table["observed_at"].to_pylist()
 
 
+@pytest.mark.parametrize(("unit", "value"), [("10 1000", 1250), ("1 1000000", 12_500_000)])
+def test_charts_for_netdata_have_the_unit_that_they_declare(tmp_path: Path, unit: str, value: int) -> None:
+    chart = "CHART fping.a_b_{0} '' 'FPing' {0} 'a.b' fping.{0} line 110020 1\n"
+    begin = chart + "BEGIN fping.a_b_{0}\n"
+    dimension = f"DIMENSION min minimum absolute {unit}\n"
+    text = (
+        chart.format("packets") + "DIMENSION xmt sent absolute 1 1\n"
+        + "BEGIN fping.a_b_packets\nSET xmt = 4\nSET rcv = 3\nEND\n"
+        + begin.format("quality") + "SET returned = 75\nEND\n" + chart.format("latency") + dimension
+        + f"BEGIN fping.a_b_latency\nSET min = {value}\nSET avg = {2 * value}\nSET max = {4 * value}\nEND\n"
+        + "BEGIN fping.a_b_packets\nSET xmt = 4\nSET rcv = 0\nEND\nBEGIN fping.a_b_latency\nEND\n"
+    )  # fmt: skip
+    result = read(tmp_path, text)
+    names = ("target", "sent", "received", "rtt_min_ms", "rtt_avg_ms", "rtt_max_ms")
+    assert rows(result, *names) == [("a.b", 4, 3, 12.5, 25.0, 50.0), ("a.b", 4, 0, None, None, None)]
+    assert result.bad == ()
+
+
 def test_a_damaged_line_costs_itself_only(tmp_path: Path) -> None:
     result = read(
         tmp_path, '{"resp": {"host": "a", "se\n{"vSum": {"host": "b", "values": [0.5]}}\nrubbish here\na : 0.5\n'
