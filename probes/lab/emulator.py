@@ -11,9 +11,9 @@ from heapq import heappop, heappush
 from typing import Any, Final
 
 from probes.lab import control, namespaces
-from probes.lab.lane import ETHERNET, Lane
+from probes.lab.lane import Answers, Lane
 from probes.lab.network import Host, LabError, Link, Network
-from probes.lab.port import HEADER, VNET, Port, ring_bytes
+from probes.lab.port import ETHERNET, HEADER, VNET, Port, ring_bytes
 from probes.lab.prompt import be_prompt
 from probes.lab.truth import LATENESS_BUCKETS, Path, Truth
 
@@ -36,7 +36,8 @@ class Emulator:
         self.down: set[str] = set()
         self.lanes: dict[bytes, Lane] = {}
         self.by_path: dict[tuple[str, str], list[Lane]] = {}
-        self.waiting: list[tuple[int, int, Lane, bytes]] = []
+        self.waiting: list[tuple[int, int, Lane | Answers, bytes]] = []
+        self.answers = {port: Answers(port.socket.send) for port in ports}
         self.number = 0
         self.lateness_us = [0] * LATENESS_BUCKETS
         self.strayed = 0
@@ -62,8 +63,9 @@ class Emulator:
         """Take up to a batch of packets from the ring; those that will arrive wait on the heap."""
         ring, frame_bytes, frames, at = port.ring, port.frame_bytes, port.frames, port.at
         lanes, waiting, unpack = self.lanes, self.waiting, HEADER.unpack_from
-        now = time.monotonic_ns()
-        to_monotonic = now - time.time_ns()
+        wall = time.time_ns()
+        now = time.monotonic_ns()  # after the other: a pause between them makes packets late, and never early
+        to_monotonic = now - wall
         earliest, latest = now - CREDIBLE_NS, now + CREDIBLE_NS
         for _ in range(BATCH):
             offset = at * frame_bytes
@@ -84,12 +86,28 @@ class Emulator:
                 octets = length - ETHERNET
                 lane.octets += octets
                 due = arrived + lane.delay_ns if lane.clear else lane.due(arrived, _on_the_wire(frame, octets))
-                if due:
+                if due and lane.routers:
+                    self._route(port, lane, frame, arrived, due)
+                elif due:
                     self.number += 1
                     heappush(waiting, (due, self.number, lane, frame))
             ring[offset : offset + 4] = b"\0\0\0\0"
             at = at + 1 if at + 1 < frames else 0
         port.at = at
+
+    def _route(self, port: Port, lane: Lane, frame: bytes, arrived_ns: int, due_ns: int) -> None:
+        """Let a packet pass the routers of its way, or send back what the one says where its TTL ended."""
+        if lane.routers is None:
+            return
+        taken, number = lane.routers.take(frame)
+        self.number += 1
+        if number == 0 and taken:
+            heappush(self.waiting, (due_ns, self.number, lane, taken))
+            return
+        lane.expired += 1
+        if taken:
+            back_ns = due_ns - lane.delay_ns + 2 * lane.delay_ns * number // (lane.routers.count + 1)
+            heappush(self.waiting, (back_ns, self.number, self.answers[port], taken))
 
     def send(self) -> float | None:
         """Send what is due; gives the seconds until the next is, None where nothing waits."""

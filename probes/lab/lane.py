@@ -5,10 +5,20 @@ from collections.abc import Callable
 from typing import Final
 
 from probes.lab.network import Link
+from probes.lab.routers import Routers
 from probes.lab.truth import Path
 
 NS_PER_MS: Final = 1_000_000
-ETHERNET: Final = 14
+
+
+class Answers:
+    """What routers send back to a place. Nothing happens to it on its way."""
+
+    __slots__ = ("delivered", "send", "while_down")
+
+    def __init__(self, send: Callable[[bytes], int]) -> None:
+        self.send = send
+        self.delivered = self.while_down = 0
 
 
 class Lane:
@@ -19,14 +29,14 @@ class Lane:
     """
 
     __slots__ = (
-        "_random", "clear", "delay_ns", "delivered", "free_at", "jitter_ns", "last", "link", "loss", "lost",
-        "ns_per_octet", "octets", "overflowed", "queue_ns", "seen", "send", "while_down",
+        "_random", "clear", "delay_ns", "delivered", "expired", "free_at", "jitter_ns", "last", "link", "loss", "lost",
+        "ns_per_octet", "octets", "overflowed", "queue_ns", "routers", "seen", "send", "while_down",
     )  # fmt: skip
 
     def __init__(self, link: Link, send: Callable[[bytes], int], seed: str) -> None:
         self.send = send
         self._random = random.Random(seed) if link.loss or link.jitter_ms else None
-        self.seen = self.delivered = self.lost = self.overflowed = self.while_down = self.octets = 0
+        self.seen = self.delivered = self.lost = self.overflowed = self.while_down = self.expired = self.octets = 0
         self.free_at, self.last = 0.0, 0
         self.set(link, seed)
 
@@ -38,7 +48,8 @@ class Lane:
         self.loss = link.loss
         self.ns_per_octet = 8e3 / link.rate_mbps if link.rate_mbps else 0.0
         self.queue_ns = link.queue_bytes * self.ns_per_octet
-        self.clear = link.up and not (link.loss or link.jitter_ms or link.rate_mbps)
+        self.routers = Routers(link.hops) if link.hops else None
+        self.clear = link.up and not (link.loss or link.jitter_ms or link.rate_mbps or link.hops)
         if self._random is None and (link.loss or link.jitter_ms):
             self._random = random.Random(seed)
 
@@ -47,7 +58,10 @@ class Lane:
         if not self.link.up:
             self.while_down += 1
             return 0
-        if self.loss and self._random.random() < self.loss:  # type: ignore[union-attr]
+        # drawn for every packet, whatever becomes of it: so the fate of the next does not hang on the queue
+        lost = self.loss and self._random.random() < self.loss  # type: ignore[union-attr]
+        shaken_ns = round(self._random.random() * self.jitter_ns) if self.jitter_ns else 0  # type: ignore[union-attr]
+        if lost:
             self.lost += 1
             return 0
         if self.ns_per_octet:
@@ -58,11 +72,9 @@ class Lane:
                 return 0
             self.free_at = begins + takes
             arrived_ns = round(self.free_at)
-        if self.jitter_ns:
-            arrived_ns += round(self._random.random() * self.jitter_ns)  # type: ignore[union-attr]
-        self.last = max(self.last, arrived_ns + self.delay_ns)
+        self.last = max(self.last, arrived_ns + shaken_ns + self.delay_ns)
         return self.last
 
     def counts(self) -> Path:
         """What became of the packets so far."""
-        return Path(self.seen, self.delivered, self.lost, self.overflowed, self.while_down, self.octets)
+        return Path(self.seen, self.delivered, self.lost, self.overflowed, self.while_down, self.expired, self.octets)

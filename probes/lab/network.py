@@ -2,12 +2,13 @@
 
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 QUEUE_MS = 50.0
 """How much a queue holds where nobody says: this long at the link's rate, and never less than QUEUE_KBYTE."""
 QUEUE_KBYTE = 64.0
 MOST_HOSTS = 200
+MOST_HOPS = 60
 
 
 class LabError(RuntimeError):
@@ -23,7 +24,9 @@ class Link:
     (a round trip is lost with 1 - (1 - loss)²). `rate_mbps`: bits of IP packets in a second, each way, headers of IP
     counted and of Ethernet not (RFC 5136); None is as fast as the machine goes. `queue_kbyte`: what may wait for the
     rate; what does not fit is dropped. `up`: False loses everything. `back`: what holds for the way back instead;
-    half of its own `rtt_ms` is waited there.
+    half of its own `rtt_ms` is waited there. `hops`: the routers on the way there, one after the other, each with its
+    addresses: the flow decides which it meets where there are several of a family, and one without any is silent.
+    They are spread evenly over the way. Without `back` the way back has them in reverse.
     Raises ValueError for figures that no link can have.
     """
 
@@ -34,6 +37,7 @@ class Link:
     queue_kbyte: float | None = None
     up: bool = True
     back: "Link | None" = None
+    hops: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("rtt_ms", "jitter_ms"):
@@ -45,6 +49,11 @@ class Link:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} is {value}: give a positive figure, or None")
+        if len(self.hops) > MOST_HOPS:
+            raise ValueError(f"{len(self.hops)} hops: at most {MOST_HOPS}, as packets start with a TTL of 64")
+        for hop in self.hops:
+            for address in hop:
+                ipaddress.ip_address(address)
 
     @property
     def queue_bytes(self) -> float:
@@ -133,7 +142,9 @@ class Network:
 
 
 def _way(link: Link, forward: bool) -> Link:
-    return link if forward or link.back is None else link.back
+    if forward:
+        return link
+    return link.back or (replace(link, hops=link.hops[::-1]) if link.hops else link)
 
 
 def _wrong_places(network: Network) -> Iterator[str]:

@@ -18,6 +18,7 @@ MOST_RING_BYTES, LEAST_RING_BYTES, ALL_RINGS_BYTES = 8 << 20, 1 << 20, 256 << 20
 SMALL_FRAME, LARGE_FRAME = 2048, 1 << 14
 """Large enough, with the ring's own header, for a packet of 1,500 bytes, or for what the kernel may merge for TCP."""
 MERGED_BYTES: Final = 15_000
+ETHERNET: Final = 14
 BLOCK_BYTES: Final = 1 << 17
 
 

@@ -9,13 +9,17 @@ LATENESS_BUCKETS = 20_000
 
 
 class Path(NamedTuple):
-    """One way from place to place: packets seen, and what became of them. A merged (TSO) packet counts once."""
+    """One way from place to place: packets seen, and what became of them. A merged (TSO) packet counts once.
+
+    `overflowed` found the queue full, `expired` ended at a router with its TTL, `octets` are those of IP.
+    """
 
     seen: int = 0
     delivered: int = 0
     lost: int = 0
     overflowed: int = 0
     while_down: int = 0
+    expired: int = 0
     octets: int = 0
 
 

@@ -98,12 +98,13 @@ def test_a_server_listens_on_the_address_of_its_pop(lab: Lab, address: str) -> N
             assert client.recv(100) == b"reply"
 
 
-def test_a_closed_port_says_so_each_time(lab: Lab) -> None:
+@pytest.mark.parametrize("six", [False, True])
+def test_a_closed_port_says_so_each_time(lab: Lab, six: bool) -> None:
     refused = 0
     for pop in POPS[:20]:
-        with lab.open_socket("a", socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        with lab.open_socket("a", socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.settimeout(2)
-            probe.connect((pop.address, 9))
+            probe.connect((pop.address6 if six else pop.address, 9))
             probe.send(b"x")
             with pytest.raises(ConnectionRefusedError):
                 probe.recv(1)
