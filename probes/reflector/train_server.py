@@ -382,6 +382,8 @@ class TrainServer:
                 session.arrivals.append((head["seq"][rows].astype(np.int64), stamps_ns[rows]))
                 session.arrived += count
                 session.last_ns = session.seen_ns = time.monotonic_ns()
+                if self._lease and self._lease[0] is session:
+                    self._lease = (session, session.last_ns + _LEASE_NS)
                 kept += count
         return kept
 

@@ -1,6 +1,7 @@
 """Packet trains through the lab's network of a known rate, and what the far end refuses."""
 
 import json
+import select
 import socket
 import subprocess
 import sys
@@ -147,6 +148,58 @@ def test_what_is_faster_than_the_sender_is_said_to_be_so(address: str, direction
     assert (record.mbps is None) != (record.error is None)  # a busy machine may well be the narrowest link
     assert record.bytes
     assert faults(to_table([record])) == []
+
+
+@contextmanager
+def tunnel(port: int, longest: int) -> Iterator[int]:
+    """A way to the server that swallows datagrams longer than that, without a word."""
+    with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.bind(tcp.getsockname())
+        stop = threading.Event()
+        beyond = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        beyond.connect(("127.0.0.1", port))
+        ends: list[socket.socket] = []
+        asked: list[Any] = []
+
+        def carry() -> None:
+            near, _ = tcp.accept()
+            far = socket.create_connection(("127.0.0.1", port))
+            ends.extend((near, far))
+            ways = {near: far.sendall, far: near.sendall, beyond: lambda data: udp.sendto(data, asked[0])}
+            while not stop.is_set():
+                for sock in select.select([*ways, udp], [], [], 0.05)[0]:
+                    if sock is udp:
+                        data, sender = udp.recvfrom(65_536)
+                        asked[:] = [sender]
+                        send: Any = beyond.send
+                    else:
+                        data, send = sock.recv(65_536), ways[sock]
+                    if not data and sock in (near, far):
+                        return
+                    if sock in (near, far) or len(data) <= longest:
+                        send(data)
+
+        thread = threading.Thread(target=carry)
+        thread.start()
+        try:
+            yield tcp.getsockname()[1]
+        finally:
+            stop.set()
+            thread.join()
+            for sock in (*ends, beyond):
+                sock.close()
+
+
+@BOTH
+def test_where_long_packets_are_swallowed_shorter_ones_are_sent(direction: train.Direction) -> None:
+    with served() as (port, _), tunnel(port, 1280 - 28) as entrance:
+        record = measured(entrance, direction)
+    assert "blocked" not in (record.error or "")
+    assert record.bytes
+    assert (record.bytes - 8 * 1500) % 1280 == 0
+    with served() as (port, _), tunnel(port, 100) as entrance:
+        record = measured(entrance, direction)
+    assert record.error == "0 of 8 packets arrived: is UDP blocked on the way?"
 
 
 def test_a_key_opens_the_connection_and_no_other_does() -> None:
