@@ -99,8 +99,8 @@ def write_day(folder: Path, rows: Any, superseded: Iterable[str] = ()) -> Path:
             ordered = ordered.replace_schema_metadata({_SUPERSEDES: json.dumps(names).encode()})
         _write_whole(path, ordered)
     # Also for a file that stands: whoever wrote it may have ended before its name was safe.
-    _sync(folder)
-    _sync(folder.parent)
+    sync_folder(folder)
+    sync_folder(folder.parent)
     return path
 
 
@@ -156,8 +156,8 @@ def _write_whole(path: Path, rows: Any) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _sync(folder: Path) -> None:
-    """Makes the new name itself survive a power cut."""
+def sync_folder(folder: Path) -> None:
+    """Makes new names in a folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -42,6 +42,7 @@ AGENT: Final = "fra1"
 SENDERS: Final = 8
 MEMORY_BYTES: Final = 700 << 20
 _ROWS: Final = 4
+_BOOT: Final = 8000  # rows; more of one boot would have too many gaps to be taken at all
 _ODD: Final[tuple[Any, ...]] = (
     None, True, False, 0, -1, 1, 2**31, 2**63, -(2**63) - 1, 10**30, 10**4000, 1e308, 5e-324, -0.0, "", "\0",
     "x" * 2000, "\ud800", "é", "NaN", [], {}, [None], [[1.0]], [1.0] * 300, {"a": []}, "imported:", "icmp", "../x",
@@ -68,7 +69,7 @@ class Inputs:
     """Malformed bodies, the same for the same seed. Some turn out sound, as mutations do: their rows may be taken."""
 
     def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
+        self._seed, self._random = seed, random.Random(seed)
         self._at_ns = time.time_ns() - 10**9
         self._sequence = 0
         (record,) = records_of(AGENT, 0, 1, f"fuzz-{seed}", self._at_ns)
@@ -88,6 +89,7 @@ class Inputs:
         rows = [list(self._template) for _ in range(_ROWS)]
         for number, row in enumerate(rows):
             row[COLUMNS.index("seq")] = self._sequence + number
+            row[COLUMNS.index("boot_id")] = f"fuzz-{self._seed}-{self._sequence // _BOOT}"
         return rows
 
     def _head(self, rows: int) -> dict[str, Any]:

@@ -132,14 +132,15 @@ class Uplink:
     def _work(self) -> None:
         pause_s = 0.0
         while True:
-            ended = self._wake.wait(pause_s) and self._ending
-            if ended and self._failures:
+            self._wake.wait(pause_s)
+            ending = self._ending  # before the spool is looked at: what it held when `close` was called is sent
+            if ending and self._failures:
                 break  # it did not answer a moment ago
             try:
                 pause_s = self.send()
             except Exception as error:  # of the spool; records stay where they are
                 pause_s = self._failed(UplinkError(f"{type(error).__name__}: {error}"))
-            if self._ending:
+            if ending:
                 break
         self._disconnect()
 

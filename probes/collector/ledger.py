@@ -8,7 +8,6 @@ A batch's way to a file: `mark` gives it a file number; `rows_of` gives the mark
 files stand, `settle` forgets the rows. Whoever stops in between does it again: the same rows make the same files.
 """
 
-import os
 import sqlite3
 import threading
 from collections import defaultdict
@@ -22,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from probes.collector.ranges import Range, contained, ranges_of, union
+from probes.store import sync_folder
 from probes.table import SCHEMA
 from probes.transport import Batch, Refusal
 
@@ -130,7 +130,8 @@ class Ledger:
                 for statement in _TABLES.split(";"):
                     self._database.execute(statement)
                 self._database.execute(f"PRAGMA user_version = {VERSION}")
-            _sync(path.parent)
+            for folder in (path.parent, *list(path.parent.parents)[:2]):  # both may be new
+                sync_folder(folder)
         rows, size = self._database.execute("SELECT total(count), total(size) FROM batches").fetchone()
         self._rows, self._bytes = int(rows), int(size)
 
@@ -369,11 +370,3 @@ def _see(database: sqlite3.Connection, batch: Batch, outcome: Outcome, now_ns: i
         "conflicting = conflicting + excluded.conflicting, refused = refused + excluded.refused",
         (batch.agent, now_ns, now_ns, observed, batch.next_in_s, *counts),
     )
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
