@@ -25,6 +25,8 @@ _ROOM: Final = 8.0
 """A wait is a pause where it exceeds what its packets take by so many median deviations, and by _LEAST_PAUSE."""
 _LEAST_PAUSE: Final = 0.5
 _LEAST_SEGMENT: Final = 4
+_LAG: Final = 8
+"""The usual pace is that over an eighth of the train: a stall spoils few such stretches, and their median none."""
 _LEAST_USED: Final = 0.75
 _LONGEST: Final = 3
 
@@ -58,6 +60,12 @@ def rate(seq: NDArray[np.int64], time_ns: NDArray[np.int64], sent: int) -> Rate:
         raise NotMeasurableError(
             f"{len(times)} packets arrived in {len(count)} lumps: faster than the receiver can tell apart"
         )
+    punctual = _on_time(count, at)
+    if punctual.sum() < max(LEAST_LUMPS, len(count) // 4):
+        raise NotMeasurableError(
+            f"only {punctual.sum()} of {len(count)} lumps came on time: too busy a machine or path"
+        )
+    count, at = count[punctual], at[punctual]
     found = _fit(count, at)
     middle = len(count) // 2
     halves = [_fit(count[part], at[part]).packets_per_s for part in (slice(middle + 1), slice(middle, None))]
@@ -82,6 +90,18 @@ def _lumps(times: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.fl
     usual = np.sort(gaps)[: max(len(gaps) - _LONGEST, 1)]  # one long pause is not to make one lump of all the rest
     last = np.append(gaps > LUMP * usual.mean(), True)
     return np.flatnonzero(last).astype(np.float64), (times - times[0])[last].astype(np.float64)
+
+
+def _on_time(count: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which lumps were not held back by the receiver: no later one stands before them, at the usual pace.
+
+    A receiver that slept hands over late what had long come, and catches up: only who comes later can show it.
+    """
+    lag = max(len(count) // _LAG, 1)
+    pace = float(np.median((at[lag:] - at[:-lag]) / (count[lag:] - count[:-lag])))
+    delay = at - pace * count
+    least_later = np.minimum.accumulate(delay[::-1])[::-1]
+    return delay <= least_later + LUMP * pace
 
 
 def _fit(count: NDArray[np.float64], at: NDArray[np.float64]) -> Rate:
