@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 MOST_PAIRS = 500_000
+DRAWN = ("hosts", "pops", "hops", "seed", "offload")
 
 
 @click.command(
@@ -37,6 +38,7 @@ MOST_PAIRS = 500_000
 @click.option(
     "--queue", type=click.FloatRange(0, min_open=True), help="KB that may wait for the rate.  [default: 50 ms]"
 )
+@click.option("--hops", type=click.IntRange(0, 60), default=0, help="Routers before each PoP, for traceroute.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides what is drawn and what is lost.")
 @click.option("--offload", is_flag=True, help="TCP travels merged, for transfers at a Gbit/s.")
 @click.option("--host", help="Where the program runs: a host, or a PoP.  [default: the first host]")
@@ -107,7 +109,7 @@ def _network(context: click.Context, file: Path | None, figures: dict[str, Any])
             raise click.UsageError(f"{figures['hosts']} × {figures['pops']} pairs: at most {MOST_PAIRS:,} can be drawn")
         rtt_ms = Range.parse(figures["rtt"])
         link = Link(rtt_ms.most, figures["jitter"], figures["loss"], figures["rate"], figures["queue"])
-        return drawn(figures["hosts"], figures["pops"], rtt_ms, link, figures["seed"], figures["offload"])
+        return drawn(rtt_ms=rtt_ms, link=link, **{name: figures[name] for name in DRAWN})
     except DocumentError as error:
         raise Failure(Exit.BAD_DATA, str(error)) from error
     except OSError as error:

@@ -3,7 +3,7 @@
 import random
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,12 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from probes.agent.document import DocumentError, Part, validated
-from probes.lab.network import Host, Link, Network, Pop
+from probes.lab.network import MOST_HOPS, Host, Link, Network, Pop
 from probes.reading import BadRecord
 
 HOSTS, HOSTS6 = ip_address("10.10.0.0"), ip_address("fd10::")
 POPS, POPS6 = ip_address("10.78.0.0"), ip_address("fd78::")
+ROUTERS, ROUTERS6 = ip_address("10.100.0.0"), ip_address("fd10:1::")
 
 
 class LinkPart(Part):
@@ -28,6 +29,7 @@ class LinkPart(Part):
     queue_kbyte: float | None = None
     up: bool = True
     back: "LinkPart | None" = None
+    hops: tuple[tuple[str, ...], ...] = ()
 
     def model_post_init(self, _: Any) -> None:
         """Refuses what no link can have."""
@@ -124,16 +126,24 @@ def read(path: Path) -> Network:
         raise DocumentError(faults) from error
 
 
-def drawn(hosts: int, pops: int, rtt_ms: Range, link: Link, seed: int, offload: bool) -> Network:
+def routers(hops: int, pop: int) -> tuple[tuple[str, ...], ...]:
+    """So many routers before a PoP, numbered from 1: 10.100/16 and fd10:1::/64 the first, and so on; the second is two."""
+    if hops > MOST_HOPS:
+        raise ValueError(f"{hops} hops: at most {MOST_HOPS}")
+    first = [(str(ROUTERS + (hop << 16) + pop), str(ROUTERS6 + (hop << 96) + pop)) for hop in range(hops)]
+    return tuple(
+        (*pair, str(ROUTERS + (MOST_HOPS << 16) + pop)) if hop == 1 else pair for hop, pair in enumerate(first)
+    )
+
+
+def drawn(hosts: int, pops: int, rtt_ms: Range, link: Link, hops: int, seed: int, offload: bool) -> Network:
     """Hosts h1, h2... and PoPs p1, p2...: each pair of host and PoP has a round trip of its own, and else this link."""
     chance = random.Random(seed)
     names = {f"h{number}": PlacePart() for number in range(1, hosts + 1)}
     pop_names = {f"p{number}": PlacePart() for number in range(1, pops + 1)}
 
-    def another() -> Link:
-        return Link(rtt_ms.drawn(chance), link.jitter_ms, link.loss, link.rate_mbps, link.queue_kbyte)
-
-    pairs = {(host, pop): another() for host in names for pop in pop_names}
+    ways = [(pop, routers(hops, number)) for number, pop in enumerate(pop_names, 1)]
+    pairs = {(host, pop): replace(link, rtt_ms=rtt_ms.drawn(chance), hops=way) for host in names for pop, way in ways}
     return Network(
         tuple(Host(*named) for named in _addressed(names, HOSTS, HOSTS6)),
         tuple(Pop(*named) for named in _addressed(pop_names, POPS, POPS6)),

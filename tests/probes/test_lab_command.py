@@ -42,6 +42,7 @@ between = ["berlin", "fra"]
 rtt_ms = 8
 rate_mbps = 100
 back = { rtt_ms = 10 }
+hops = [["10.20.0.1", "fd20::1"], []]
 """
 
 
@@ -122,7 +123,7 @@ def test_a_file_describes_places_and_links(tmp_path: Path) -> None:
         Pop("fra", "10.78.0.1", "fd78::1"),
         Pop("syd", "10.78.0.2", "fd78::2", Link(280, loss=0.01)),
     )
-    assert network.link("berlin", "fra") == Link(8, rate_mbps=100, back=Link(10))
+    assert network.link("berlin", "fra") == Link(8, rate_mbps=100, back=Link(10), hops=(("10.20.0.1", "fd20::1"), ()))
     assert network.link("fra", "berlin") == Link(10)
     assert network.link("collector", "syd").loss == 0.01
     assert network.link("collector", "berlin") == Link(20)
@@ -145,10 +146,21 @@ def test_every_fault_of_a_file_is_said_at_once(tmp_path: Path) -> None:
 
 
 def test_a_seed_draws_the_same_lab_again() -> None:
-    first, again, other = (drawn(3, 50, Range(1, 300), Link(300, loss=0.1), seed, False) for seed in (1, 1, 2))
+    first, again, other = (drawn(3, 50, Range(1, 300), Link(300, loss=0.1), 0, seed, False) for seed in (1, 1, 2))
     assert first.links == again.links != other.links
     rtts = [link.rtt_ms for link in first.links.values()]
     assert len(set(rtts)) > 140
     assert 1 <= min(rtts) < 20
     assert 280 < max(rtts) <= 300
     assert {link.loss for link in first.links.values()} == {0.1}
+
+
+def test_drawn_routers_have_addresses_of_their_own() -> None:
+    network = drawn(2, 3, Range(1, 9), Link(9), 60, 1, False)
+    met = [address for pop in ("p1", "p2", "p3") for hop in network.link("h1", pop).hops for address in hop]
+    assert len(met) == len(set(met)) == 3 * (60 * 2 + 1)
+    assert network.link("h1", "p2").hops[:2] == (
+        ("10.100.0.2", "fd10:1::2"),
+        ("10.101.0.2", "fd10:2::2", "10.160.0.2"),
+    )
+    assert network.link("h2", "p2").hops == network.link("h1", "p2").hops

@@ -113,18 +113,18 @@ def test_the_flow_decides_between_equal_paths() -> None:
 def test_a_traceroute_finds_the_routers_in_order_and_at_their_share_of_the_round_trip(source: str, target: str) -> None:
     link = Link(rtt_ms=50, hops=HOPS)
     with Lab([Host("a", "10.10.0.1", "fd10::1")], [Pop("p", "10.78.0.1", "fd78::1", link)]) as lab:
-        found = [_ask(lab, source, target, ttl) for ttl in range(1, 6)]
+        found = [min(_ask(lab, source, target, ttl) for _ in range(3)) for ttl in range(1, 6)]
         path = lab.truth().path("a", "p")
-    for number, (address, took_ms) in enumerate(found, 1):
+    for number, (took_ms, address) in enumerate(found, 1):
         expected = [a for a in (*HOPS, (target,))[number - 1] if (":" in a) == (":" in target)]
-        assert address in (expected or [None])
+        assert address in (expected or [""])
         if expected:
             assert number * 10 <= took_ms < number * 10 + 8
-    assert (path.seen, path.delivered, path.expired) == (5, 1, 4)
+    assert (path.seen, path.delivered, path.expired) == (15, 3, 12)
 
 
-def _ask(lab: Lab, source: str, target: str, ttl: int) -> tuple[str | None, float]:
-    """Who said what of a packet with this TTL, and after how many ms; by the socket's queue of errors."""
+def _ask(lab: Lab, source: str, target: str, ttl: int) -> tuple[float, str]:
+    """After how many ms something was said of a packet with this TTL, and by whom; by the socket's queue of errors."""
     six = ":" in target
     with udp(lab, "a", source) as probe:
         probe.setsockopt(
@@ -136,11 +136,11 @@ def _ask(lab: Lab, source: str, target: str, ttl: int) -> tuple[str | None, floa
         waiting = select.poll()
         waiting.register(probe, 0)
         if not waiting.poll(300):
-            return None, 0.0
+            return 0.0, ""
         took_ms = (time.monotonic() - began) * 1e3
         _, ancillary, _, _ = probe.recvmsg(100, 200, ERROR_QUEUE)
         data = next(data for _, kind, data in ancillary if kind == (IPV6_RECVERR if six else IP_RECVERR))
-        return socket.inet_ntop(probe.family, data[24:40] if six else data[20:24]), took_ms
+        return took_ms, socket.inet_ntop(probe.family, data[24:40] if six else data[20:24])
 
 
 def test_the_way_back_has_the_same_routers_in_reverse() -> None:
