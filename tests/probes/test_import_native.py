@@ -166,7 +166,9 @@ def test_a_format_or_file_that_does_not_exist_is_told(tmp_path: Path) -> None:
         import_file(tmp_path, "guess")
     with pytest.raises(BadRecordsError, match="absent"):
         import_file(tmp_path / "absent.csv", "native", on_error="skip")
-    assert set(FORMATS) == {"native", "ripe-atlas", "ping", "iperf3"}
+    text_formats = {"ping", "fping", "blackbox", "smokeping"}
+    json_formats = {"ripe-atlas", "iperf3", "scamper", "perfsonar", "ndt7"}
+    assert set(FORMATS) == {"native"} | text_formats | json_formats
     assert all(one.description for one in FORMATS.values())
 
 
