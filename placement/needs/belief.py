@@ -5,6 +5,7 @@ These figures only rank pairs. Nothing of them reaches a plan.
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,14 @@ class Belief:
     lower_ms: Float
     upper_ms: Float
 
+    @cached_property
+    def _log_lower(self) -> Float:
+        return np.asarray(np.log(self.lower_ms), np.float64)
+
+    @cached_property
+    def _log_span(self) -> Float:
+        return np.asarray(np.log(self.upper_ms) - self._log_lower, np.float64)
+
     @property
     def known(self) -> NDArray[np.bool_]:
         """Where the upper end is more than a guess."""
@@ -48,10 +57,10 @@ class Belief:
 
         0 where light would need longer; no other figure is ever sure.
         """
-        low, high = np.log(self.lower_ms[rows]), np.log(self.upper_ms[rows])
+        low, span = self._log_lower[rows], self._log_span[rows]
         with np.errstate(divide="ignore", invalid="ignore"):
-            limit = np.log(np.maximum(limit_ms, 0.0))
-            inside = np.where(high > low, (limit - low) / (high - low), (limit >= low).astype(np.float64))
+            beyond = np.log(np.maximum(limit_ms, 0.0)) - low
+            inside = np.where(span > 0, beyond / span, beyond >= 0)
         outside = (1 - INSIDE) / 2
         likely = outside + INSIDE * np.clip(inside, 0.0, 1.0)
         return np.asarray(np.where(limit_ms < self.floor_ms[rows], 0.0, likely), np.float64)

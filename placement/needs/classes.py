@@ -41,7 +41,8 @@ def groups(scenario: Scenario, pairs: Pairs) -> Iterator[Group]:
     number, residency = numbered(pairs.regions), Residency(scenario)
     ttft_ms = _quickest_ttft_ms(scenario)
     # In the order of the pairs' names, whatever order the table has.
-    order = [texts(scenario.table("sites"), "site").index(name) for name in pairs.sites]
+    row_of_site = numbered(texts(scenario.table("sites"), "site"))
+    order = [row_of_site[name] for name in pairs.sites]
     for (service_name, model), rows in _peaks(scenario.table("demand")).groupby(["service", "model"], sort=True):
         service = services[str(service_name)]
         ttft = ttft_ms.get((str(model), service["profile"]))

@@ -135,7 +135,7 @@ def needs(scenario: Scenario, topology: Topology, oldest_s: float, planned: Plan
     fresh = (belief.why == Why.NOT) & ~ledger.short
     wanted = np.flatnonzero((ledger.usable & ~fresh).reshape(-1))
     # Rounded first: the last bits of a sum must not decide about the order.
-    score = np.array([_rounded(value) for value in ledger.score.reshape(-1)[wanted].tolist()])
+    score = _six_figures(ledger.score.reshape(-1)[wanted])
     order = np.lexsort((wanted, -score, ~ledger.decisive.reshape(-1)[wanted]))
     return Needs(
         order=wanted[order],
@@ -219,6 +219,12 @@ class _Ledger:
             (self.top_bearable_ms, group.bearable_ms),
         ):
             array[rows] = np.where(more, value, array[rows])
+
+
+def _six_figures(values: Float) -> Float:
+    """`_rounded` of many, for their order alone."""
+    scale = 10.0 ** (5 - np.floor(np.log10(np.where(values > 0, values, 1.0))))
+    return np.asarray(np.rint(values * scale) / scale, np.float64)
 
 
 def _rounded(value: float) -> float:

@@ -1,0 +1,56 @@
+"""`nearserve probe once` in the lab, whose truth is known: what people read is what the emulator did."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from probes.lab import Host, Lab, Link, Pop
+
+PROBE = [sys.executable, "-c", "from placement.cli import main; main()", "probe", "once"]
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """One host and three PoPs: near, far and lossy, and one that is cut off."""
+    pops = [
+        Pop("near", "10.78.0.1", "fd78::1", Link(rtt_ms=12)),
+        Pop("lossy", "10.78.0.2", "fd78::2", Link(rtt_ms=60, loss=0.2)),
+        Pop("dead", "10.78.0.3", "fd78::3", Link(up=False)),
+    ]
+    with Lab([Host("here", "10.10.0.1", "fd10::1")], pops, seed=5) as made:
+        yield made
+
+
+def look(lab: Lab, *arguments: object) -> tuple[dict[str, Any], int]:
+    """The document and the exit code."""
+    command = [*PROBE, *map(str, arguments), "--json"]
+    process = lab.run("here", command, stdout=subprocess.PIPE)
+    out, _ = process.communicate(timeout=60)
+    return json.loads(out), process.returncode
+
+
+def test_round_trips_and_losses_are_those_of_the_emulator(lab: Lab) -> None:
+    count = 30
+    asked = ("--count", count, "--interval", 0.01, "--timeout", 0.3)
+    document, code = look(lab, "10.78.0.1", "10.78.0.2", "10.78.0.3", "fd78::1", *asked)
+    assert code == 0
+    near, lossy, dead, near6 = (target["summary"] for target in document["targets"])
+    truth = lab.truth()
+    for summary in (near, near6):
+        assert summary["lost_share"] == 0.0
+        assert 11.9 <= summary["min_ms"] < 14
+    assert 59.9 <= lossy["min_ms"] < 64
+    # Requests that arrived, and answers that came back, counted by the emulator.
+    assert truth.path("here", "lossy").delivered < count
+    assert lossy["received"] == truth.path("lossy", "here").delivered
+    assert (dead["received"], dead["lost_share"], dead["p50_ms"]) == (0, 1.0, None)
+    assert document["targets"][2]["rtt_ms"] == [None] * count
+
+
+def test_a_cut_off_target_alone_is_exit_8(lab: Lab) -> None:
+    document, code = look(lab, "10.78.0.3", "--method", "tcp", "--count", 1, "--timeout", 0.2)
+    assert code == document["exit_code"] == 8
