@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from probes.methods.endpoint import Endpoint
+from probes.wire.address import connect_address, family_of
 from probes.wire.http_head import NotHttpError
 from probes.wire.tcp_info import tcp_info
 
@@ -49,14 +50,12 @@ def connect(endpoint: Endpoint, deadline: float) -> Connected:
     """
     if endpoint.port is None:
         raise ValueError(f"{endpoint.name} has no port to connect to; give one")
-    found = socket.getaddrinfo(endpoint.address, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    family, kind, protocol, _, address = found[0]
-    sock = socket.socket(family, kind, protocol)
+    sock = socket.socket(family_of(endpoint.address), socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(max(0.001, deadline - time.monotonic()))
         before = time.monotonic_ns()
-        sock.connect(address)
+        sock.connect(connect_address(endpoint.address, endpoint.port))
         waited_ms = (time.monotonic_ns() - before) / 1e6
         info = tcp_info(sock)
     except BaseException:

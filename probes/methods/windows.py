@@ -15,7 +15,6 @@ class Windows:
     its edge do not matter. The first begins with the first arrival.
     """
 
-    _open: tuple[int, int] | None = None
     _edges: list[tuple[int, int]] = field(default_factory=list)
 
     def add(self, at_ns: int, total: int) -> bool:

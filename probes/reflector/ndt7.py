@@ -45,7 +45,8 @@ _REASONS: Final = {
 class Limits:
     """What one server gives. `per_source` and `in_all` tests at once; `per_source_minute` tests begun in a minute.
 
-    `seconds` and `bytes` of a test; `handshakes` connections that have not asked yet, each for `handshake_s` at most.
+    `seconds` and `bytes` of a test. `handshakes` connections that have not asked yet, `handshakes_per_source` of them
+    from one source, each for `handshake_s` at most.
     """
 
     per_source: int = 1
@@ -54,10 +55,13 @@ class Limits:
     seconds: float = 10.0
     bytes: int = 5_000_000_000
     handshakes: int = 64
+    handshakes_per_source: int = 8
     handshake_s: float = 5.0
 
 
-class _RefusedError(Exception):
+class RefusedError(Exception):
+    """A request that gets no test; the message is for who asked, `status` the HTTP status."""
+
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
         self.status = status
@@ -83,7 +87,7 @@ class Ndt7Server:
         self._limits = limits or Limits()
         self._tls, self._token, self._congestion = tls, token, congestion
         self._gate = _Gate(self._limits)
-        self._open: set[socket.socket] = set()
+        self._open: dict[socket.socket, str] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -130,12 +134,20 @@ class Ndt7Server:
                 time.sleep(0.05)
                 continue
             with self._lock:
-                if len(self._open) >= self._limits.handshakes + self._limits.in_all:
+                source = _source(peer[0])
+                if self._crowded(source):
                     self._gate.count("refused: too many connections")
                     sock.close()
                     continue
-                self._open.add(sock)
-            threading.Thread(target=self._serve, args=(sock, _source(peer[0])), name="ndt7-test", daemon=True).start()
+                self._open[sock] = source
+            threading.Thread(target=self._serve, args=(sock, source), name="ndt7-test", daemon=True).start()
+
+    def _crowded(self, source: str) -> bool:
+        limits, open_now = self._limits, list(self._open.values())
+        return (
+            len(open_now) >= limits.handshakes + limits.in_all
+            or open_now.count(source) >= limits.handshakes_per_source + limits.per_source
+        )
 
     def _serve(self, accepted: socket.socket, source: str) -> None:
         sock = accepted
@@ -145,14 +157,16 @@ class Ndt7Server:
             if self._tls is not None:
                 sock = self._tls.wrap_socket(sock, server_side=True)
                 with self._lock:
-                    self._open = (self._open - {accepted}) | {sock}
+                    del self._open[accepted]
+                    self._open[sock] = source
             self._answer(sock, source, deadline)
         except (OSError, ValueError) as error:
             self._gate.count(f"broken: {_named(error)}")
             log.info("ndt7 test broken", source=source, error=str(error))
         finally:
             with self._lock:
-                self._open -= {accepted, sock}
+                self._open.pop(accepted, None)
+                self._open.pop(sock, None)
             _shut(sock)
             sock.close()
 
@@ -163,11 +177,11 @@ class Ndt7Server:
             except ConnectionError:  # a probe of the port, or somebody who thought better of it
                 self._gate.count("left before asking")
                 return
-            direction = _requested(head, self._token)
+            direction = requested(head, self._token)
             self._gate.enter(source)
-        except (_RefusedError, NotHttpError) as error:
-            status = error.status if isinstance(error, _RefusedError) else 400
-            self._gate.count(f"refused: {error if isinstance(error, _RefusedError) else 'not HTTP'}")
+        except (RefusedError, NotHttpError) as error:
+            status = error.status if isinstance(error, RefusedError) else 400
+            self._gate.count(f"refused: {error if isinstance(error, RefusedError) else 'not HTTP'}")
             log.info("ndt7 test refused", source=source, status=status, reason=str(error))
             sock.sendall(_refusal(status, str(error)))
             return
@@ -215,17 +229,17 @@ class _Gate:
         self._lock = threading.Lock()
 
     def enter(self, source: str) -> None:
-        """Raises _RefusedError where the source or all sources together have their share."""
+        """Raises RefusedError where the source or all sources together have their share."""
         limits, now = self._limits, time.monotonic()
         with self._lock:
             if self._running.total() >= limits.in_all:
-                raise _RefusedError(503, "busy: as many tests as may run at once are running")
+                raise RefusedError(503, "busy: as many tests as may run at once are running")
             if self._running[source] >= limits.per_source:
-                raise _RefusedError(429, "this source already runs as many tests as it may")
+                raise RefusedError(429, "this source already runs as many tests as it may")
             self._forget(now)
             begun = self._begun.setdefault(source, deque())
             if len(begun) >= limits.per_source_minute:
-                raise _RefusedError(429, "this source has begun as many tests in this minute as it may")
+                raise RefusedError(429, "this source has begun as many tests in this minute as it may")
             begun.append(now)
             self._running[source] += 1
 
@@ -251,37 +265,37 @@ class _Gate:
             return dict(self._counts)
 
 
-def _requested(head: Head, token: str | None) -> str:
-    """`down` or `up`; raises _RefusedError where the request is no upgrade that NDT7 allows."""
+def requested(head: Head, token: str | None) -> str:
+    """`down` or `up`; raises RefusedError where the request is no upgrade that NDT7 allows."""
     method, _, rest = head.start.partition(" ")
     target, _, version = rest.rpartition(" ")
     path, _, query = target.partition("?")
     if not version.startswith("HTTP/1."):
-        raise _RefusedError(400, "not an HTTP/1.1 request")
+        raise RefusedError(400, "not an HTTP/1.1 request")
     if method != "GET":
-        raise _RefusedError(405, "a test is asked for by GET")
+        raise RefusedError(405, "a test is asked for by GET")
     if path not in _DIRECTIONS:
-        raise _RefusedError(404, f"the tests are {' and '.join(_DIRECTIONS)}")
+        raise RefusedError(404, f"the tests are {' and '.join(_DIRECTIONS)}")
     try:
         asked = parse_qs(query, keep_blank_values=True, strict_parsing=bool(query), errors="strict", max_num_fields=100)
     except ValueError:
-        raise _RefusedError(400, "the query is not URL-encoded UTF-8") from None
+        raise RefusedError(400, "the query is not URL-encoded UTF-8") from None
     if len(query) > _QUERY_LIMIT:
-        raise _RefusedError(400, f"the query has more than {_QUERY_LIMIT} bytes")
+        raise RefusedError(400, f"the query has more than {_QUERY_LIMIT} bytes")
     if not (head.has("upgrade", "websocket") and head.has("connection", "upgrade")):
-        raise _RefusedError(426, "not a WebSocket upgrade")
+        raise RefusedError(426, "not a WebSocket upgrade")
     if head.fields.get("sec-websocket-version") != "13" or not head.fields.get("sec-websocket-key", "").isascii():
-        raise _RefusedError(400, "Sec-WebSocket-Version is not 13, or Sec-WebSocket-Key is not ASCII")
+        raise RefusedError(400, "Sec-WebSocket-Version is not 13, or Sec-WebSocket-Key is not ASCII")
     if not head.fields.get("sec-websocket-key"):
-        raise _RefusedError(400, "no Sec-WebSocket-Key")
+        raise RefusedError(400, "no Sec-WebSocket-Key")
     if not head.has("sec-websocket-protocol", SUBPROTOCOL):
-        raise _RefusedError(400, f"Sec-WebSocket-Protocol does not offer {SUBPROTOCOL}")
+        raise RefusedError(400, f"Sec-WebSocket-Protocol does not offer {SUBPROTOCOL}")
     if token is not None:
         given = (
             head.fields.get("authorization", "").removeprefix("Bearer ").strip() or asked.get("access_token", [""])[0]
         )
         if not hmac.compare_digest(given.encode(), token.encode()):
-            raise _RefusedError(401, "no token, or a wrong one")
+            raise RefusedError(401, "no token, or a wrong one")
     return _DIRECTIONS[path]
 
 

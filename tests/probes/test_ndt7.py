@@ -198,6 +198,17 @@ def test_a_connection_that_says_nothing_is_closed_in_time() -> None:
         settles(server, broken__timeout=1)
 
 
+def test_one_source_cannot_hold_all_connections() -> None:
+    with serving(Limits(per_source=1, handshakes_per_source=2)) as server:
+        held = [socket.create_connection(("127.0.0.1", server.port), 5) for _ in range(4)]
+        assert held[3].recv(1) == b""
+        settles(server, **{"refused: too many connections": 1})
+        for sock in held:
+            sock.close()
+        settles(server, **{"left before asking": 3})
+        assert trial(server.port, "down", seconds=0.1).end is End.TIME
+
+
 def test_frames_that_break_the_protocol_end_the_test_alone() -> None:
     broken = {
         "unmasked": b"\x82\x05hello",
