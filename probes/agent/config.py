@@ -143,6 +143,7 @@ class Stamp(Method):
 
     probes: Annotated[int, Field(ge=1, le=100)] = 5
     key_file: str | None = None
+    source_port: Annotated[int, Field(ge=0, le=65_535)] = 0
 
 
 class Http(Method):
@@ -201,6 +202,15 @@ def _agent_name(name: str) -> str:
     return name
 
 
+PACKETS: Final = {"icmp": 1, "tcp": 3, "stamp": 1, "http": 20}
+"""Packets that a probe of a method sends; of bandwidth tests bytes are counted, afterwards."""
+
+
+def packets(name: str, method: Method) -> int:
+    """Packets that a round of a method sends to each target, 0 for bandwidth tests."""
+    return PACKETS.get(name, 0) * int(getattr(method, "probes", 1))
+
+
 class Config(Part):
     """The whole file. Paths in it are relative to its folder; `resolved` gives them."""
 
@@ -221,6 +231,18 @@ class Config(Part):
     def _targets(self) -> "Config":
         if (self.targets is None) == (not self.target):
             raise ValueError("targets stand in one place; give either [targets] with file, or [[target]] tables")
+        return self
+
+    @model_validator(mode="after")
+    def _within_rates(self) -> "Config":
+        wanted = sum(packets(name, method) / method.interval_s for name, method in self.methods.used.items())
+        burst = max(packets(name, method) for name, method in self.methods.used.items())
+        if wanted > self.rates.target_packets_per_s or burst > self.rates.target_burst:
+            raise ValueError(
+                f"the methods want {wanted:.3g} packets/s to each target, {burst} at once, above"
+                f" rates.target_packets_per_s = {self.rates.target_packets_per_s:g} or target_burst ="
+                f" {self.rates.target_burst}; lengthen intervals, send fewer probes, or raise the limit"
+            )
         return self
 
 

@@ -85,9 +85,10 @@ class Agent:
         self._pins.refresh(now, wait_s=self._sources.config.dns.timeout_s + 1)
         for method in self._sources.config.methods.used:
             self._begin(Due(method, 0, 0), [t.model_copy(update={"every": 1}) for t in self._sources.targets])
+        self._advance()
         while not signals.stop and not self._rounds.idle:
-            self._advance()
             self._wait(signals, float("inf"))
+            self._advance()
         self._finish()
 
     # One turn of the loop.

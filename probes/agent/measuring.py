@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from probes.agent.config import SWEPT, Config, Stamp, Train, resolved
+from probes.agent.config import PACKETS, SWEPT, Config, Stamp, Train, resolved
 from probes.methods.endpoint import Endpoint
 from probes.record import Record
 from probes.wire.keys import read_keys
@@ -52,6 +52,20 @@ def _tcp(endpoints: Sequence[Endpoint], settings: Any, given: Means) -> list[Rec
 
     rate = given.packets_per_s / PACKETS["tcp"]
     found = tcp.sweep(endpoints, rate_per_s=rate, probes=settings.probes, timeout_s=settings.timeout_s)
+    return sweep.records(found, given.source)
+
+
+def _stamp(endpoints: Sequence[Endpoint], settings: Any, given: Means) -> list[Record]:
+    from probes.methods import stamp, sweep  # noqa: PLC0415
+
+    found = stamp.sweep(
+        endpoints,
+        rate_per_s=given.packets_per_s,
+        probes=settings.probes,
+        timeout_s=settings.timeout_s,
+        key=given.keys.get("stamp"),
+        source_port=settings.source_port,
+    )
     return sweep.records(found, given.source)
 
 
@@ -111,9 +125,14 @@ def _ndt7(endpoints: Sequence[Endpoint], settings: Any, given: Means) -> list[Re
     return records
 
 
-METHODS: Final[dict[str, Measure]] = {"icmp": _icmp, "tcp": _tcp, "http": _http, "train": _train, "ndt7": _ndt7}
-PACKETS: Final = {"icmp": 1, "tcp": 3, "stamp": 1, "http": 20}
-"""Packets that a probe of a method sends; of the others bytes are counted, afterwards."""
+METHODS: Final[dict[str, Measure]] = {
+    "icmp": _icmp,
+    "tcp": _tcp,
+    "stamp": _stamp,
+    "http": _http,
+    "train": _train,
+    "ndt7": _ndt7,
+}
 MODULES: Final = {
     method: ("probes.methods.sweep", f"probes.methods.{method}") if method in SWEPT else (f"probes.methods.{method}",)
     for method in METHODS

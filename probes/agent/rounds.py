@@ -12,8 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from probes.agent.allow import Refusal
-from probes.agent.config import BANDWIDTH, SWEPT, Config, Method
-from probes.agent.measuring import PACKETS
+from probes.agent.config import BANDWIDTH, SWEPT, Config, Method, packets
 from probes.agent.metrics import Metrics
 from probes.agent.pins import Pins, Unresolved
 from probes.agent.rates import Bucket, Buckets
@@ -122,7 +121,7 @@ class Rounds:
 
     def _queue(self, due: Due, endpoints: Sequence[Endpoint], now_s: float) -> None:
         settings = self._config.methods.used[due.method]
-        cost = PACKETS.get(due.method, 0) * getattr(settings, "probes", 1)
+        cost = packets(due.method, settings)
         within = [endpoint for endpoint in endpoints if self._packets.of(endpoint.address, now_s).take(cost, now_s)]
         if len(within) < len(endpoints):
             self._metrics.limited.labels(due.method).inc(len(endpoints) - len(within))

@@ -34,7 +34,7 @@ class World:
     """Pins over a zone, the events they told, and time that the test moves."""
 
     def __init__(
-        self, zone: Zone, policy: Policy, *targets: Target, refresh_s: float = 60, keep_s: float = 1000
+        self, zone: Resolver, policy: Policy, *targets: Target, refresh_s: float = 60, keep_s: float = 1000
     ) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.pins = Pins(Lookups(zone, 5.0), policy, refresh_s, keep_s, lambda e, **f: self.events.append((e, f)))
