@@ -127,7 +127,7 @@ def read(path: Path) -> Network:
 
 
 def routers(hops: int, pop: int) -> tuple[tuple[str, ...], ...]:
-    """So many routers before a PoP, numbered from 1: 10.100/16 and fd10:1::/64 the first, and so on; the second is two."""
+    """So many routers before a PoP, from 10.100/16 and fd10:1::/64 the first, and so on; the second is two at once."""
     if hops > MOST_HOPS:
         raise ValueError(f"{hops} hops: at most {MOST_HOPS}")
     first = [(str(ROUTERS + (hop << 16) + pop), str(ROUTERS6 + (hop << 96) + pop)) for hop in range(hops)]

@@ -143,15 +143,15 @@ def test_a_seed_decides_which_packets_are_lost() -> None:
 
 
 def test_packets_leave_at_the_rate_of_the_link() -> None:
-    link = Link(rtt_ms=4, rate_mbps=10, queue_kbyte=200)
+    link = Link(rtt_ms=4, rate_mbps=10, queue_kbyte=400)
     with Lab(HOSTS, default=link) as lab, udp(lab, "b", "10.10.0.2", 9000) as server:
         with udp(lab, "a", "10.10.0.1") as sender:
-            for _ in range(100):
+            for _ in range(200):
                 sender.sendto(bytes(1472), ("10.10.0.2", 9000))
         times = catch(server)
-    assert len(times) == 100
-    # 1,500 bytes of IP at 10 Mbit/s are 1.2 ms each; a late packet does not delay those after it
-    assert (times[-1] - times[0]) / 99 / 1e6 == pytest.approx(1.2, rel=0.03)
+    assert len(times) == 200
+    # 1,500 bytes of IP at 10 Mbit/s are 1.2 ms each: exactly so in test_lab_lane.py; here the ends may be late
+    assert (times[-1] - times[0]) / 199 / 1e6 == pytest.approx(1.2, rel=0.1)
 
 
 def test_what_does_not_fit_into_the_queue_is_dropped_and_counted() -> None:
