@@ -5,6 +5,8 @@ handshake are limited and counted like the others, and so that a new certificate
 """
 
 import asyncio
+import errno
+import ipaddress
 import json
 import logging
 import socket
@@ -27,6 +29,7 @@ _WATCH_S: Final = 0.5
 _SILENT: Final = logging.getLogger("nearserve.collector.http")
 _SILENT.disabled = True
 _BACKLOG: Final = 256
+_SHORT_OF: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _REFUSED_STATUS: Final = {"denied": 403, "mismatch": 403}
 
 
@@ -98,16 +101,18 @@ class HttpsServer:
         while True:
             try:
                 connection, peer = await loop.sock_accept(listening)
-            except OSError as error:  # out of descriptors: those who hold them must first go
+            except OSError as error:
                 self._counters.failed("accept_connection", error)
-                await asyncio.sleep(_WATCH_S)
+                if error.errno in _SHORT_OF:  # those who hold them must first go
+                    await asyncio.sleep(_WATCH_S)
                 continue
-            reason = self._no_room(peer[0])
+            source = source_of(peer[0])
+            reason = self._no_room(source)
             if reason is None:
-                self._shaking[peer[0]] += 1
-                self._spawn(self._shake(connection, peer[0]))
+                self._shaking[source] += 1
+                self._spawn(self._shake(connection, source))
             else:
-                self._counters.refuse(reason, address=peer[0])
+                self._counters.refuse(reason, address=source)
                 connection.close()
 
     def _no_room(self, address: str) -> str | None:
@@ -119,9 +124,10 @@ class HttpsServer:
     async def _shake(self, connection: socket.socket, address: str) -> None:
         """TLS, or a counted refusal."""
         loop = asyncio.get_running_loop()
+        context = self._context
         try:
             _, handler = await loop.connect_accepted_socket(
-                self._http, connection, ssl=self._context, ssl_handshake_timeout=self._limits.handshake_s,
+                self._http, connection, ssl=context, ssl_handshake_timeout=self._limits.handshake_s,
                 ssl_shutdown_timeout=2.0,
             )  # fmt: skip
         except ssl.SSLCertVerificationError as error:
@@ -132,6 +138,8 @@ class HttpsServer:
             self._counters.failed("handshake", error, address=address)
         else:
             self._peers.setdefault(handler, _Peer(address, loop.time()))
+            if context is not self._context and handler.transport is not None:
+                handler.transport.abort()  # renewed meanwhile
         finally:
             self._shaking[address] -= 1
             if not self._shaking[address]:
@@ -152,7 +160,7 @@ class HttpsServer:
             self._counters.connections.set(len(self._peers))
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        peer = self._peers.setdefault(request.protocol, _Peer(request.remote or "", 0.0))
+        peer = self._peers.setdefault(request.protocol, _Peer(source_of(request.remote or ""), 0.0))
         peer.busy = True
         try:
             answer = await self._settle(request)
@@ -236,6 +244,17 @@ class HttpsServer:
         finally:
             self._reading -= len(parts)
         return bytes(parts)
+
+
+def source_of(address: str) -> str:
+    """What counts as one address: of IPv6 the /64, which one host may use as it likes."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if found.version == 4 or found.ipv4_mapped:
+        return str(found.ipv4_mapped if found.version == 6 else found)
+    return str(ipaddress.ip_network((found, 64), strict=False).network_address)
 
 
 def server_context(certificate: str, key: str, client_ca: str | None, *, required: bool) -> ssl.SSLContext:
