@@ -17,6 +17,7 @@ from placement.cli.probe_reflector import command
 from probes.methods import ndt7, stamp, train
 from probes.methods.endpoint import Endpoint
 from probes.reflector.config import read_config
+from probes.reflector.run import really_root
 from probes.wire.keys import KeyFileError, read_keys
 
 OLD, NEW = b"the key until today", b"the key from tomorrow"
@@ -63,7 +64,7 @@ def test_it_answers_both_families_counts_writes_its_file_and_ends_at_sigterm(fol
         endpoint = Endpoint("pop", "127.0.0.1", served.ports["train", 4])
         assert train.measure(endpoint, direction="up", source="agent", packets=24).bytes == 24 * 1500
         wait_for(lambda: served.metrics()["train_received_packets_total"] == 24)
-        if os.geteuid() == 0:
+        if really_root():
             owners = {Path(f"/proc/{pid}").stat().st_uid for pid in served.workers()}
             assert owners == {65534}  # nobody
             assert [event["user"] for event in served.logged()] == ["nobody"]
