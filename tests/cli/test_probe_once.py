@@ -191,9 +191,12 @@ def test_ndt7_shows_both_ways_with_the_latency_under_load() -> None:
         document = json.loads(run(where, "--method", "ndt7", "--seconds", 1.5, "--json").stdout)
     (target,) = document["targets"]
     assert [flow["direction"] for flow in target["flows"]] == ["down", "up"]
-    for flow, record in zip(target["flows"], target["records"], strict=True):
+    transfers = [record for record in target["records"] if record["method"] == "ndt7"]
+    for flow, record in zip(target["flows"], transfers, strict=True):
         assert flow["mbps"] == record["mbps"] > 10
-        assert flow["loaded_p95_ms"] >= flow["loaded_p50_ms"] > 0
+        assert flow["loaded_p95_ms"] >= flow["loaded_p50_ms"] > 0 < flow["idle_ms"]
+    beside = [(record["method"], record["loaded"]) for record in target["records"]]
+    assert beside == [("tcp", False), ("tcp", True), ("ndt7", True)] * 2
 
 
 @contextmanager
