@@ -98,6 +98,20 @@ def test_a_trace_needs_no_privilege(protocol: Any) -> None:
         assert all(hop.lost == 0 and len(hop.rtt_ms) == 2 for flow in path.flows for hop in flow.hops)
 
 
+def test_linuxs_own_limit_of_icmp_errors_is_told_from_loss() -> None:
+    """A burst of six, then one a second to each host: r1 leaves out most of twelve, the target none."""
+
+    def work() -> Path:
+        with diamond(ratelimit=True):
+            return measure(there(TARGET), probes=12, **{**FAST, "timeout_s": 0.2})
+
+    path = apart(work)
+    hops = path.flows[0].hops
+    assert 1 <= hops[0].lost < 12
+    assert hops[-1].addresses == (TARGET,) and hops[-1].lost < hops[0].lost
+    assert 1 in path.rate_limited()
+
+
 def test_raw_sockets_are_insisted_on_only_when_asked() -> None:
     def work() -> str:
         give_up_privileges()
