@@ -138,11 +138,12 @@ def _mask(keep_net_raw: bool) -> int:
     return 1 << CAP_NET_RAW if keep_net_raw else 0
 
 
-def own_folder(folder: Path, user: User) -> None:
-    """Makes a folder for the user's files, where there is none yet; one that stands is left as it is."""
+def own_folder(folder: Path, user: User | None) -> None:
+    """Makes a folder for the files of `user`, or of this process; one that stands is left as it is."""
     if not folder.exists():
         folder.mkdir(mode=0o750)
-        os.chown(folder, user.uid, user.gid)
+        if user is not None:
+            os.chown(folder, user.uid, user.gid, follow_symlinks=False)
 
 
 def may_echo() -> bool:

@@ -128,8 +128,8 @@ def _give_up_root(sources: Sources) -> None:
     user = _user(config, sources.path)
     groups = user.groups if user else (os.getgid(), *os.getgroups())
     keep_net_raw = config.methods.icmp is not None and not privileges.datagram_icmp_allowed(groups)
+    privileges.own_folder(sources.resolved(config.spool.path).parent, user)
     if user is not None:
-        privileges.own_folder(sources.resolved(config.spool.path).parent, user)
         privileges.drop(user, keep_net_raw)
     else:
         privileges.shed(keep_net_raw)
