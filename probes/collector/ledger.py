@@ -314,9 +314,11 @@ def _clashes(database: sqlite3.Connection, arrival: Arrival, origin: int, known:
         waiting = _unpacked(content)
         same_boot = pc.equal(waiting["boot_id"], arrival.batch.records[next(iter(known.values()))[0]].boot_id)
         wanted = pc.and_(same_boot, pc.is_in(waiting["seq"], pa.array(list(known), pa.int64())))
-        for row in pc.indices_nonzero(wanted).to_pylist():
-            places = known[waiting["seq"][row].as_py()]
-            clashing += [place for place in places if _differ(arrival, place, waiting, row)]
+        rows = pc.indices_nonzero(wanted).to_pylist()
+        pairs = [(place, row) for row in rows for place in known[waiting["seq"][row].as_py()]]
+        mine, theirs = [place for place, _ in pairs], [row for _, row in pairs]
+        if pairs and not arrival.table.take(mine).equals(waiting.take(theirs)):
+            clashing += [place for place, row in pairs if _differ(arrival, place, waiting, row)]
     return clashing
 
 
