@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 MOST_PAIRS = 500_000
+MOST_VARIABLE = 100_000  # Linux takes 128 KB
 DRAWN = ("hosts", "pops", "hops", "seed", "offload")
 
 
@@ -122,11 +123,13 @@ def _run(
     lab: "Lab", place: str, program: tuple[str, ...], also: tuple[tuple[str, str], ...], output_format: str
 ) -> int:
     pops = lab.network.pops
-    environment = {
-        **os.environ,
+    lists = {
         "LAB_POPS": " ".join(pop.address for pop in pops),
         "LAB_POPS6": " ".join(pop.address6 for pop in pops if pop.address6),
     }
+    environment = {**os.environ, **{name: text for name, text in lists.items() if len(text) <= MOST_VARIABLE}}
+    for name in lists.keys() - environment.keys():
+        click.echo(f"{len(pops)} addresses are too long for ${name}: use --targets", err=True)
     out = sys.stderr if output_format == "json" else None
     for at, text in also:
         lab.run(at, shlex.split(text), env=environment, stdout=out)

@@ -143,8 +143,15 @@ def _allow(root: bool) -> None:
         ("ipv4/icmp_ratelimit", "0"),
         ("ipv6/icmp/ratelimit", "0"),
     ):
-        with open(f"/proc/sys/net/{name}", "w") as file:  # noqa: PTH123
-            file.write(value)
+        try:
+            Path(f"/proc/sys/net/{name}").write_text(value)
+        except FileNotFoundError as error:
+            raise LabError("the lab wants a kernel with IPv6 switched on, if only to leave it unused") from error
+        except OSError as error:
+            raise LabError(
+                f"the lab's own net.{name.replace('/', '.')} cannot be set ({error.strerror}): in a container, /proc/sys "
+                "must be writable (docker run --security-opt systempaths=unconfined)"
+            ) from error
 
 
 def ip(lines: Sequence[str], *fds: int) -> None:
@@ -167,7 +174,7 @@ def ip(lines: Sequence[str], *fds: int) -> None:
 
 def empty(net_fds: Iterable[int], patience_s: float = 5.0) -> int:
     """Kill every process that is in one of these namespaces, and wait till they are gone; gives how many."""
-    inodes = {os.fstat(fd).st_ino for fd in net_fds}
+    inodes = {os.fstat(fd).st_ino for fd in net_fds} - {os.stat("/proc/self/ns/net").st_ino}  # noqa: PTH116
     killed, deadline = set(), time.monotonic() + patience_s
     while found := _within(inodes):
         for pid in found:
