@@ -29,6 +29,7 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _PATIENCE_S: Final = 5.0
 _AGAIN_S: Final = 1.0
 _PR_SET_PDEATHSIG: Final = 1
+_SETUID_SETGID: Final = 1 << 7 | 1 << 6
 
 log = structlog.get_logger()
 
@@ -234,11 +235,16 @@ class _Supervisor:
 
 
 def really_root() -> bool:
-    """Whether this process is root of the machine, and not merely of a user namespace of its own."""
+    """Whether this process is root of the machine, and able to become someone else.
+
+    Not so in a user namespace of its own, nor in a container that took its capabilities.
+    """
     if os.geteuid() != 0:
         return False
     first, *_ = Path("/proc/self/uid_map").read_text().split("\n")
-    return first.split() == ["0", "0", "4294967295"]
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line)
+    may_change = int(status["CapEff"], 16) & _SETUID_SETGID == _SETUID_SETGID
+    return first.split() == ["0", "0", "4294967295"] and may_change
 
 
 def _read_token(path: str | None) -> str | None:
