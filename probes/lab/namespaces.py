@@ -149,8 +149,8 @@ def _allow(root: bool) -> None:
             raise LabError("the lab wants a kernel with IPv6 switched on, if only to leave it unused") from error
         except OSError as error:
             raise LabError(
-                f"the lab's own net.{name.replace('/', '.')} cannot be set ({error.strerror}): in a container, /proc/sys "
-                "must be writable (docker run --security-opt systempaths=unconfined)"
+                f"the lab's own net.{name.replace('/', '.')} cannot be set ({error.strerror}): in a container, "
+                "/proc/sys must be writable (docker run --security-opt systempaths=unconfined)"
             ) from error
 
 
