@@ -1,12 +1,14 @@
 """Achievable TCP by NDT7 against iperf3's receiver figure in the same run, the bytes of both, and latency under load.
 
 python -m bench.probing.throughput [--runs 3] [--mbps 10,100,400] [--rtt 5,40] [--direction down,up]
-                                   [--congestion bbr,cubic] [--seconds 10] [--omit 1]
+                                   [--congestion bbr,cubic] [--seconds 10] [--omit 1] [--limiter lab,tbf]
 
 Both run in the project's lab, one after the other, over one link of known rate and round trip; its queue holds one
-round trip, 50 ms at least. `ceiling` is what TCP can carry in that rate (1,448 of 1,500 bytes). Both figures are of
-the receiver and without slow start, which iperf3 leaves out by `--omit 1`; with `--omit 0` its figure holds slow start,
-which takes some 2.5 % off it at 400 Mbit/s and 40 ms. Its bytes are those of the 10 s after what is left out.
+round trip, 50 ms at least. The rate is kept by the lab's emulator (of IP packets), or by the kernel's token bucket at
+both hosts (tbf, of Ethernet frames), while the emulator only delays. `ceiling` is what TCP can carry in that rate
+(1,448 of 1,500 or 1,514 bytes). Both figures are the receiver's and without slow start, which iperf3 leaves out by
+`--omit 1`; with `--omit 0` its figure holds slow start, which takes some 2.5 % off it at 400 Mbit/s and 40 ms. Its
+bytes are those of the 10 s after what is left out.
 Exit code 1 where a ratio is off by more than 3 %, or NDT7 moved more bytes than iperf3.
 """
 
@@ -33,7 +35,7 @@ from probes.reflector.ndt7 import Limits, Ndt7Server
 HERE, THERE = "10.77.0.1", "10.77.0.2"
 NDT7_PORT, IPERF3_PORT = 4443, 5201
 MOST_OFF = 0.03
-CARRIED = 1448 / 1500
+CARRIED = {"lab": 1448 / 1500, "tbf": 1448 / 1514}
 SERVER = Endpoint("there", THERE, NDT7_PORT)
 
 
@@ -61,6 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--congestion", default="bbr,cubic")
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--omit", type=int, default=1)
+    parser.add_argument("--limiter", default="lab")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--serve", metavar="CONGESTION", help=argparse.SUPPRESS)
     told = parser.parse_args(argv)
@@ -68,27 +71,36 @@ def main(argv: list[str] | None = None) -> int:
         return _serve(told.serve)
     print(machine())
     print(
-        f"{'':6}{'Mbit/s':>8}{'RTT':>5}{'':>6}{'ceiling':>9}{'NDT7':>9}{'iperf3':>9}{'ratio':>8}{'worst':>8}"
+        f"{'':10}{'Mbit/s':>8}{'RTT':>5}{'':>6}{'ceiling':>9}{'NDT7':>9}{'iperf3':>9}{'ratio':>8}{'worst':>8}"
         f"{'MB':>8}{'MB':>8}{'s':>6}{'idle ms':>9}{'load ms':>9}  bad"
     )
     missed = 0
-    for congestion, rtt, mbps in itertools.product(
-        told.congestion.split(","), map(float, told.rtt.split(",")), map(float, told.mbps.split(","))
+    for limiter, congestion, rtt, mbps in itertools.product(
+        told.limiter.split(","),
+        told.congestion.split(","),
+        map(float, told.rtt.split(",")),
+        map(float, told.mbps.split(",")),
     ):
-        with _lab(mbps, rtt, congestion) as lab:
+        with _lab(limiter, mbps, rtt, congestion) as lab:
             for direction in told.direction.split(","):
                 runs = [_run(lab, direction, congestion, told.seconds, told.omit) for _ in range(told.runs)]
-                missed += _line(congestion, mbps, rtt, direction, runs, told.verbose)
+                missed += _line(limiter, congestion, mbps, rtt, direction, runs, told.verbose)
     return int(missed > 0)
 
 
 @contextmanager
-def _lab(mbps: float, rtt_ms: float, congestion: str) -> Iterator[Lab]:
+def _lab(limiter: str, mbps: float, rtt_ms: float, congestion: str) -> Iterator[Lab]:
     queue_kbyte = mbps * max(rtt_ms, 50) / 8
-    link = Link(rtt_ms=rtt_ms, rate_mbps=mbps, queue_kbyte=queue_kbyte)
+    by_lab = limiter == "lab"
+    link = Link(rtt_ms=rtt_ms, rate_mbps=mbps if by_lab else None, queue_kbyte=queue_kbyte if by_lab else None)
     with Lab([Host("here", HERE), Host("there", THERE)], default=link, offload=mbps > 400) as lab:
         lab.run("there", [sys.executable, "-m", "bench.probing.throughput", "--serve", congestion])
         lab.run("there", ["iperf3", "--server", "--bind", THERE, "--logfile", "/dev/null"], stderr=subprocess.DEVNULL)
+        if limiter == "tbf":
+            bucket = ["rate", f"{mbps}mbit", "burst", "32k", "limit", f"{round(queue_kbyte * 1000)}"]
+            for place in ("here", "there"):
+                if lab.run(place, ["tc", "qdisc", "add", "dev", "eth0", "root", "tbf", *bucket]).wait():
+                    sys.exit("tc could not set a token bucket in the lab")
         if not lab.call("here", _answers):
             sys.exit(f"nothing listens on port {NDT7_PORT} in the lab")
         yield lab
@@ -135,7 +147,9 @@ def _ndt7(direction: Any, congestion: str) -> loaded.UnderLoad:
     )
 
 
-def _line(congestion: str, mbps: float, rtt_ms: float, direction: str, runs: list[Run], verbose: bool) -> bool:
+def _line(
+    limiter: str, congestion: str, mbps: float, rtt_ms: float, direction: str, runs: list[Run], verbose: bool
+) -> bool:
     def middle(values: list[float | None]) -> float:
         known = [value for value in values if value is not None]
         return statistics.median(known) if known else float("nan")
@@ -146,7 +160,7 @@ def _line(congestion: str, mbps: float, rtt_ms: float, direction: str, runs: lis
     theirs = middle([run.theirs.bytes for run in runs]) / 1e6
     bad = sum(one > MOST_OFF for one in off)
     print(
-        f"{congestion:6}{mbps:8.0f}{rtt_ms:5.0f}{direction:>6}{mbps * CARRIED:9.2f}"
+        f"{limiter} {congestion:6}{mbps:8.0f}{rtt_ms:5.0f}{direction:>6}{mbps * CARRIED[limiter]:9.2f}"
         f"{middle([test.record.mbps for test in tests]):9.2f}{middle([run.theirs.mbps for run in runs]):9.2f}"
         f"{statistics.median(run.ratio for run in runs):8.4f}{max(off):8.2%}{ours:8.1f}{theirs:8.1f}"
         f"{middle([len(test.windows_mbps) / 2 for test in tests]):6.1f}"
