@@ -176,3 +176,13 @@ def test_an_event_that_repeats_is_told_ten_times_a_minute_and_how_often_it_was_n
     now[0] = 60.0
     assert told("storm") == {"event": "storm", "not_told": 990}
     assert told("storm") == {"event": "storm"}
+
+
+def test_the_configuration_in_the_documentation_is_accepted(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs/agent.md").read_text()
+    example = text.split("```toml\n")[1].split("```")[0].replace("/var/lib/nearserve-agent", "/var/lib")
+    for name in ("agent.pem", "agent.key", "ca.pem", "stamp.key"):
+        (tmp_path / name).touch()
+    (tmp_path / "agent.toml").write_text(example)
+    config = read_config(tmp_path / "agent.toml")
+    assert set(config.methods.used) == {"icmp", "tcp", "stamp", "http", "train", "ndt7"}
