@@ -28,7 +28,7 @@ from probes.transport import Batch, Refusal
 VERSION: Final = 1
 MOST_RANGES: Final = 10_000
 """Gaps in the numbers of one (agent, boot_id); an agent leaves one where its spool had to drop records."""
-MOST_BOOTS: Final = 10_000
+MOST_BOOTS: Final = 100_000
 _LAST: Final = 2**63 - 1
 _WORTH_PACKING: Final = 64  # fewer rows are small beside the schema that stands with them
 _TABLES: Final = """
