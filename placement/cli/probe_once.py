@@ -45,12 +45,8 @@ class Way:
 @click.option(
     "--count", type=click.IntRange(min=0), help="Probes of each target; 0: until Ctrl-C.  [default: 10, or 1]"
 )
-@click.option(
-    "--interval", "interval_s", type=click.FloatRange(min=0.01), default=0.5, show_default=True, help="Seconds between."
-)
-@click.option(
-    "--timeout", "timeout_s", type=click.FloatRange(min=0.01), default=1.0, show_default=True, help="Seconds."
-)
+@click.option("--interval", type=click.FloatRange(min=0.01), default=0.5, show_default=True, help="Seconds between.")
+@click.option("--timeout", type=click.FloatRange(min=0.01), default=1.0, show_default=True, help="Seconds.")
 @click.option(
     "--port", type=click.IntRange(1, 65535), help="Of the methods that have one, where the target names none."
 )
@@ -75,8 +71,8 @@ def command(
     targets: tuple[str, ...],
     method: str,
     count: int | None,
-    interval_s: float,
-    timeout_s: float,
+    interval: float,
+    timeout: float,
     port: int | None,
     seconds: float,
     protocol: str,
@@ -102,9 +98,7 @@ def command(
     aims = take(targets, family=family, port=port or way.port)
     problems = [aim for aim in aims if aim.endpoint is None]
     wanted = way.count if count is None else count
-    asked = Asked(
-        source, wanted or None, interval_s, timeout_s, seconds, _key(key_file), _token(token_file), _trusting(ca)
-    )
+    asked = Asked(source, wanted or None, interval, timeout, seconds, _key(key_file), _token(token_file), _trusting(ca))
     look = way.look(aims, asked)
     error = (
         None if not look.aims else _measured(look, problems, way, live=output_format == "table" and sys.stdout.isatty())

@@ -48,7 +48,6 @@ DAY_S = 86_400
 @click.option("--plan", type=click.Path(file_okay=False, path_type=Path), help="A plan: what it costs decides.")
 @click.option(
     "--method",
-    "methods",
     multiple=True,
     default=("icmp", "tcp:443"),
     show_default=True,
@@ -64,12 +63,12 @@ def command(
     max_age_days: float | None,
     as_of: datetime | None,
     plan: Path | None,
-    methods: tuple[str, ...],
+    method: tuple[str, ...],
     bandwidth: str | None,
     output_format: str,
 ) -> None:
     """Say which pairs of SCENARIO to measure next: missing or stale ones, those that could change the plan first."""
-    _check_methods([*methods, *([bandwidth] if bandwidth else [])])
+    _check_methods([*method, *([bandwidth] if bandwidth else [])])
     loaded = load_scenario(scenario)
     from placement.needs.targets import AddressError, errands, places  # noqa: PLC0415
 
@@ -82,7 +81,7 @@ def command(
             raise Failure(Exit.BAD_DATA, f"{source} is no region and no site of {loaded.document.name}")
         found = errands(wanted, places(loaded.table("endpoints"), known), source=source, limit=limit, now_s=now_s)
         try:
-            written = _write(found, output, methods, bandwidth)
+            written = _write(found, output, method, bandwidth)
         except AddressError as error:
             raise Failure(Exit.BAD_DATA, f"{loaded.folder}: {error}; correct them in the table endpoints") from error
     head = {

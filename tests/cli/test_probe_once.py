@@ -243,6 +243,17 @@ def test_certificates_that_are_none_are_told() -> None:
     assert result.exit_code == 4 and "no certificates in PEM" in result.stderr
 
 
+def test_defaults_come_from_a_file_and_the_environment(
+    listening: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "defaults.toml").write_text('[probe.once]\nmethod = "tcp"\ninterval = 0.01\ncount = 2\n')
+    monkeypatch.setenv("NEARSERVE_PROBE_ONCE_COUNT", "3")
+    arguments = ["--config", str(tmp_path / "defaults.toml"), "probe", "once", f"127.0.0.1:{listening}", "--json"]
+    document = json.loads(CliRunner().invoke(main, arguments, catch_exceptions=False).stdout)
+    assert document["method"] == "tcp"
+    assert document["targets"][0]["summary"]["sent"] == 3
+
+
 class Terminal:
     """The command on a terminal of 80 columns."""
 
