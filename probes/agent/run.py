@@ -1,5 +1,6 @@
 """From a configuration file to a running agent: privileges first, then files, then threads."""
 
+import codecs
 import importlib
 import os
 import uuid
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from probes.agent import privileges
 from probes.agent.allow import Refusal, refusal_of
-from probes.agent.config import Config, unused
+from probes.agent.config import Config, packets, unused
 from probes.agent.document import DocumentError
 from probes.agent.log import Log
 from probes.agent.sources import Sources
@@ -28,13 +29,18 @@ STOP_UPLOAD_S: Final = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an agent with this configuration would do. `refusals`: targets given by address that it may not measure."""
+    """What an agent with this configuration would do.
+
+    `sending`: the share of the time that it sends, at its rate; above 1 rounds will be missed. `refusals`: targets
+    given by address that it may not measure.
+    """
 
     agent: str
     source: str
     targets: int
     methods: dict[str, int]
     unused: dict[str, int]
+    sending: float
     refusals: dict[str, Refusal]
 
 
@@ -45,7 +51,13 @@ def check(path: Path) -> Plan:
     _user(config, path)
     counts = {name: sum(name in target.ports for target in sources.targets) for name in config.methods.used}
     return Plan(
-        config.agent, config.source, len(sources.targets), counts, unused(config, sources.targets), _refusals(sources)
+        agent=config.agent,
+        source=config.source,
+        targets=len(sources.targets),
+        methods=counts,
+        unused=unused(config, sources.targets),
+        sending=_sending(sources),
+        refusals=_refusals(sources),
     )
 
 
@@ -119,7 +131,8 @@ def _load(config: Config) -> None:
     uplink = ("probes.agent.uplink",) if config.collector else ()
     for module in ("probes.agent.loop", *uplink, *(name for method in config.methods.used for name in MODULES[method])):
         importlib.import_module(module)
-    "name".encode("idna")  # getaddrinfo loads this codec at its first name
+    for codec in ("idna", "ascii", "latin-1"):  # getaddrinfo, ssl and http.client look these up at their first use
+        codecs.lookup(codec)
 
 
 def _give_up_root(sources: Sources) -> None:
@@ -150,6 +163,18 @@ def _user(config: Config, path: Path) -> privileges.User | None:
         return privileges.find_user(config.user)
     except privileges.PrivilegeError as error:
         raise DocumentError([BadRecord(str(path), 0, "user", config.user, str(error), "name another user")]) from error
+
+
+def _sending(sources: Sources) -> float:
+    """Packets that the rounds want a second, as a share of what the agent may send."""
+    config = sources.config
+    wanted = sum(
+        packets(name, method) / method.interval_s / target.every
+        for name, method in config.methods.used.items()
+        for target in sources.targets
+        if name in target.ports
+    )
+    return wanted / config.rates.packets_per_s
 
 
 def _refusals(sources: Sources) -> dict[str, Refusal]:
