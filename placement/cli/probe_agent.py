@@ -48,10 +48,11 @@ def command(config: Path, check: bool, once: bool, output_format: str) -> None:
 def _show_plan(plan: "Plan", output_format: str) -> None:
     refusals = {target: str(refusal) for target, refusal in plan.refusals.items()}
     if output_format == "json":
-        names = ("agent", "source", "targets", "methods", "unused")
+        names = ("agent", "source", "targets", "methods", "unused", "sending")
         emit_json({name: getattr(plan, name) for name in names} | {"refusals": refusals})
         return
     print_table(("method", "targets"), list(plan.methods.items()), title=f"{plan.agent}, measuring from {plan.source}")
+    click.echo(f"sends {plan.sending:.1%} of the time" + (": rounds will be missed" if plan.sending > 1 else ""))
     for method, targets in plan.unused.items():
         click.echo(f"{targets:,} targets name {method}, which has no table [methods.{method}]: not measured by it")
     for target, why in list(refusals.items())[:SHOWN]:

@@ -13,7 +13,7 @@ from typing import Final
 
 from probes.agent.config import Config, unused
 from probes.agent.document import DocumentError
-from probes.agent.lookups import Lookups, Resolver, system_resolver
+from probes.agent.lookups import WORKERS, Lookups, Resolver, system_resolver
 from probes.agent.measuring import METHODS, Measure, means
 from probes.agent.metrics import Metrics
 from probes.agent.pins import Pins
@@ -82,7 +82,8 @@ class Agent:
     def run_once(self, signals: Signals) -> None:
         """Measures every target once with each of its methods."""
         now = time.monotonic()
-        self._pins.refresh(now, wait_s=self._sources.config.dns.timeout_s + 1)
+        turns = 1 + len(self._sources.targets) // WORKERS
+        self._pins.refresh(now, wait_s=(self._sources.config.dns.timeout_s + 1) * turns)
         for method in self._sources.config.methods.used:
             self._begin(Due(method, 0, 0), [t.model_copy(update={"every": 1}) for t in self._sources.targets])
         self._advance()

@@ -36,7 +36,7 @@ def means(config: Config, path: Path) -> Means:
     keys = {name: read_keys(resolved(path, file))[0] for name, file in key_files.items() if file}
     ndt7 = config.methods.ndt7
     token_file = ndt7.token_file if ndt7 else None
-    tokens = {"ndt7": resolved(path, token_file).read_text().strip()} if token_file else {}
+    tokens = {"ndt7": resolved(path, token_file).read_text(errors="replace").strip()} if token_file else {}
     return Means(config.source, config.rates.packets_per_s, keys, tokens)
 
 

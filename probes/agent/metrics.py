@@ -64,6 +64,7 @@ class Metrics:
         self.refusals = counter("refusals", "Measurements that the allowlist refused", "kind")
         self.limited = counter("limited", "Measurements left out for a rate limit", "method")
         self.dns_failures = counter("dns_failures", "Lookups that failed or ran out of time")
+        self.dns_pending = counter("dns_pending", "Measurements left out in the first lookup of a name")
         self.method_failures = counter("method_failures", "Methods that raised or did not return", "method")
         self.clock_steps = counter("clock_steps", "Steps of the wall clock")
         self.suspensions = counter("suspensions", "Times that the machine slept")

@@ -27,14 +27,14 @@ class _Pin:
     answer: tuple[str, ...] = ()
     address: str | None = None
     refusals: tuple[Refusal, ...] = ()
-    error: str | None = "not resolved yet"
+    error: str = ""
     due_s: float = 0.0
     good_s: float = 0.0
     failures: int = 0
 
 
 class Unresolved(str):
-    """Why a target has no address: what the resolver said."""
+    """Why a target has no address: what the resolver said; empty while its first lookup is under way."""
 
     __slots__ = ()
 
@@ -98,7 +98,7 @@ class Pins:
             return
         pin.due_s = now_s + min(self._refresh_s, FIRST_RETRY_S * 2 ** min(pin.failures, 20)) * spread
         pin.failures += 1
-        pin.error = answer.error
+        pin.error = answer.error or ""
         self._tell("dns_failed", host=answer.name.host, error=answer.error, address_kept=pin.address)
         if pin.address is not None and now_s - pin.good_s > self._keep_s:
             self._tell("address_given_up", host=answer.name.host, address=pin.address)
@@ -108,11 +108,8 @@ class Pins:
         sound, nothing = _literals(answer)
         allowed, refused = screened(sound, None, self._policy)
         before = pin.address
-        pin.answer, pin.refusals, pin.error = (
-            tuple(sound),
-            tuple(refused),
-            "no address that can be used" if nothing else None,
-        )
+        pin.answer, pin.refusals = tuple(sound), tuple(refused)
+        pin.error = "no address that can be used" if nothing else ""
         pin.address = before if before in allowed else next(iter(allowed), None)
         for refusal in refused:
             self._tell("address_refused", host=name.host, address=refusal.address, why=str(refusal))

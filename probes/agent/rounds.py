@@ -75,8 +75,10 @@ class Rounds:
                 elif isinstance(found, Refusal):
                     self._metrics.refusals.labels(found.kind).inc()
                     self._tell("target_refused", target=target.name, method=due.method, why=str(found))
-                else:
+                elif found:
                     unresolved.append(self._unresolved(target, due.method, found))
+                else:
+                    self._metrics.dns_pending.inc()
         self._queue(due, endpoints, now_s)
         return unresolved
 

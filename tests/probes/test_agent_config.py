@@ -100,6 +100,7 @@ def test_check_tells_what_it_would_do_and_which_addresses_it_would_refuse(tmp_pa
         "targets": 1,
         "methods": {"icmp": 1},
         "unused": {"tcp": 1},
+        "sending": 3 / 60 / 1000,
         "refusals": {"ams1": "10.0.0.1 is private: list it by a network of that kind, if it is meant"},
     }
     path.write_text("agent = 1")

@@ -119,6 +119,22 @@ def test_a_name_that_never_resolved_says_why() -> None:
     assert isinstance(World(Zone(a_test=["rubbish"]), LOOPBACK, target("a.test")).endpoint(), Unresolved)
 
 
+def test_while_the_first_lookup_is_under_way_there_is_no_address_and_no_failure() -> None:
+    release = threading.Event()
+
+    def slow(_host: str, _family: int | None) -> list[str]:
+        release.wait(20)
+        return ["127.0.0.5"]
+
+    pins = Pins(Lookups(slow, 20.0), LOOPBACK, 60, 1000, lambda *_, **__: None)
+    pins.watch([target("a.test")])
+    assert pins.refresh(0) == 0
+    assert pins.endpoint(target("a.test"), 443) == Unresolved("")
+    release.set()
+    pins.refresh(1, wait_s=10)
+    assert isinstance(pins.endpoint(target("a.test"), 443), Endpoint)
+
+
 def test_literal_addresses_are_never_looked_up_and_every_other_spelling_is_checked_after_resolution() -> None:
     zone = Zone()
     world = World(zone, LOOPBACK, target("127.0.0.5"))
