@@ -19,7 +19,7 @@ from probes.methods.windows import Windows
 from probes.record import Record
 from probes.wire.clock import Reading
 from probes.wire.http_head import Head, NotHttpError, read_head
-from probes.wire.ndt7 import NOTSENT_BYTES, PATHS, SUBPROTOCOL, End, Exchange, Report, close, message
+from probes.wire.ndt7 import PATHS, SUBPROTOCOL, End, Exchange, Report, close, message
 from probes.wire.tcp_info import tcp_info
 from probes.wire.websocket import Channel, FrameError, Load, accept_key, new_key
 
@@ -108,7 +108,6 @@ def _open(
     deadline = time.monotonic() + HANDSHAKE_S
     sock = connect(endpoint, deadline).sock
     try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOTSENT_BYTES)
         if congestion is not None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, congestion.encode())
         if tls is not None:

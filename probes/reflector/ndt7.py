@@ -22,7 +22,7 @@ from urllib.parse import parse_qs
 import structlog
 
 from probes.wire.http_head import Head, NotHttpError, read_head
-from probes.wire.ndt7 import NOTSENT_BYTES, PATHS, SUBPROTOCOL, Exchange, close, message
+from probes.wire.ndt7 import PATHS, SUBPROTOCOL, Exchange, close, message
 from probes.wire.tcp_info import tcp_info
 from probes.wire.websocket import Channel, FrameError, Load, accept_key
 
@@ -194,10 +194,8 @@ class Ndt7Server:
 
     def _test(self, sock: socket.socket, direction: str, early: bytes) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if direction == "down":
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOTSENT_BYTES)
-            if self._congestion is not None:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, self._congestion.encode())
+        if direction == "down" and self._congestion is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, self._congestion.encode())
         ends = (_written(sock.getpeername()), _written(sock.getsockname()))
         channel = Channel(sock, is_client=False, early=early)
         exchange = Exchange(

@@ -6,6 +6,7 @@ same but for who sends: in a download the server, in an upload the client. Nothi
 
 import json
 import select
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,8 +21,10 @@ PATHS: Final[Mapping[str, str]] = {"down": "/ndt/v7/download", "up": "/ndt/v7/up
 TESTS: Final[Mapping[str, str]] = {"down": "download", "up": "upload"}
 TICK_S: Final = 0.1  # texts a second: at most ten are allowed
 CLOSING_S: Final = 1.0
-NOTSENT_BYTES: Final = 1 << 16
-"""TCP_NOTSENT_LOWAT of the sender: what waits unsent in its kernel tells nothing, and texts wait behind it."""
+_NOTSENT_BYTES: Final = (1 << 16, 1 << 22)
+_NOTSENT_S: Final = 0.02
+"""What may wait unsent in the sender's kernel (TCP_NOTSENT_LOWAT): it tells nothing and texts wait behind it, but where
+the sender is not given the processor for as long as it lasts, the path runs dry."""
 _GATHER_S: Final = 0.001
 _GATHER_BYTES: Final = 1 << 16
 """A receiver that is given less than this at once lets more gather: a wake for every packet would cost half a core at
@@ -132,6 +135,8 @@ class Exchange:
         self._started = time.monotonic_ns()
         self._arrived = self._started, 0
         self._gathers = False
+        self._sent_before = 0
+        self._tune()
         self._next_say = time.monotonic() + TICK_S
         poll = select.poll()
         poll.register(self.channel.sock, select.POLLIN)
@@ -168,10 +173,20 @@ class Exchange:
 
     def _tell(self, now: float) -> None:
         self._next_say = now + TICK_S
+        self._tune()
         if self.say is None or self.channel.in_line > 1:
             return
         at_ns, size = (time.monotonic_ns(), self.load.sent) if self.load is not None else self._arrived
         self.channel.put(TEXT, self.say(max(0, at_ns - self._started) // 1000, size))
+
+    def _tune(self) -> None:
+        """What may wait unsent follows the rate of the last tick."""
+        if self.load is None:
+            return
+        wanted = round((self.load.sent - self._sent_before) / TICK_S * _NOTSENT_S)
+        self._sent_before = self.load.sent
+        least, most = _NOTSENT_BYTES
+        self.channel.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, min(max(wanted, least), most))
 
     def _receive(self) -> End | None:
         before = self.channel.reader.binary_bytes
