@@ -19,7 +19,8 @@ Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\s\x00-\x
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
 Timeout = Annotated[float, Field(gt=0, le=60)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
-Directions = Annotated[tuple[Literal["down", "up"], ...], Field(min_length=1, max_length=2)]
+Direction = Literal["down", "up"]
+Directions = Annotated[tuple[Direction, ...], Field(min_length=1, max_length=2)]
 Rate = Annotated[float, Field(gt=0, le=1e6)]
 SWEPT: Final = ("icmp", "tcp", "stamp")
 """Methods that measure many targets at a time; the others take one after the other."""
@@ -93,8 +94,8 @@ class Rates(Part):
     packets_per_s: Rate = 1000.0
     target_packets_per_s: Rate = 1.0
     target_burst: Annotated[int, Field(ge=1, le=10_000)] = 30
-    bandwidth_mbyte_per_hour: Annotated[float, Field(gt=0, le=1e6)] = 500.0
-    target_mbyte_per_hour: Annotated[float, Field(gt=0, le=1e6)] = 100.0
+    bandwidth_mbyte_per_hour: Annotated[float, Field(gt=0, le=1e6)] = 4000.0
+    target_mbyte_per_hour: Annotated[float, Field(gt=0, le=1e6)] = 1000.0
 
 
 class Dns(Part):
@@ -165,13 +166,14 @@ class Train(Method):
 
 
 class Ndt7(Method):
-    """Achievable TCP to an NDT7 server."""
+    """Achievable TCP to an NDT7 server; with `loaded`, round trips by TCP connect without its load and under it."""
 
     interval_s: Annotated[float, Field(ge=60, le=7 * 86_400)]
     timeout_s: Timeout = 10.0
     directions: Directions = ("down", "up")
     tls: bool = True
     token_file: str | None = None
+    loaded: bool = False
 
 
 class Methods(Part):

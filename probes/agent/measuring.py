@@ -5,17 +5,21 @@ A method's module is imported when it is first used: an agent that only pings lo
 
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from probes.agent.config import PACKETS, SWEPT, Config, Stamp, Train, resolved
+from probes.agent.config import PACKETS, SWEPT, Config, Direction, Stamp, Train, resolved
 from probes.methods.endpoint import Endpoint
 from probes.record import Record
 from probes.wire.keys import read_keys
 
 Measure = Callable[[Sequence[Endpoint], Any, "Means"], list[Record]]
 """(endpoints, the method's table of the configuration, means) to records, in any order."""
+
+LOADED_PER_S: Final = 20.0
+"""Connects a second beside a bandwidth test: enough for a p95 in ten seconds, and no load of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,25 +108,41 @@ def _train(endpoints: Sequence[Endpoint], settings: Any, given: Means) -> list[R
 
 
 def _ndt7(endpoints: Sequence[Endpoint], settings: Any, given: Means) -> list[Record]:
-    from probes.methods import ndt7  # noqa: PLC0415
-
     tls = ssl.create_default_context() if settings.tls else None
     left = given.max_bytes
-    records = []
+    records: list[Record] = []
     for endpoint in endpoints:
         for direction in settings.directions:
-            record = ndt7.measure(
-                endpoint,
-                direction=direction,
-                source=given.source,
-                seconds=settings.timeout_s,
-                max_bytes=max(left, 1),
-                tls=tls,
-                token=given.tokens.get("ndt7"),
-            ).record
-            left -= record.bytes or 0
-            records.append(record)
+            found = _throughput(endpoint, direction, settings, replace(given, max_bytes=max(left, 1)), tls)
+            left -= sum(record.bytes or 0 for record in found)
+            records += found
     return records
+
+
+def _throughput(
+    endpoint: Endpoint, direction: Direction, settings: Any, given: Means, tls: ssl.SSLContext | None
+) -> list[Record]:
+    """One NDT7 test; where it is asked for, with round trips before it and under its load."""
+    from probes.methods import loaded, ndt7, tcp  # noqa: PLC0415
+
+    def test(began: Callable[[], None] | None = None) -> ndt7.Throughput:
+        return ndt7.measure(
+            endpoint,
+            direction=direction,
+            source=given.source,
+            seconds=settings.timeout_s,
+            max_bytes=given.max_bytes,
+            tls=tls,
+            token=given.tokens.get("ndt7"),
+            began=began,
+        )
+
+    if not settings.loaded:
+        return [test().record]
+    rate = min(LOADED_PER_S, given.packets_per_s / PACKETS["tcp"])
+    return [
+        *loaded.measure(test, partial(tcp.sweep, [endpoint], rate_per_s=rate, probes=3), source=given.source).records
+    ]
 
 
 METHODS: Final[dict[str, Measure]] = {
@@ -136,5 +156,5 @@ METHODS: Final[dict[str, Measure]] = {
 MODULES: Final = {
     method: ("probes.methods.sweep", f"probes.methods.{method}") if method in SWEPT else (f"probes.methods.{method}",)
     for method in METHODS
-}
+} | {"ndt7": ("probes.methods.ndt7", "probes.methods.loaded", "probes.methods.tcp")}
 """What each method imports at its first use."""
