@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import stat
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,18 +25,12 @@ OLD, NEW = b"the key until today", b"the key from tomorrow"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """Open to whom the reflector becomes when it is started as root."""
-    modes = []
-    for parent in (tmp_path, *tmp_path.parents):
-        mode = stat.S_IMODE(parent.stat().st_mode)
-        if parent.owner() == tmp_path.owner() and not mode & 0o001:
-            modes.append((parent, mode))
-            parent.chmod(mode | 0o011)
-    tmp_path.chmod(0o777)
-    yield tmp_path
-    for parent, mode in modes:
-        parent.chmod(mode)
+def folder() -> Iterator[Path]:
+    """Open to whom the reflector becomes when it is started as root; pytest's own folders are its user's alone."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name)
+        path.chmod(0o777)
+        yield path
 
 
 def answers(served: ReflectorProcess, key: bytes | None = None, family: int = 4) -> int:
@@ -49,10 +44,10 @@ def reloaded(served: ReflectorProcess, name: str) -> list[float]:
     return [found[f'{name}{{service="{service}"}}'] for service in ("stamp", "train")]
 
 
-def wait_for(what: Callable[[], bool], seconds: float = 20.0) -> None:
+def wait_for(what: Callable[[], bool], served: ReflectorProcess, seconds: float = 20.0) -> None:
     until = time.monotonic() + seconds
     while not what():
-        assert time.monotonic() < until, "it did not come about"
+        assert time.monotonic() < until, f"{served.metrics()}\n{served.log.read_text()}"
         time.sleep(0.02)
 
 
@@ -60,10 +55,10 @@ def test_it_answers_both_families_counts_writes_its_file_and_ends_at_sigterm(fol
     text = folder / "reflector.prom"
     with ReflectorProcess(folder, {"metrics": f'textfile = "{text}"\nevery_s = 0.2'}) as served:
         assert [answers(served, family=family) for family in (4, 6)] == [3, 3]
-        wait_for(lambda: served.metrics()["stamp_sent_packets_total"] == 6)
+        wait_for(lambda: served.metrics()["stamp_sent_packets_total"] == 6, served)
         endpoint = Endpoint("pop", "127.0.0.1", served.ports["train", 4])
         assert train.measure(endpoint, direction="up", source="agent", packets=24).bytes == 24 * 1500
-        wait_for(lambda: served.metrics()["train_received_packets_total"] == 24)
+        wait_for(lambda: served.metrics()["train_received_packets_total"] == 24, served)
         if really_root():
             owners = {Path(f"/proc/{pid}").stat().st_uid for pid in served.workers()}
             assert owners == {65534}  # nobody
@@ -82,17 +77,17 @@ def test_keys_change_at_sighup_and_a_bad_file_leaves_the_old_ones(folder: Path) 
         assert (answers(served, OLD), answers(served, NEW), answers(served)) == (3, 0, 0)
         keys.write_bytes(b"# both for a while\n" + NEW + b"\n" + OLD + b"\n")
         served.signal(signal.SIGHUP)
-        wait_for(lambda: reloaded(served, "key_reloads_total") == [1, 1])
+        wait_for(lambda: reloaded(served, "key_reloads_total") == [1, 1], served)
         assert (answers(served, OLD), answers(served, NEW)) == (3, 3)
         before = served.workers()
         os.kill(before[0], signal.SIGKILL)  # the one that is started in its place has the new keys too
-        wait_for(lambda: len(served.workers()) == len(before) and served.workers() != before)
-        assert answers(served, NEW) == 3
+        wait_for(lambda: len(served.workers()) == len(before) and served.workers() != before, served)
+        wait_for(lambda: answers(served, NEW) == 3, served)
         keys.write_bytes(b"short\n")
         served.signal(signal.SIGHUP)
-        wait_for(lambda: reloaded(served, "key_reload_failures_total") == [1, 1])
+        wait_for(lambda: reloaded(served, "key_reload_failures_total") == [1, 1], served)
         assert answers(served, NEW) == 3
-        assert served.metrics()['stamp_dropped_packets_total{reason="forged"}'] == 3
+        assert served.metrics()['stamp_dropped_packets_total{reason="forged"}'] >= 3
 
 
 def test_a_worker_that_dies_is_started_again_on_the_same_port(folder: Path) -> None:
@@ -101,9 +96,9 @@ def test_a_worker_that_dies_is_started_again_on_the_same_port(folder: Path) -> N
         before = served.workers()
         for pid in before:
             os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: len(set(served.workers()) - set(before)) == len(before))
-        assert answers(served) == 3
-        wait_for(lambda: served.metrics()["restarts_total"] == len(before))
+        wait_for(lambda: len(set(served.workers()) - set(before)) == len(before), served)
+        wait_for(lambda: answers(served) == 3, served)
+        wait_for(lambda: served.metrics()["restarts_total"] == len(before), served)
         assert served.stop() == 0
 
 
@@ -118,8 +113,8 @@ def test_ndt7_is_served_where_asked_for(folder: Path) -> None:
             endpoint = Endpoint("pop", "127.0.0.1", port)
             return ndt7.measure(endpoint, direction="down", source="agent", seconds=0.5).record.bytes or 0
 
-        wait_for(lambda: came() > 0)
-        wait_for(lambda: served.metrics()["ndt7_down_total"] >= 1)
+        wait_for(lambda: came() > 0, served)
+        wait_for(lambda: served.metrics()["ndt7_down_total"] >= 1, served)
         assert served.metrics()["ndt7_bytes_down_total"] > 0
 
 
