@@ -97,6 +97,8 @@ class Spool:
                 if not self._attempt(self._write_some, writes=True):
                     self._shed()
                     return False
+            if self._unforgotten:
+                self._attempt(self._forget, writes=True)
             return True
 
     def pending(self, limit: int = 1000) -> list[Record]:
@@ -134,7 +136,7 @@ class Spool:
             used = self._attempt(lambda file: file.bytes()) or 0
             held = len(self._held)
             return Counts(
-                depth=totals.depth + held,
+                depth=totals.depth - len(self._unforgotten) + held,
                 bytes=used + self._held_bytes,
                 held=held,
                 dropped=totals.dropped,
