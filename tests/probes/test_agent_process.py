@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from click.testing import CliRunner
@@ -265,3 +267,26 @@ loaded = true
     for body in (b for b in bodies if b["method"] in ("train", "ndt7")):
         assert body["bytes"] > 10_000 and (body.get("mbps", 0) > 1 or body["error"])
     assert next(b for b in bodies if b["method"] == "stamp")["received"] == 5
+
+
+def test_the_service_manager_hears_of_start_life_and_end_and_metrics_answer_on_loopback_only(folder: Path) -> None:
+    write_targets(folder, 3)
+    port = free_port()
+    config = write_config(folder, more=f"[metrics]\nport = {port}")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(folder / "notify"))
+        (folder / "notify").chmod(0o666)
+        manager.settimeout(20)
+        environment = {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "300000"}
+        agent = AgentProcess(config, environment=environment)
+        heard = [manager.recv(4096).decode() for _ in range(4)]
+        assert heard[0] == "READY=1\nSTATUS=3 targets" and heard[1:] == ["WATCHDOG=1"] * 3
+        agent.wait_for(lambda: len(agent.rows()) >= 3, "a round")
+        text = urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10).read().decode()
+        assert "nearserve_agent_targets 3.0" in text and "nearserve_agent_spool_writing 1.0" in text
+        listening = [line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        assert f"0100007F:{port:04X}" in listening and f"00000000:{port:04X}" not in listening
+        agent.stop()
+        while (last := manager.recv(4096).decode()) == "WATCHDOG=1":
+            pass
+        assert last == "STOPPING=1"
