@@ -6,6 +6,7 @@ records, one with `loaded` false and one with it true, beside that of the bandwi
 """
 
 import dataclasses
+import statistics
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -42,7 +43,9 @@ class UnderLoad:
         """The median round trip under load less that without; None where either is not known."""
         before = self.idle.rtt_ms
         during = self.loaded.rtt_ms if self.loaded is not None else None
-        return _median(during) - _median(before) if before and during else None
+        if not before or not during:
+            return None
+        return statistics.median(during) - statistics.median(before)
 
 
 def measure(test: Test, probe: Probe, *, source: str, idle_sweeps: int = 3) -> UnderLoad:
@@ -107,8 +110,3 @@ def _together(sweeps: Sequence[Sweep], source: str, *, loaded: bool) -> Record:
         error="; ".join(errors) or None,
         clock_ok=all(record.clock_ok for record in found),
     )
-
-
-def _median(values: Sequence[float]) -> float:
-    ordered, middle = sorted(values), len(values) // 2
-    return ordered[middle] if len(values) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from probes.wire.batch import SO_TIMESTAMPING
 from probes.wire.error_queue import ask_for_errors
+from probes.wire.received import widen
 from probes.wire.stamping import LEFT, RECEIVED, await_stamps
 
 Kind = Literal["datagram", "raw"]
@@ -22,7 +23,6 @@ ECHO_REPLY: Final = {socket.AF_INET: 0, socket.AF_INET6: 129}
 _PROTOCOL: Final = {socket.AF_INET: socket.IPPROTO_ICMP, socket.AF_INET6: socket.IPPROTO_ICMPV6}
 _TYPE: Final = {"datagram": socket.SOCK_DGRAM, "raw": socket.SOCK_RAW}
 _SO_ATTACH_FILTER: Final = 26
-_SO_RCVBUFFORCE: Final = 33
 _SO_MEMINFO: Final = 55
 _MEMINFO_DROPS: Final = 8
 
@@ -82,10 +82,7 @@ def _prepared(sock: socket.socket, kind: Kind, family: socket.AddressFamily) -> 
     ident = _bound(sock, family) if kind == "datagram" else secrets.randbelow(1 << 16)
     if kind == "raw":
         _accept_only(sock, family, ident)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BYTES)
-    except PermissionError:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+    widen(sock, receive=RECEIVE_BYTES)
     ask_for_errors(sock)
     await_stamps()
     given = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
