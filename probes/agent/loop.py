@@ -58,7 +58,12 @@ class Agent:
         config = sources.config
         self._means = means(config, sources.path)
         self._pins = Pins(
-            Lookups(resolver, config.dns.timeout_s), config.allow.policy, config.dns.refresh_s, config.dns.keep_s, tell
+            Lookups(resolver, config.dns.timeout_s),
+            config.allow.policy,
+            config.dns.refresh_s,
+            config.dns.keep_s,
+            tell,
+            lambda refusal: metrics.address_refusals.labels(refusal.kind).inc(),
         )
         self._worker = Worker(self._measure, reading)
         self._last = reading()

@@ -62,6 +62,7 @@ class Metrics:
         self.losses = counter("losses", "Probes sent and not answered", "method")
         self.records = counter("records", "Records measured", "method", "outcome")
         self.refusals = counter("refusals", "Measurements that the allowlist refused", "kind")
+        self.address_refusals = counter("address_refusals", "Addresses that the allowlist refused at a lookup", "kind")
         self.limited = counter("limited", "Measurements left out for a rate limit", "method")
         self.dns_failures = counter("dns_failures", "Lookups that failed or ran out of time")
         self.dns_pending = counter("dns_pending", "Measurements left out in the first lookup of a name")

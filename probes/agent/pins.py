@@ -6,7 +6,7 @@ name that no longer resolves keeps its address for `keep_s`; one that now leads 
 """
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Final
@@ -42,9 +42,17 @@ class Unresolved(str):
 class Pins:
     """The names of all targets and the address of each."""
 
-    def __init__(self, lookups: Lookups, policy: Policy, refresh_s: float, keep_s: float, tell: Tell) -> None:
+    def __init__(
+        self,
+        lookups: Lookups,
+        policy: Policy,
+        refresh_s: float,
+        keep_s: float,
+        tell: Tell,
+        count: Callable[[Refusal], None] = lambda _: None,
+    ) -> None:
         self._lookups, self._policy, self._refresh_s, self._keep_s = lookups, policy, refresh_s, keep_s
-        self._tell = tell
+        self._tell, self._count = tell, count
         self._pins: dict[Name, _Pin] = {}
         self._random = random.Random()
 
@@ -112,6 +120,7 @@ class Pins:
         pin.error = "no address that can be used" if nothing else ""
         pin.address = before if before in allowed else next(iter(allowed), None)
         for refusal in refused:
+            self._count(refusal)
             self._tell("address_refused", host=name.host, address=refusal.address, why=str(refusal))
         if before is not None and pin.address != before:
             self._tell("address_changed", host=name.host, before=before, now=pin.address)
