@@ -5,6 +5,7 @@ what the reflector says that it took (T3 − T2, both by its own clock). One way
 clocks and are not given.
 """
 
+import errno
 import secrets
 import select
 import socket
@@ -25,6 +26,7 @@ from probes.wire.batch import SO_TIMESTAMPNS, Inbox, Outbox
 from probes.wire.error_queue import ask_for_errors, network_errors
 from probes.wire.pacing import LARGEST_BURST, Pacer, sleep_until, timer_slack
 from probes.wire.received import widen
+from probes.wire.stamping import await_stamps
 from probes.wire.watch import Watch
 
 _TOGETHER: Final = 4
@@ -68,9 +70,17 @@ def sweep(
         flights = []
         for family in (socket.AF_INET, socket.AF_INET6):
             rows = [row for row, endpoint in enumerate(endpoints) if family_of(endpoint.address) == family]
-            if rows:
-                chosen = [endpoints[row] for row in rows]
-                flights.append(stack.enter_context(_Flight(family, rows, chosen, probes, key, source_port, timeout_s)))
+            if not rows:
+                continue
+            chosen = [endpoints[row] for row in rows]
+            try:
+                flight = _Flight(family, rows, chosen, probes, key, source_port, timeout_s)
+            except OSError as error:
+                if error.errno != errno.EAFNOSUPPORT:
+                    raise
+                errors |= dict.fromkeys(rows, f"not sent: {error.strerror}")
+                continue
+            flights.append(stack.enter_context(flight))
         stack.enter_context(timer_slack())
         _fly(flights, Pacer(rate_per_s, time.monotonic_ns()), probes, interval_s, timeout_s, watch)
     sent_at_ns: NDArray[np.int64] = np.zeros(shape, np.int64)
@@ -133,6 +143,7 @@ class _Flight:
             else:
                 self._sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 255)
             self._sock.bind(("", source_port))
+            await_stamps()
         except BaseException:
             self._sock.close()
             raise
@@ -217,9 +228,11 @@ class _Flight:
         whole_ns = stamps_ns - self.sent_at_ns[places]
         held_ns = read.sent_ns[rows] - read.received_ns[rows]
         rtt_ms = (whole_ns - held_ns) / 1e6
+        steady = self._epochs[places] == epoch
         # a reflector whose clock was moved, or that takes longer than the packet was away, says nothing of use
-        rtt_ms[(stamps_ns == 0) | (held_ns < 0) | (rtt_ms <= 0) | (self._epochs[places] != epoch)] = np.nan
-        counts = ~self.answered[places] & ~(whole_ns > self._timeout_ms * 1e6)
+        rtt_ms[(stamps_ns == 0) | (held_ns < 0) | (rtt_ms <= 0) | ~steady] = np.nan
+        # across a step of this clock nobody knows how late a reply is: it is an answer without a time, and no loss
+        counts = ~self.answered[places] & ~(steady & (whole_ns > self._timeout_ms * 1e6))
         self.answered[places[counts]] = True
         self.rtt_ms[places[counts]] = rtt_ms[counts]
         inbox.clear()

@@ -26,6 +26,7 @@ from probes.wire.address import connect_address, family_of
 from probes.wire.batch import SO_TIMESTAMPNS, Inbox, Outbox
 from probes.wire.clock import Reading
 from probes.wire.received import widen
+from probes.wire.stamping import await_stamps
 from probes.wire.train_rate import NotMeasurableError, Rate, rate
 
 Direction = Literal["up", "down"]
@@ -130,9 +131,10 @@ class _Session:
             self._udp.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
             widen(self._udp, receive=_QUEUE_BYTES, send=_QUEUE_BYTES)
             self._udp.connect(place)
+            await_stamps()
             greeted = self._introduce(key)
             self._size, self._packet = self._sizes(greeted, wire.IP_UDP_BYTES[endpoint.family])
-            self._most = min(int(greeted.get("packets", 0)), wire.MOST_PACKETS)
+            self._most = min(_whole(greeted, "packets"), wire.MOST_PACKETS)
             self._cookie = self._proven() if direction == "down" else ""
         except BaseException:
             self.close()
@@ -259,10 +261,7 @@ class _Session:
         told = told or self._again("down", packets)
         if told.get("sent") == 0:  # the reflector's kernel knows of a link that is too small for the packets
             return wire.arrived(inbox, self._name, self._trains), wire.Departure(0, 0, False)
-        try:
-            departure = wire.Departure(int(told["sent"]), int(told["span_ns"]), bool(told["waited"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise TrainError(f"the reflector could not send: {told.get('why', 'it does not say why')}") from error
+        departure = wire.Departure(_whole(told, "sent", packets), _whole(told, "span_ns"), told.get("waited") is True)
         return wire.arrived(inbox, self._name, self._trains), departure
 
     # the control connection
@@ -285,7 +284,7 @@ class _Session:
 
     def _sizes(self, greeted: dict[str, Any], headers: int) -> tuple[int, int]:
         """Octets of a packet's payload, and of all of it."""
-        size = min(LONGEST_PACKET - headers, _mtu(self._udp) - headers, int(greeted.get("size", 0)))
+        size = min(LONGEST_PACKET - headers, _mtu(self._udp) - headers, _whole(greeted, "size"))
         if size < wire.LEAST_BYTES:
             raise TrainError(f"the path carries packets of {size + headers} octets only")
         return size, size + headers
@@ -352,6 +351,14 @@ class _Session:
         if left <= 0:
             raise TimeoutError
         return left
+
+
+def _whole(words: dict[str, Any], name: str, most: int = 1 << 62) -> int:
+    """A whole number that the reflector says; TrainError where it is none, or none that can be."""
+    value = words.get(name)
+    if type(value) is not int or not 0 <= value <= most:
+        raise TrainError(f"the reflector's answer makes no sense: {name} is {str(value)[:40]!r}")
+    return value
 
 
 def _octets(text: object) -> bytes:

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import time
+from collections.abc import Iterator
 from typing import Final
 
 from probes.wire.batch import SO_TIMESTAMPING
@@ -33,3 +34,12 @@ def await_stamps() -> bool:
                 return True
             time.sleep(_PAUSE_S)
     return False
+
+
+@contextlib.contextmanager
+def stamped() -> Iterator[None]:
+    """Within the block packets are stamped on arrival, whichever sockets come and go: one that asks for it stays."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, RECEIVED)
+        await_stamps()
+        yield

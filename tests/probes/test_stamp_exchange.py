@@ -18,7 +18,7 @@ from scapy.contrib.stamp import (
 
 from probes.methods import stamp
 from probes.methods.endpoint import Endpoint
-from probes.methods.sweep import records
+from probes.methods.sweep import Sweep, records
 from probes.reflector.counts import STAMP_DROPS, Counts
 from probes.reflector.limits import Limiter, Rates
 from probes.reflector.stamp_server import Settings, StampServer, open_socket
@@ -251,7 +251,7 @@ def reply_to(data: bytes, received: float, held_s: float = 0.0, **changed: objec
     return built if "ts_sender" in changed else built[:28] + data[4:12] + built[36:]
 
 
-def swept(port: int, probes: int = 1, timeout_s: float = 0.5) -> stamp.Sweep:
+def swept(port: int, probes: int = 1, timeout_s: float = 0.5) -> Sweep:
     return stamp.sweep([endpoint(port)], rate_per_s=1000, probes=probes, interval_s=0.0, timeout_s=timeout_s)
 
 
@@ -272,6 +272,21 @@ def test_the_time_that_a_reflector_takes_is_no_part_of_the_round_trip() -> None:
         found = swept(port, timeout_s=2)
     assert found.answered.all()
     assert found.rtt_ms[0, 0] < 100
+
+
+def test_a_clock_that_is_set_while_a_reply_is_on_its_way_makes_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    real_ns, behind_ns = time.time_ns, [3_600_000_000_000]
+    monkeypatch.setattr(time, "time_ns", lambda: real_ns() - behind_ns[0])
+
+    def answer(data: bytes, received: float) -> list[bytes]:
+        behind_ns[0] = 0
+        return [reply_to(data, received)] if data else []
+
+    with made_of_scapy(answer) as port:
+        found = swept(port, timeout_s=2)
+    assert found.answered.all()
+    assert np.isnan(found.rtt_ms).all()
+    assert not found.clock_ok
 
 
 @pytest.mark.parametrize("held_s", [-0.001, 5.0], ids=["clock moved back", "longer than it was away"])

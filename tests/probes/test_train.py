@@ -226,7 +226,16 @@ def test_a_far_end_that_stays_silent_is_given_up() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"no json\n", b"[]\n", b"{}\n", b'{"nearserve":"train","version":2}\n', b"x" * 70_000]
+    "line",
+    [
+        b"no json\n",
+        b"[]\n",
+        b"{}\n",
+        b'{"nearserve":"train","version":2}\n',
+        b"x" * 70_000,
+        b'{"nearserve":"train","version":1,"size":"long"}\n{"session":"' + b"00" * 16 + b'"}\n',
+        b'{"nearserve":"train","version":1,"size":Infinity,"packets":9}\n{"session":"' + b"00" * 16 + b'"}\n',
+    ],
 )
 def test_a_far_end_that_talks_nonsense_is_an_error_in_the_record(line: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as fake:

@@ -9,6 +9,7 @@ from probes.methods.endpoint import Endpoint
 from probes.methods.trace.path import Answer, Flow, Hop, Label, Path
 from probes.methods.trace.prober import Kind, prober
 from probes.methods.trace.series import Plan, Series, run
+from probes.wire.stamping import stamped
 from probes.wire.watch import Watch
 
 __all__ = ["Answer", "Flow", "Hop", "Label", "Path", "measure"]
@@ -49,7 +50,8 @@ def measure(
                 errors.append(error.strerror or str(error))
         # a SYN that is not answered is sent again after a second: the answer to which of the two would it be?
         wait_s = min(timeout_s, 0.9) if protocol == "tcp" else timeout_s
-        run(series, Plan(probes, max_ttl, gap, wait_s, interval_s, rate_per_s), watch)
+        with stamped():
+            run(series, Plan(probes, max_ttl, gap, wait_s, interval_s, rate_per_s), watch)
         watch.look()
         found = tuple(one.flow() for one in series)
         errors += [one.error for one in series if one.error is not None]
