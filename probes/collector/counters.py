@@ -45,6 +45,10 @@ class Counters:
         self.refused.labels(reason).inc()
         self._say("refused", reason, context)
 
+    def replayed(self, **context: Any) -> None:
+        """Logs that rows came again, at the same limited rate: usual after a lost answer, telling when it goes on."""
+        self._say("replayed", "replayed", context)
+
     def failed(self, task: str, error: BaseException, **context: Any) -> None:
         """Counts something that went wrong on this side, and logs it at the same limited rate."""
         self.failures.labels(task).inc()

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow as pa
+
 from probes.collector.config import Limits
 from probes.collector.counters import Counters
 from probes.collector.ledger import Arrival, Ledger, Outcome
@@ -71,7 +73,8 @@ def checked(batches: Sequence[Batch], now_ns: int, limits: Limits) -> list[Arriv
         refused = {place: wrong[begin + place] for place in range(len(batch.records)) if begin + place in wrong}
         begin += len(batch.records)
         if refused:
-            rows = rows.take([place for place in range(len(batch.records)) if place not in refused])
+            kept = [place for place in range(len(batch.records)) if place not in refused]
+            rows = rows.take(pa.array(kept, pa.int64()))  # with its type: an empty list has none of its own
             refusals = [Refusal(batch.rows[place], *what) for place, what in refused.items()]
             arrivals.append(Arrival(without(batch, refusals), rows))
         else:
@@ -213,6 +216,8 @@ class Ingest:
         self._counters.rows.labels("replayed").inc(outcome.replayed)
         self._counters.rows.labels("conflicting").inc(outcome.conflicting)
         self._counters.rows.labels("refused").inc(len(outcome.refused) - outcome.conflicting)
+        if outcome.replayed:
+            self._counters.replayed(sender=sorted(job.names)[:3], count=outcome.replayed)
         if outcome.refused:
             one = outcome.refused[0]
             self._counters.refuse("rows", sender=sorted(job.names)[:3], count=len(outcome.refused), field=one.field,
