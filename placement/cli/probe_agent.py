@@ -24,9 +24,9 @@ def command(config: Path, check: bool, once: bool, output_format: str) -> None:
     if check and once:
         raise click.UsageError("--check and --once exclude each other")
     from probes.agent import run  # noqa: PLC0415
-    from probes.agent.document import DocumentError  # noqa: PLC0415
-    from probes.agent.privileges import PrivilegeError  # noqa: PLC0415
     from probes.agent.spool import SpoolLockedError  # noqa: PLC0415
+    from probes.document import DocumentError  # noqa: PLC0415
+    from probes.privileges import PrivilegeError  # noqa: PLC0415
     from probes.wire.keys import KeyFileError  # noqa: PLC0415
 
     try:

@@ -59,9 +59,9 @@ def command(
 
 
 def _serve(config: Path, output_format: str) -> None:
-    from probes.agent.document import DocumentError  # noqa: PLC0415
     from probes.collector.ledger import LedgerError  # noqa: PLC0415
     from probes.collector.run import LockedError, run  # noqa: PLC0415
+    from probes.document import DocumentError  # noqa: PLC0415
 
     _log_to_stderr()
 
@@ -105,8 +105,8 @@ def _show_status(path: Path, output_format: str) -> None:
 
 
 def _loaded(path: Path) -> "Config":
-    from probes.agent.document import DocumentError  # noqa: PLC0415
     from probes.collector.config import load  # noqa: PLC0415
+    from probes.document import DocumentError  # noqa: PLC0415
 
     try:
         return load(path)

@@ -96,7 +96,7 @@ def command(
 
 
 def _network(context: click.Context, file: Path | None, figures: dict[str, Any]) -> "Network":
-    from probes.agent.document import DocumentError  # noqa: PLC0415
+    from probes.document import DocumentError  # noqa: PLC0415
     from probes.lab import Link  # noqa: PLC0415
     from probes.lab.document import Range, drawn, read  # noqa: PLC0415
 

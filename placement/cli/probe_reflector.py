@@ -34,7 +34,7 @@ def command(config: Path | None, output_format: str, **flags: Any) -> None:
     """
     # numpy's algebra would start threads, and rights are given up thread by thread
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from probes.agent.privileges import PrivilegeError  # noqa: PLC0415
+    from probes.privileges import PrivilegeError  # noqa: PLC0415
     from probes.reflector.run import StartError, open_sockets, run  # noqa: PLC0415
     from probes.wire.keys import KeyFileError  # noqa: PLC0415
 
@@ -65,7 +65,7 @@ def command(config: Path | None, output_format: str, **flags: Any) -> None:
 
 def _configured(path: Path | None, flags: dict[str, Any]) -> Any:
     """The file's configuration, or the default one, with the flags over it."""
-    from probes.agent.document import DocumentError, validated  # noqa: PLC0415
+    from probes.document import DocumentError, validated  # noqa: PLC0415
     from probes.reflector.config import ReflectorConfig, read_config  # noqa: PLC0415
 
     try:

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from probes.agent.allow import Policy
-from probes.agent.document import DocumentError, Part, validated
 from probes.agent.spool import LEAST_BYTES
 from probes.agent.targets import PORTS, Target, duplicates, read_targets
+from probes.document import DocumentError, Part, validated
 from probes.reading import BadRecord, shortened
 from probes.transport import AGENT_NAME
 

@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Final
 
 from probes.agent.config import Config, unused
-from probes.agent.document import DocumentError
 from probes.agent.lookups import WORKERS, Lookups, Resolver, system_resolver
 from probes.agent.measuring import METHODS, Measure, means
 from probes.agent.metrics import Metrics
@@ -25,6 +24,7 @@ from probes.agent.sources import Sources
 from probes.agent.spool import Spool, Tell
 from probes.agent.targets import Target
 from probes.agent.worker import Outcome, Piece, Worker
+from probes.document import DocumentError
 from probes.record import EARLIEST, Record, utc_ns
 from probes.wire.clock import SUSPENDED_NS, Reading
 from probes.wire.keys import KeyFileError

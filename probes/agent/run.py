@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from probes.agent import privileges
+from probes import privileges
 from probes.agent.allow import Refusal, refusal_of
 from probes.agent.config import Config, packets, unused
-from probes.agent.document import DocumentError
 from probes.agent.log import Log
 from probes.agent.sources import Sources
 from probes.agent.spool import Counts, Spool, Tell
+from probes.document import DocumentError
 from probes.reading import BadRecord
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, field_validator
 
-from probes.agent.document import DocumentError, Part, validated
+from probes.document import DocumentError, Part, validated
 from probes.reading import BadRecord, shortened
 from probes.record import METHODS
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from probes.agent.document import DocumentError, Part, validated
+from probes.document import DocumentError, Part, validated
 from probes.reading import BadRecord
 from probes.transport import AGENT_NAME
 

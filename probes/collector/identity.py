@@ -21,8 +21,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from probes.agent.document import DocumentError, Part, validated
 from probes.collector.config import AgentName, Authentication
+from probes.document import DocumentError, Part, validated
 from probes.reading import BadRecord
 
 _BEARER: Final = "Bearer "

@@ -14,7 +14,6 @@ from typing import Any, Final
 import structlog
 from aiohttp import web
 
-from probes.agent.document import DocumentError
 from probes.collector.certificates import expiry
 from probes.collector.config import Config, ledger_path, load
 from probes.collector.counters import Counters
@@ -24,6 +23,7 @@ from probes.collector.ledger import Ledger
 from probes.collector.server import HttpsServer, server_context
 from probes.collector.status import STATES, agent_states
 from probes.collector.writer import Writer
+from probes.document import DocumentError
 from probes.reading import BadRecord
 
 _LOG: Final = structlog.get_logger("nearserve.collector")

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from probes.agent.document import DocumentError, Part, validated
+from probes.document import DocumentError, Part, validated
 from probes.lab.network import MOST_HOPS, Host, Link, Network, Pop
 from probes.reading import BadRecord
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from probes.agent.document import DocumentError, Part, validated
+from probes.document import DocumentError, Part, validated
 from probes.reading import BadRecord
 from probes.reflector.limits import Rates
 from probes.reflector.stamp_server import Settings

@@ -19,7 +19,7 @@ from typing import Final
 
 import structlog
 
-from probes.agent.privileges import drop, find_user
+from probes.privileges import drop, find_user
 from probes.reflector import workers
 from probes.reflector.config import ReflectorConfig
 from probes.reflector.counts import Counts, write_textfile

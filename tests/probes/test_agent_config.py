@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from placement.cli.probe_agent import command
 from probes.agent.config import load_targets, read_config
-from probes.agent.document import DocumentError
 from probes.agent.log import RepeatLimit
 from probes.agent.targets import Target, parse_targets, read_targets, write_targets
+from probes.document import DocumentError
 
 GOOD = """
 agent = "fra1-a"

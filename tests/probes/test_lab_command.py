@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from probes.agent.document import DocumentError
 from probes.agent.targets import read_targets
+from probes.document import DocumentError
 from probes.lab import Host, Link, Pop
 from probes.lab.document import Range, drawn, read
 
