@@ -96,9 +96,12 @@ def _configured(path: Path | None, flags: dict[str, Any]) -> Any:
 def _log_as_json() -> None:
     import structlog  # noqa: PLC0415
 
+    from probes.agent.log import RepeatLimit  # noqa: PLC0415
+
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            RepeatLimit(),  # strangers cause lines: they must not fill the disk
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(default=str),

@@ -8,7 +8,7 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -68,7 +68,7 @@ def stamp(sockets: Sequence[socket.socket], config: ReflectorConfig, counts: Cou
     poll = select.epoll()
     for fd in (*servers, signals.fileno()):
         poll.register(fd, select.EPOLLIN)
-    told = _Told(counts)
+    told = _Told(counts, "stamp.dropped", {reason: f"stamp_dropped_{reason}" for reason in STAMP_DROPS})
     while not signals.stop:
         for fd, _ in poll.poll(LOG_EVERY_S):
             if fd in servers:
@@ -81,6 +81,7 @@ def stamp(sockets: Sequence[socket.socket], config: ReflectorConfig, counts: Cou
             for server in servers.values():
                 server.keys = new
         told.tell()
+    told.tell(last=True)
 
 
 def trains(
@@ -94,18 +95,22 @@ def trains(
     signals = Signals()
     server = TrainServer(listeners, udp, config.train_limits(), counts, keys.now)
     server.selector.register(signals, select.EPOLLIN, signals)
+    told = _Told(counts, "train.dropped", {"stray": "train_stray_packets", "busy": "train_refused_busy"})
     while not signals.stop:
         if server.step(1.0):
             signals.take()
         if signals.reload:
             signals.reload = False
             server.keys = keys.reload("train")
+        told.tell()
+    told.tell(last=True)
     server.close()
 
 
 def ndt7(config: ReflectorConfig, counts: Counts, token: str | None, tls: ssl.SSLContext | None) -> None:
     """Serves NDT7 on every address until SIGTERM."""
     signals = Signals()
+    told = _Told(counts, "ndt7.refused", {"refused": "ndt7_refused", "broken": "ndt7_broken"})
     servers = [Ndt7Server(address, config.ndt7.port, tls=tls, token=token) for address in config.listen]
     while not signals.stop:
         select.select([signals], [], [], 1.0)
@@ -115,6 +120,8 @@ def ndt7(config: ReflectorConfig, counts: Counts, token: str | None, tls: ssl.SS
             counts.set(f"ndt7_{name}", sum(one.get(name, 0) for one in found))
         for kind in ("refused", "broken"):
             counts.set(f"ndt7_{kind}", sum(n for one in found for what, n in one.items() if what.startswith(kind)))
+        told.tell()
+    told.tell(last=True)
     for server in servers:
         server.close()
 
@@ -154,19 +161,19 @@ class Keys:
 
 
 class _Told:
-    """Says now and then what was dropped since it last said so."""
+    """Says what was refused since it last said so: at once, then now and then, and what is left at the end."""
 
-    def __init__(self, counts: Counts) -> None:
-        self._counts, self._last, self._at = counts, counts.read(), -LOG_EVERY_S
+    def __init__(self, counts: Counts, event: str, names: Mapping[str, str]) -> None:
+        self._counts, self._event, self._names = counts, event, names
+        self._last, self._at = counts.read(), -LOG_EVERY_S
 
-    def tell(self) -> None:
+    def tell(self, last: bool = False) -> None:
         now = time.monotonic()
-        if now - self._at < LOG_EVERY_S:
+        if now - self._at < LOG_EVERY_S and not last:
             return
         read = self._counts.read()
-        names = {reason: f"stamp_dropped_{reason}" for reason in STAMP_DROPS}
-        dropped = {reason: read[name] - self._last[name] for reason, name in names.items()}
-        if any(dropped.values()):
-            log.warning("stamp.dropped", **{reason: count for reason, count in dropped.items() if count})
+        since = {word: read[name] - self._last[name] for word, name in self._names.items()}
+        if any(since.values()):
+            log.warning(self._event, **{word: count for word, count in since.items() if count})
             self._at = now
         self._last = read
