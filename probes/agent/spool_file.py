@@ -20,7 +20,7 @@ ROW_BYTES: Final = 24
 """What SQLite adds to a row: its number, its lengths, its place in the page."""
 _UNSOUND: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
 _NO_ROOM: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
-_AT_ONCE: Final = 256
+_AT_ONCE: Final = 32
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS starts (start INTEGER PRIMARY KEY, agent TEXT NOT NULL, boot_id TEXT NOT NULL UNIQUE)",
     "CREATE TABLE IF NOT EXISTS records (number INTEGER PRIMARY KEY, body BLOB NOT NULL)",
@@ -126,6 +126,7 @@ class SpoolFile:
             f"page_size = {PAGE_BYTES}",
             "journal_mode = WAL",
             "synchronous = FULL",
+            "secure_delete = OFF",  # some builds overwrite what is deleted, by way of the log
             "cache_size = -1024",
             f"wal_autocheckpoint = {self.log_bytes // PAGE_BYTES // 4}",
             f"max_page_count = {self._max_pages}",

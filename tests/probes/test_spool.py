@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from probes.agent.spool import LARGEST_BODY, LEAST_BYTES, Spool, SpoolLockedError
@@ -69,6 +69,7 @@ def test_what_is_acknowledged_is_gone_and_the_rest_stays_also_after_a_restart(tm
 
 @settings(max_examples=25, deadline=None)
 @given(sizes=st.lists(st.integers(0, 9000), min_size=1, max_size=40), repeat=st.integers(1, 12))
+@example(sizes=[320, 3357, 376, 3406, 7989, 7147, 3895, 4110, 1911, 2609, 449, 387, 7936, 188, 667], repeat=12)
 def test_the_bound_holds_whatever_the_size_of_records_and_the_newest_stay(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int], repeat: int
 ) -> None:
