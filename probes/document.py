@@ -1,8 +1,10 @@
 """What people write, checked by pydantic: every error at once, each with file, key, value and the mend."""
 
 import json
+import tomllib
 from collections.abc import Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -40,6 +42,22 @@ def validated(model: type[Model], values: Any, file: str, row: int = 0) -> tuple
         return model.model_validate_json(json.dumps(values, default=str)), []
     except ValidationError as error:
         return None, [_translated(detail, file, row, model) for detail in error.errors(include_url=False)]
+
+
+def read_document(model: type[Model], path: Path) -> Model:
+    """The model of a TOML file; raises DocumentError with every fault, also where the file cannot be read."""
+    try:
+        values = tomllib.loads(path.read_bytes().decode())
+    except OSError as error:
+        why, mend = f"cannot be read: {error.strerror}", "check the path and who may read it"
+        raise DocumentError([BadRecord(str(path), 0, "file", "", why, mend)]) from error
+    except ValueError as error:
+        why = f"is no TOML: {shortened(str(error), 200)}"
+        raise DocumentError([BadRecord(str(path), 0, "file", "", why, "mend it")]) from error
+    found, faults = validated(model, values, str(path))
+    if found is None:
+        raise DocumentError(faults)
+    return found
 
 
 def _translated(detail: ErrorDetails, file: str, row: int, model: type[BaseModel]) -> BadRecord:

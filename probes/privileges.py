@@ -23,15 +23,17 @@ _PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
 _CAPABILITY_VERSION_3: Final = 0x20080522
 _PING_GROUPS: Final = Path("/proc/sys/net/ipv4/ping_group_range")
 _TASKS: Final = Path("/proc/self/task")
+_UID_MAP: Final = Path("/proc/self/uid_map")
+_SETUID_SETGID: Final = 1 << 7 | 1 << 6
 
 
 class PrivilegeError(RuntimeError):
-    """Privileges could not be given up, or not all of them; the agent must not run."""
+    """Privileges could not be given up, or not all of them; the program must not run."""
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who the agent becomes."""
+    """Whom an agent or a reflector becomes."""
 
     name: str
     uid: int
@@ -49,6 +51,19 @@ def find_user(name: str) -> User:
         raise PrivilegeError(f"user {name!r} is root; name one without privileges")
     groups = {group.gr_gid for group in grp.getgrall() if name in group.gr_mem} | {entry.pw_gid}
     return User(name, entry.pw_uid, entry.pw_gid, tuple(sorted(groups)))
+
+
+def can_become_another() -> bool:
+    """Whether this process is root and can become another user.
+
+    Not so where its user namespace has nobody else (a lab without root), nor in a container that took CAP_SETUID or
+    CAP_SETGID: there root stays who it is, and `shed` takes what else it may do.
+    """
+    if os.geteuid() != 0:
+        return False
+    users = sum(int(line.split()[2]) for line in _UID_MAP.read_text().splitlines())
+    held = int(_status(_TASKS / str(os.getpid()))["CapEff"], 16)
+    return users > 1 and held & _SETUID_SETGID == _SETUID_SETGID
 
 
 def datagram_icmp_allowed(groups: tuple[int, ...]) -> bool:
@@ -79,7 +94,7 @@ def drop(user: User, keep_net_raw: bool) -> None:
         _prctl(_PR_SET_KEEPCAPS, 0)
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     except OSError as error:
-        raise PrivilegeError(f"root could not be given up: {error}; start the agent as {user.name}") from error
+        raise PrivilegeError(f"root could not be given up: {error}; start it as {user.name}") from error
     verify(user, keep_net_raw)
 
 
@@ -90,11 +105,12 @@ def verify(user: User, keep_net_raw: bool) -> None:
 
 def _check(user: User, wanted: int, bounded: bool) -> None:
     wrong = [finding for task in sorted(_TASKS.iterdir()) for finding in _too_much(task, user, wanted, bounded)]
-    with contextlib.suppress(OSError):
-        os.setresuid(0, 0, 0)
-        wrong.append("root can be taken back")
+    if user.uid != 0:
+        with contextlib.suppress(OSError):
+            os.setresuid(0, 0, 0)
+            wrong.append("root can be taken back")
     if wrong:
-        raise PrivilegeError("privileges remain, the agent does not run: " + "; ".join(wrong))
+        raise PrivilegeError("privileges remain, it does not run: " + "; ".join(wrong))
 
 
 def _too_much(task: Path, user: User, wanted: int, bounded: bool) -> list[str]:
@@ -117,7 +133,7 @@ def _too_much(task: Path, user: User, wanted: int, bounded: bool) -> list[str]:
 
 
 def shed(keep_net_raw: bool) -> None:
-    """For a process that was not started as root: no capability but CAP_NET_RAW, where it is needed and there."""
+    """For a process that cannot become another user: no capability but CAP_NET_RAW, where it is needed and there."""
     held = int(_status(_TASKS / str(os.getpid()))["CapPrm"], 16)
     user = User("", os.getuid(), os.getgid(), tuple(os.getgroups()))
     try:

@@ -113,8 +113,6 @@ def _network(context: click.Context, file: Path | None, figures: dict[str, Any])
         return drawn(rtt_ms=rtt_ms, link=link, **{name: figures[name] for name in DRAWN})
     except DocumentError as error:
         raise Failure(Exit.BAD_DATA, str(error)) from error
-    except OSError as error:
-        raise Failure(Exit.BAD_DATA, f"{file}: {error.strerror}") from error
     except ValueError as error:
         raise click.UsageError(f"{error}; give milliseconds up to 60,000, as --rtt 20 or --rtt 1..300") from error
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from placement.cli.common import Exit, Failure, emit_json
+from probes.wire.ports import PORTS
 
 if TYPE_CHECKING:
     import ssl
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from probes.once.look import Asked, Look
 
 METHODS = ("icmp", "tcp", "stamp", "http", "train", "ndt7", "trace")
-PORTS = {"tcp": 443, "stamp": 862, "ndt7": 443}
 PIPE_WIDTH = 160
 
 
@@ -129,10 +129,14 @@ def _key(path: Path | None) -> bytes | None:
 
 
 def _token(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    from probes.wire.keys import KeyFileError, read_token  # noqa: PLC0415
+
     try:
-        return path.read_text("utf-8").strip() if path else None
-    except (OSError, UnicodeError) as error:
-        raise Failure(Exit.BAD_DATA, f"{path}: no token can be read there: {error}") from error
+        return read_token(path)
+    except KeyFileError as error:
+        raise Failure(Exit.BAD_DATA, str(error)) from error
 
 
 def _trusting(ca: str | None) -> "ssl.SSLContext | None":

@@ -1,6 +1,6 @@
 """The agent's configuration: one TOML file, checked whole; docs/agent.md explains every key."""
 
-import tomllib
+import os
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -10,10 +10,11 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from probes.agent.allow import Policy
 from probes.agent.spool import LEAST_BYTES
-from probes.agent.targets import PORTS, Target, duplicates, read_targets
-from probes.document import DocumentError, Part, validated
-from probes.reading import BadRecord, shortened
+from probes.agent.targets import Target, duplicates, read_targets
+from probes.document import DocumentError, Part, read_document
+from probes.reading import BadRecord
 from probes.transport import AGENT_NAME
+from probes.wire.ports import PORTS
 
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\s\x00-\x1f\x7f](.*[^\s\x00-\x1f\x7f])?$")]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
@@ -250,22 +251,8 @@ class Config(Part):
 
 def read_config(path: Path) -> Config:
     """The configuration; raises DocumentError with every fault. Its list of targets is for `load_targets`."""
-    file = str(path)
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        fault = BadRecord(
-            file, 0, "file", "", f"cannot be read: {error.strerror}", "check the path and who may read it"
-        )
-        raise DocumentError([fault]) from error
-    except ValueError as error:
-        raise DocumentError(
-            [BadRecord(file, 0, "file", "", f"is no TOML: {shortened(str(error), 200)}", "mend it")]
-        ) from error
-    config, faults = validated(Config, values, file)
-    if config is None:
-        raise DocumentError(faults)
-    found = list(duplicates(config.target, file, range(1, len(config.target) + 1)))
+    config = read_document(Config, path)
+    found = list(duplicates(config.target, str(path), range(1, len(config.target) + 1)))
     found += _missing_files(config, path)
     if found:
         raise DocumentError(found)
@@ -299,17 +286,35 @@ def resolved(config_path: Path, text: str) -> Path:
     return config_path.parent / text
 
 
-def _missing_files(config: Config, path: Path) -> list[BadRecord]:
-    """Files that the configuration names and that are not there."""
-    collector: dict[str, Any] = config.collector.model_dump() if config.collector else {}
-    named = {f"collector.{key}": value for key, value in collector.items() if key != "url"}
+def unreadable_files(config: Config, path: Path) -> list[BadRecord]:
+    """Files that the configuration names and that this process may not read, as whoever it is now."""
+    faults = []
+    for key, value in _named_files(config).items():
+        try:
+            resolved(path, value).open("rb").close()
+        except OSError as error:
+            why = f"cannot be read by user {os.geteuid()}: {error.strerror}"
+            mend = "let the agent's user read it, and enter its folders (chown, chmod)"
+            faults.append(BadRecord(str(path), 0, key, value, why, mend))
+    return faults
+
+
+def _named_files(config: Config) -> dict[str, str]:
+    """Every file that is read while the agent runs, by the key that names it."""
+    collector: dict[str, Any] = config.collector.model_dump(exclude={"url"}) if config.collector else {}
+    named = {f"collector.{key}": value for key, value in collector.items()}
     for name, method in config.methods.used.items():
         for key in ("key_file", "token_file"):
             named[f"methods.{name}.{key}"] = getattr(method, key, None)
+    return {key: value for key, value in named.items() if value is not None}
+
+
+def _missing_files(config: Config, path: Path) -> list[BadRecord]:
+    """Files that the configuration names and that are not there."""
     faults = [
         BadRecord(str(path), 0, key, value, "there is no such file", "create it, or correct the path")
-        for key, value in named.items()
-        if value is not None and not resolved(path, value).is_file()
+        for key, value in _named_files(config).items()
+        if not resolved(path, value).is_file()
     ]
     folder = resolved(path, config.spool.path).parent
     if not folder.parent.is_dir():

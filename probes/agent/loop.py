@@ -184,9 +184,8 @@ class Agent:
             return
         before = self._sources.config
         try:
-            self._sources.read(config_too=forced)
-            self._means = means(self._sources.config, self._sources.path)
-        except (DocumentError, KeyFileError, OSError) as error:
+            self._means = self._sources.read(forced, lambda config: means(config, self._sources.path))
+        except (DocumentError, KeyFileError) as error:
             self._metrics.reloads.labels("failed").inc()
             self._tell("reload_failed", faults=str(error).splitlines()[:20])
             return

@@ -13,7 +13,7 @@ from typing import Any, Final
 from probes.agent.config import PACKETS, SWEPT, Config, Direction, Stamp, Train, resolved
 from probes.methods.endpoint import Endpoint
 from probes.record import Record
-from probes.wire.keys import read_keys
+from probes.wire.keys import read_keys, read_token
 
 Measure = Callable[[Sequence[Endpoint], Any, "Means"], list[Record]]
 """(endpoints, the method's table of the configuration, means) to records, in any order."""
@@ -34,13 +34,13 @@ class Means:
 
 
 def means(config: Config, path: Path) -> Means:
-    """The means of a configuration that was read from `path`; KeyFileError, OSError where a secret cannot be read."""
+    """The means of a configuration that was read from `path`; KeyFileError where a secret cannot be read."""
     used = config.methods.used
     key_files = {name: method.key_file for name, method in used.items() if isinstance(method, Stamp | Train)}
     keys = {name: read_keys(resolved(path, file))[0] for name, file in key_files.items() if file}
     ndt7 = config.methods.ndt7
     token_file = ndt7.token_file if ndt7 else None
-    tokens = {"ndt7": resolved(path, token_file).read_text(errors="replace").strip()} if token_file else {}
+    tokens = {"ndt7": read_token(resolved(path, token_file))} if token_file else {}
     return Means(config.source, config.rates.packets_per_s, keys, tokens)
 
 

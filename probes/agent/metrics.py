@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server, write_to_textfile
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from probes.agent.spool import Counts
 from probes.record import Record
+from probes.whole_file import write_whole
 
 if TYPE_CHECKING:
     from probes.agent.uplink import Counts as UplinkCounts
@@ -92,7 +93,7 @@ class Metrics:
 
     def write(self, path: Path) -> None:
         """Replaces the textfile; OSError where it cannot."""
-        write_to_textfile(str(path), self.registry)
+        write_whole(path, generate_latest(self.registry))
 
     def serve(self, port: int) -> None:
         """Answers on 127.0.0.1 from a thread of its own; OSError where the port is taken."""

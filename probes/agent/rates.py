@@ -44,12 +44,14 @@ class Buckets:
     def __init__(self, per_s: float, burst: float) -> None:
         self._per_s, self._burst = per_s, burst
         self._of: dict[str, Bucket] = {}
+        self._look_at = _FULL_AGAIN
 
     def of(self, address: str, now_s: float) -> Bucket:
         """The bucket of an address."""
         bucket = self._of.get(address)
         if bucket is None:
-            if len(self._of) >= _FULL_AGAIN:
+            if len(self._of) >= self._look_at:
                 self._of = {a: b for a, b in self._of.items() if b.level(now_s) < b.burst}
+                self._look_at = max(_FULL_AGAIN, 2 * len(self._of))  # not all of them again with the next address
             bucket = self._of[address] = Bucket(self._per_s, self._burst, now_s)
         return bucket

@@ -40,17 +40,19 @@ class Rounds:
         self._sweeps: deque[Piece] = deque()
         self._singles: deque[Piece] = deque()
         self._open: Counter[str] = Counter()
-        self._configure(config, now_s)
+        self._config = config
+        self._limit(now_s)
 
     def reconfigure(self, config: Config, under_way: Piece | None, now_s: float) -> None:
         """Another configuration: what waits under the old one is not measured, as it might no longer be allowed."""
         self.abandon()
         self._open = Counter([under_way.method] if under_way else ())
-        self._configure(config, now_s)
+        before, self._config = self._config, config
+        if config.rates != before.rates:  # or every reload would give an hour's bytes anew
+            self._limit(now_s)
 
-    def _configure(self, config: Config, now_s: float) -> None:
-        self._config = config
-        rates = config.rates
+    def _limit(self, now_s: float) -> None:
+        rates = self._config.rates
         self._packets = Buckets(rates.target_packets_per_s, rates.target_burst)
         hourly = rates.bandwidth_mbyte_per_hour * MBYTE
         self._bytes = Bucket(hourly / 3600, hourly, now_s)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from probes import privileges
 from probes.agent.allow import Refusal, refusal_of
-from probes.agent.config import Config, packets, unused
+from probes.agent.config import Config, packets, unreadable_files, unused
 from probes.agent.log import Log
 from probes.agent.sources import Sources
 from probes.agent.spool import Counts, Spool, Tell
@@ -76,6 +76,8 @@ def run(path: Path, once: bool = False) -> Counts:
     config = sources.config
     boot_id = str(uuid.uuid4())
     tell = Log(config.agent, boot_id)
+    if os.geteuid() == 0:
+        tell("stays_root", why="there is nobody else in this user namespace, or CAP_SETUID is missing", capabilities=0)
     signals = Signals()
     spool = Spool(sources.resolved(config.spool.path), config.spool.max_bytes, config.agent, boot_id, tell)
     metrics = Metrics(spool.counts)
@@ -146,6 +148,8 @@ def _give_up_root(sources: Sources) -> None:
         privileges.drop(user, keep_net_raw)
     else:
         privileges.shed(keep_net_raw)
+    if unreadable := unreadable_files(config, sources.path):
+        raise DocumentError(unreadable)
     if config.methods.icmp is not None and not privileges.may_echo():
         mend = "allow the agent's group in net.ipv4.ping_group_range, or give CAP_NET_RAW, or leave out [methods.icmp]"
         why = "this user may open neither datagram nor raw ICMP sockets"
@@ -153,8 +157,8 @@ def _give_up_root(sources: Sources) -> None:
 
 
 def _user(config: Config, path: Path) -> privileges.User | None:
-    """Whom to become: the configured user where we are root, nobody else otherwise."""
-    if os.geteuid() != 0:
+    """Whom to become: the configured user where we are root and can, nobody else otherwise."""
+    if not privileges.can_become_another():
         return None
     if config.user is None:
         why = "is missing, and the agent was started as root"

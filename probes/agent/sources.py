@@ -1,9 +1,13 @@
 """The files that an agent runs by: its configuration and its targets, read together and only used when sound."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from probes.agent.config import Config, load_targets, read_config, resolved
 from probes.agent.targets import Target
+
+Value = TypeVar("Value")
 
 
 class Sources:
@@ -18,11 +22,13 @@ class Sources:
         self._seen = self._stat()
         self.targets: list[Target] = load_targets(self.config, self.path)
 
-    def read(self, config_too: bool) -> None:
-        """Reads the targets anew, or both."""
+    def read(self, config_too: bool, also: Callable[[Config], Value]) -> Value:
+        """Reads the targets anew, or both; gives what `also` makes of the configuration, or nothing has changed."""
         config = read_config(self.path) if config_too else self.config
         self._seen = self._stat()
-        self.targets, self.config = load_targets(config, self.path), config
+        targets, value = load_targets(config, self.path), also(config)
+        self.targets, self.config = targets, config
+        return value
 
     def targets_changed(self) -> bool:
         """Whether the list of targets is another file than the one last read, sound or not."""

@@ -9,9 +9,7 @@ that is to be measured over both families stands twice. Reader and writer stand 
 """
 
 import json
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -21,9 +19,9 @@ from pydantic import Field, field_validator
 from probes.document import DocumentError, Part, validated
 from probes.reading import BadRecord, shortened
 from probes.record import METHODS
+from probes.whole_file import write_whole
+from probes.wire.ports import PORTS
 
-PORTS: Final = {"tcp": 443, "stamp": 862, "http": 443, "train": 8862, "ndt7": 443}
-"""The port of a method where the target names none; icmp has no port."""
 MOST_BYTES: Final = 64 * 1024 * 1024
 _HOST: Final = re.compile(
     r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?|[0-9A-Fa-f:.]{2,45}(%[A-Za-z0-9_.-]{1,15})?"
@@ -133,17 +131,7 @@ def duplicates(targets: Sequence[Target], file: str, rows: Sequence[int]) -> Ite
 def write_targets(path: Path, targets: Iterable[Target]) -> None:
     """Writes the list so that a reader sees the old or the new one, never half; OSError where it cannot."""
     text = "".join(json.dumps(_plain(target), ensure_ascii=False) + "\n" for target in targets)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_whole(path, text.encode(), durable=True)
 
 
 def _target(line: bytes, file: str, row: int) -> tuple[Target | None, list[BadRecord]]:

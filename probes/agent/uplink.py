@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from probes.record import Record
 from probes.transport import AGENT_NAME, MEDIA_TYPE, PATH, encode
+from probes.wire.keys import read_token
 
 FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 300.0
@@ -248,8 +249,7 @@ class Uplink:
             context.load_cert_chain(settings.certificate, settings.key)
         self._headers = {"Content-Type": MEDIA_TYPE}
         if settings.token_file is not None:
-            token = settings.token_file.read_text(encoding="ascii", errors="replace").strip()
-            self._headers["Authorization"] = f"Bearer {token}"
+            self._headers["Authorization"] = f"Bearer {read_token(settings.token_file)}"
         parts = urlsplit(settings.url)
         return http.client.HTTPSConnection(
             parts.hostname or "", parts.port or 443, timeout=settings.timeout_s, context=context

@@ -1,14 +1,12 @@
 """The collector's TOML: one table per concern, every key with a default but those that nobody can guess."""
 
 import ipaddress
-import tomllib
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from probes.document import DocumentError, Part, validated
-from probes.reading import BadRecord
+from probes.document import Part, read_document
 from probes.transport import AGENT_NAME
 
 Positive = Annotated[int, Field(gt=0)]
@@ -135,14 +133,7 @@ class Config(Part):
 
 def load(path: Path) -> Config:
     """The configuration in a TOML file, its paths made absolute; raises DocumentError with everything that is wrong."""
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DocumentError([BadRecord(str(path), 0, "file", "", str(error), "give a readable TOML file")]) from error
-    config, faults = validated(Config, values, str(path))
-    if config is None:
-        raise DocumentError(faults)
-    return _absolute(config, path.resolve().parent)
+    return _absolute(read_document(Config, path), path.resolve().parent)
 
 
 def ledger_path(config: Config) -> Path:

@@ -7,6 +7,8 @@ from typing import Any, Final
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
+from probes.whole_file import write_whole
+
 _LOG: Final = structlog.get_logger("nearserve.collector")
 _BURST: Final = 10
 _PER_S: Final = 1.0
@@ -60,9 +62,7 @@ class Counters:
 
     def write(self, path: Path) -> None:
         """All counters into a textfile, which appears whole."""
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_bytes(self.text())
-        temporary.replace(path)
+        write_whole(path, self.text())
 
     def _say(self, event: str, reason: str, context: dict[str, Any]) -> None:
         now = time.monotonic()

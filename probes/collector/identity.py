@@ -12,7 +12,6 @@ import hmac
 import secrets
 import ssl
 import time
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from probes.collector.config import AgentName, Authentication
-from probes.document import DocumentError, Part, validated
+from probes.document import DocumentError, Part, read_document
 from probes.reading import BadRecord
 
 _BEARER: Final = "Bearer "
@@ -133,13 +132,7 @@ def load_tokens(path: str | None) -> TokenFile:
     """The file of tokens, empty for None; raises DocumentError with everything that is wrong."""
     if path is None:
         return TokenFile()
-    try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DocumentError([BadRecord(path, 0, "file", "", str(error), "give a readable TOML file")]) from error
-    tokens, faults = validated(TokenFile, values, path)
-    if tokens is None:
-        raise DocumentError(faults)
+    tokens = read_document(TokenFile, Path(path))
     naive = [name for name, entry in tokens.agents.items() if entry.expires and entry.expires.tzinfo is None]
     if naive:
         mend = "write it with a zone, such as 2026-12-01T00:00:00Z"

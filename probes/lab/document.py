@@ -1,7 +1,6 @@
 """A lab as people write it: a TOML file, or a few figures from which places and links are drawn."""
 
 import random
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
@@ -10,7 +9,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from probes.document import DocumentError, Part, validated
+from probes.document import DocumentError, Part, read_document
 from probes.lab.network import MOST_HOPS, Host, Link, Network, Pop
 from probes.reading import BadRecord
 
@@ -107,14 +106,8 @@ class Range:
 
 
 def read(path: Path) -> Network:
-    """The network of a TOML file. Raises DocumentError with every fault, OSError where it cannot be read."""
-    try:
-        values = tomllib.loads(path.read_bytes().decode())
-    except ValueError as error:
-        raise DocumentError([BadRecord(str(path), 0, "file", "", f"is no TOML: {error}", "correct it")]) from error
-    part, faults = validated(LabPart, values, str(path))
-    if part is None:
-        raise DocumentError(faults)
+    """The network of a TOML file. Raises DocumentError with every fault."""
+    part = read_document(LabPart, path)
     hosts = [Host(*named) for named in _addressed(part.hosts, HOSTS, HOSTS6)]
     own = {name: pop.link.link() for name, pop in part.pops.items() if pop.link}
     pops = [Pop(*named, own.get(named[0])) for named in _addressed(part.pops, POPS, POPS6)]

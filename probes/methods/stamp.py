@@ -25,6 +25,7 @@ from probes.wire.address import IP_IN_NAME, family_of, socket_names
 from probes.wire.batch import SO_TIMESTAMPNS, Inbox, Outbox
 from probes.wire.error_queue import ask_for_errors, network_errors
 from probes.wire.pacing import LARGEST_BURST, Pacer, sleep_until, timer_slack
+from probes.wire.ports import PORTS
 from probes.wire.received import widen
 from probes.wire.stamping import await_stamps
 from probes.wire.watch import Watch
@@ -298,6 +299,6 @@ def _fly(
 
 def _names(family: socket.AddressFamily, endpoints: Sequence[Endpoint]) -> NDArray[np.uint8]:
     names = socket_names(family, [endpoint.address for endpoint in endpoints])
-    ports = [stamp_packet.PORT if endpoint.port is None else endpoint.port for endpoint in endpoints]
+    ports = [PORTS["stamp"] if endpoint.port is None else endpoint.port for endpoint in endpoints]
     names[:, _PORT_IN_NAME] = np.array(ports, ">u2").view(np.uint8).reshape(-1, 2)
     return names

@@ -25,6 +25,7 @@ from probes.wire import train_packet as wire
 from probes.wire.address import connect_address, family_of
 from probes.wire.batch import SO_TIMESTAMPNS, Inbox, Outbox
 from probes.wire.clock import Reading
+from probes.wire.ports import PORTS
 from probes.wire.received import widen
 from probes.wire.stamping import await_stamps
 from probes.wire.train_rate import NotMeasurableError, Rate, rate
@@ -118,7 +119,7 @@ class _Session:
         self.steady = True
         self._direction, self._overhead, self._deadline = direction, overhead_bytes, deadline_s
         self._lines, self._trains = b"", 0
-        port = wire.PORT if endpoint.port is None else endpoint.port
+        port = PORTS["train"] if endpoint.port is None else endpoint.port
         place = connect_address(endpoint.address, port)
         family = family_of(endpoint.address)
         self._tcp = socket.socket(family, socket.SOCK_STREAM)

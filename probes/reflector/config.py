@@ -1,18 +1,16 @@
 """The reflector's configuration: one TOML file, checked whole; docs/reflector.md explains every key."""
 
-import tomllib
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from probes.document import DocumentError, Part, validated
-from probes.reading import BadRecord
+from probes.document import Part, read_document
 from probes.reflector.limits import Rates
 from probes.reflector.stamp_server import Settings
 from probes.reflector.train_server import TrainLimits
-from probes.wire import stamp_packet, train_packet
+from probes.wire.ports import PORTS
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Rate = Annotated[float, Field(gt=0, le=10_000_000)]
@@ -24,7 +22,7 @@ class StampPart(Part):
     """The STAMP reflector: port 0 takes any that is free."""
 
     enabled: bool = True
-    port: Port = stamp_packet.PORT
+    port: Port = PORTS["stamp"]
     stateful: bool = False
     per_source_per_s: Rate = Rates().per_source
     in_all_per_s: Rate = Rates().in_all
@@ -36,7 +34,7 @@ class TrainPart(Part):
     """The far end of packet trains, on one port number of TCP and UDP."""
 
     enabled: bool = True
-    port: Port = train_packet.PORT
+    port: Port = PORTS["train"]
     bytes_per_source_hour: Size = TrainLimits().bytes_per_source_hour
     bytes_in_all_hour: Size = TrainLimits().bytes_in_all_hour
     connections: Few = TrainLimits().connections
@@ -47,7 +45,7 @@ class Ndt7Part(Part):
     """The NDT7 server; without a certificate it speaks in the clear."""
 
     enabled: bool = False
-    port: Port = 8444
+    port: Port = PORTS["ndt7"]
     certificate: str | None = None
     key: str | None = None
     token_file: str | None = None
@@ -103,13 +101,16 @@ class ReflectorConfig(Part):
 
 
 def read_config(path: Path) -> ReflectorConfig:
-    """The configuration in a TOML file; DocumentError with everything that is wrong with it."""
-    try:
-        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        fault = BadRecord(str(path), 0, "the file", "", f"cannot be read as TOML: {error}", "correct it")
-        raise DocumentError([fault]) from error
-    found, faults = validated(ReflectorConfig, values, str(path))
-    if found is None:
-        raise DocumentError(faults)
-    return found
+    """The configuration in a TOML file, its paths made absolute; DocumentError with everything that is wrong."""
+    return _absolute(read_document(ReflectorConfig, path), path.absolute().parent)
+
+
+def _absolute(config: ReflectorConfig, folder: Path) -> ReflectorConfig:
+    """Relative paths start at the file's folder, as those of agents and collectors do."""
+
+    def under(part: Part, *names: str) -> dict[str, str]:
+        return {name: str(folder / text) for name in names if (text := getattr(part, name)) is not None}
+
+    ndt7 = config.ndt7.model_copy(update=under(config.ndt7, "certificate", "key", "token_file"))
+    metrics = config.metrics.model_copy(update=under(config.metrics, "textfile"))
+    return config.model_copy(update=under(config, "key_file") | {"ndt7": ndt7, "metrics": metrics})

@@ -1,8 +1,6 @@
 """What a reflector did, counted where all of its processes and its metrics can see it."""
 
 import mmap
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +8,8 @@ from typing import Any, Final
 import numpy as np
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+from probes.whole_file import write_whole
 
 STAMP_DROPS: Final = (
     "short",
@@ -119,12 +119,4 @@ def _split(name: str) -> tuple[str, str, str]:
 
 def write_textfile(counts: Counts, path: Path) -> None:
     """The counts in Prometheus text format, for node_exporter's textfile collector; replaced as one."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(generate_latest(registry(counts)))
-            os.fchmod(file.fileno(), 0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(path, generate_latest(registry(counts)))

@@ -19,17 +19,17 @@ from typing import Final
 
 import structlog
 
-from probes.privileges import drop, find_user
+from probes.privileges import can_become_another, drop, find_user, shed
 from probes.reflector import workers
 from probes.reflector.config import ReflectorConfig
 from probes.reflector.counts import Counts, write_textfile
 from probes.reflector.stamp_server import open_socket
+from probes.wire.keys import read_token
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _PATIENCE_S: Final = 5.0
 _AGAIN_S: Final = 1.0
 _PR_SET_PDEATHSIG: Final = 1
-_SETUID_SETGID: Final = 1 << 7 | 1 << 6
 
 log = structlog.get_logger()
 
@@ -118,12 +118,14 @@ def run(config: ReflectorConfig, sockets: Sockets, ready: Callable[[], None]) ->
     """
     counts = Counts()
     keys = workers.Keys(config.key_file, counts)
-    token = _read_token(config.ndt7.token_file)
+    token = read_token(Path(config.ndt7.token_file)) if config.ndt7.token_file else None
     tls = _tls(config) if config.ndt7.enabled else None
-    if really_root():
+    if can_become_another():
         user = find_user(config.user)
         drop(user, keep_net_raw=False)
         log.info("reflector.privileges_dropped", user=user.name)
+    else:
+        shed(keep_net_raw=False)
     jobs: dict[str, Callable[[], None]] = {}
     if sockets.stamp:
         jobs["stamp"] = lambda: workers.stamp(sockets.stamp, config, counts, keys)
@@ -232,28 +234,6 @@ class _Supervisor:
             write_textfile(self._counts, self._textfile)
         except OSError as error:
             log.warning("reflector.metrics_not_written", file=str(self._textfile), error=str(error))
-
-
-def really_root() -> bool:
-    """Whether this process is root of the machine, and able to become someone else.
-
-    Not so in a user namespace of its own, nor in a container that took its capabilities.
-    """
-    if os.geteuid() != 0:
-        return False
-    first, *_ = Path("/proc/self/uid_map").read_text().split("\n")
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line)
-    may_change = int(status["CapEff"], 16) & _SETUID_SETGID == _SETUID_SETGID
-    return first.split() == ["0", "0", "4294967295"] and may_change
-
-
-def _read_token(path: str | None) -> str | None:
-    if path is None:
-        return None
-    try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise StartError(f"ndt7.token_file {path}: {error}") from error
 
 
 def _tls(config: ReflectorConfig) -> ssl.SSLContext | None:

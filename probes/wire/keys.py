@@ -1,4 +1,4 @@
-"""Shared keys in a file: one a line, so that a new one can be brought in while the old one is still in use."""
+"""Secrets in files: shared keys, one a line so that a new one can come in while the old one is in use; a token."""
 
 from pathlib import Path
 from typing import Final
@@ -8,7 +8,7 @@ SHORTEST: Final = 16
 
 
 class KeyFileError(ValueError):
-    """A key file that cannot be used; says which file, which line and the mend."""
+    """A file of keys or of a token that cannot be used; says which file, which line and the mend."""
 
 
 def read_keys(path: Path) -> tuple[bytes, ...]:
@@ -17,12 +17,8 @@ def read_keys(path: Path) -> tuple[bytes, ...]:
     A key is a line's text as it stands, without the white space around it; empty lines and those that begin with #
     are passed over. Raises KeyFileError.
     """
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise KeyFileError(f"{path}: cannot be read ({error.strerror}); may this user read it?") from error
     keys = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(_read(path).splitlines(), start=1):
         key = line.strip()
         if not key or key.startswith(b"#"):
             continue
@@ -32,3 +28,19 @@ def read_keys(path: Path) -> tuple[bytes, ...]:
     if not keys:
         raise KeyFileError(f"{path}: holds no key; write one a line, for instance of `openssl rand -hex 32`")
     return tuple(keys)
+
+
+def read_token(path: Path) -> str:
+    """The token in a file, without the white space around it. Raises KeyFileError, also where there is none: an empty
+    token would let everybody in."""
+    token = _read(path).strip()
+    if not token or not token.isascii() or any(octet <= 0x20 or octet == 0x7F for octet in token):
+        raise KeyFileError(f"{path}: holds no token; write one line of ASCII, for instance of `openssl rand -hex 32`")
+    return token.decode("ascii")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise KeyFileError(f"{path}: cannot be read ({error.strerror}); may this user read it?") from error

@@ -14,7 +14,6 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-PORT: Final = 862
 OPEN_BYTES: Final = 44
 AUTHENTICATED_BYTES: Final = 112
 SEALED_BYTES: Final = 96

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from probes.wire.batch import Inbox, Outbox
 
-PORT: Final = 8862
-"""Of the control connection (TCP) and of the trains (UDP) alike."""
 MAGIC: Final = int.from_bytes(b"NsTr", "big")
 HELLO, CHALLENGE, CAR = 1, 2, 3
 TOKEN_BYTES: Final = 16

@@ -24,7 +24,7 @@ CONFIG = """
 agent = "fra1-a"
 source = "fra1"
 spool = { path = "spool.sqlite" }
-allow = { networks = ["127.0.0.0/8"], ports = [9, 443, 8862] }
+allow = { networks = ["127.0.0.0/8"], ports = [9, 8444, 8862] }
 targets = { file = "targets.jsonl" }
 [rates]
 packets_per_s = 1000
@@ -272,6 +272,42 @@ def test_a_bandwidth_test_gets_no_more_bytes_than_the_limits_leave(tmp_path: Pat
         world.agent.run_once(world.flags)  # type: ignore[arg-type]
     assert most == [10_000_000]  # 10 MB an hour; after 7 of them less than half is left
     assert world.figure("limited_total", method="ndt7") == 2
+
+
+def test_a_reload_gives_no_bytes_anew(tmp_path: Path) -> None:
+    def greedy(endpoints: Sequence[Endpoint], _settings: Any, _means: Means) -> list[Record]:
+        return [record("ndt7", endpoints[0], mbps=1.0, direction="down", bytes=7_000_000)]
+
+    world = World(tmp_path, {"ndt7": greedy}, "[methods.ndt7]\ninterval_s = 60\n", loopback(1, "ndt7"))
+    world.agent.run_once(world.flags)  # type: ignore[arg-type]
+    text = (tmp_path / "agent.toml").read_text()
+    (tmp_path / "agent.toml").write_text(text.replace("interval_s = 60", "interval_s = 61"))
+    world.agent._reload(forced=True)
+    world.agent.run_once(world.flags)  # type: ignore[arg-type]
+    assert world.told("reloaded") and world.figure("limited_total", method="ndt7") == 1
+    (tmp_path / "agent.toml").write_text(text.replace("target_mbyte_per_hour = 10\n", "target_mbyte_per_hour = 30\n"))
+    world.agent._reload(forced=True)
+    world.agent.run_once(world.flags)  # type: ignore[arg-type]
+    assert [found.bytes for found in world.records()] == [7_000_000, 7_000_000]
+
+
+def test_a_reload_with_a_bad_key_changes_nothing_and_the_mended_one_all(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("0123456789abcdef\n")
+    more = ICMP + "[methods.stamp]\ninterval_s = 60\nkey_file = 'key'\n"
+    world = World(tmp_path, {"icmp": answering("icmp"), "stamp": answering("stamp")}, more, loopback(2, "icmp"))
+    text = (tmp_path / "agent.toml").read_text()
+    (tmp_path / "agent.toml").write_text(text.replace("127.0.0.0/8", "127.0.0.1/32"))
+    key.write_text("short\n")
+    world.agent._reload(forced=True)
+    assert "a key of 5 octets" in world.told("reload_failed")[0]["faults"][0]
+    world.agent.run_once(world.flags)  # type: ignore[arg-type]
+    assert {found.target for found in world.records()} == {"t0", "t1"}
+    key.write_text("0123456789abcdef\n")
+    world.agent._reload(forced=True)
+    world.agent.run_once(world.flags)  # type: ignore[arg-type]
+    assert [found.target for found in world.records()].count("t1") == 1
+    assert world.told("target_refused")[0]["target"] == "t1"
 
 
 def test_a_round_that_takes_longer_than_its_interval_misses_the_next_and_is_not_made_up(tmp_path: Path) -> None:

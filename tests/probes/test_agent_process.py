@@ -174,6 +174,23 @@ def _net_raw_where_needed() -> int:
     return 0 if low <= 65534 <= high else 1 << 13
 
 
+@pytest.mark.skipif(not AS_ROOT, reason="whoever else cannot read a file knows it before")
+def test_a_secret_that_only_root_may_read_is_named_at_the_start(folder: Path) -> None:
+    write_targets(folder, 1)
+    for name in ("agent.key", "agent.pem", "token"):
+        (folder / name).write_text("secret\n")
+    (folder / "agent.key").chmod(0o600)
+    (folder / "token").chmod(0o600)
+    collector = '[collector]\nurl = "https://127.0.0.1:9"\ncertificate = "agent.pem"\nkey = "agent.key"\n'
+    config = write_config(folder, more=collector + 'token_file = "token"\n')
+    agent = AgentProcess(config)
+    assert agent.process.wait(20) == 4
+    said = agent.log_path.read_text()
+    for key in ("collector.key = 'agent.key'", "collector.token_file = 'token'"):
+        assert key in said
+    assert "cannot be read by user 65534: Permission denied" in said and "collector.certificate =" not in said
+
+
 @pytest.mark.skipif(not AS_ROOT, reason="only root is asked whom to become")
 def test_root_without_a_user_to_become_is_refused(folder: Path) -> None:
     write_targets(folder, 1)

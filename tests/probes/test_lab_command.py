@@ -86,7 +86,7 @@ def test_json_says_what_the_emulator_saw_and_the_program_speaks_elsewhere(tmp_pa
         (("--rtt", "70000", "--", "true"), 2, "0 to 60,000"),
         (("--host", "h9", "--", "true"), 2, "no place 'h9' in the lab; hosts: h1, h2"),
         (("--file", "nowhere.toml", "--loss", "0.1", "--", "true"), 2, "leave out --loss"),
-        (("--file", "nowhere.toml", "--", "true"), 4, "nowhere.toml: No such file"),
+        (("--file", "nowhere.toml", "--", "true"), 4, "cannot be read: No such file"),
         (("--", "no-such-program"), 127, "no-such-program: No such file"),
     ],
 )

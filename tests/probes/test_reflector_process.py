@@ -17,9 +17,9 @@ from bench.probing.reflector_process import ReflectorProcess
 from placement.cli.probe_reflector import command
 from probes.methods import ndt7, stamp, train
 from probes.methods.endpoint import Endpoint
+from probes.privileges import can_become_another
 from probes.reflector.config import read_config
-from probes.reflector.run import really_root
-from probes.wire.keys import KeyFileError, read_keys
+from probes.wire.keys import KeyFileError, read_keys, read_token
 
 OLD, NEW = b"the key until today", b"the key from tomorrow"
 
@@ -59,7 +59,7 @@ def test_it_answers_both_families_counts_writes_its_file_and_ends_at_sigterm(fol
         endpoint = Endpoint("pop", "127.0.0.1", served.ports["train", 4])
         assert train.measure(endpoint, direction="up", source="agent", packets=24).bytes == 24 * 1500
         wait_for(lambda: served.metrics()["train_received_packets_total"] == 24, served)
-        if really_root():
+        if can_become_another():
             owners = {Path(f"/proc/{pid}").stat().st_uid for pid in served.workers()}
             assert owners == {65534}  # nobody
             assert [event["user"] for event in served.logged()] == ["nobody"]
@@ -164,3 +164,16 @@ def test_a_key_file_without_a_sound_key_is_refused(tmp_path: Path, text: bytes, 
         read_keys(path)
     path.write_bytes(b"  0123456789abcdef \r\n#no\n" + NEW)
     assert read_keys(path) == (b"0123456789abcdef", NEW)
+
+
+@pytest.mark.parametrize("text", [b"", b" \n", b"two words", "schl\u00fcssel".encode(), b"a\nb"])
+def test_a_token_file_without_a_token_opens_the_reflector_to_nobody(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "token"
+    path.write_bytes(text)
+    with pytest.raises(KeyFileError, match="holds no token"):
+        read_token(path)
+    (tmp_path / "reflector.toml").write_text('[ndt7]\nenabled = true\ntoken_file = "token"\n')
+    arguments = ["--config", str(tmp_path / "reflector.toml"), "--listen", "127.0.0.1"]
+    result = CliRunner().invoke(command, [*arguments, "--stamp-port", "0", "--train-port", "0"])
+    assert result.exit_code == 4
+    assert f"{path}: holds no token" in result.output
