@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from bench.probing.faults_world import PROBES, World
+from bench.probing.faults_world import LOSS, World
 from bench.tools.machine import machine
 
 CLOSE_MS = 0.5
 """How far the least round trip may lie above the lab's: lateness of a machine with two cores that everything shares."""
+
+ROUND_S = 2.0
+"""How long a round's probes may be under way after it began."""
 
 
 def verdict(world: World, happened: Sequence[tuple[str, float, float]], drained: bool, codes: Sequence[int]) -> bool:
@@ -35,7 +39,7 @@ def verdict(world: World, happened: Sequence[tuple[str, float, float]], drained:
         ("in the store and never acknowledged", not stored.keys() - acknowledged,
          f"{len(stored.keys() - acknowledged)} of {len(stored):,}"),
         ("numbers missing within a start", True, _gaps(acknowledged)),
-        *_figures(world, rows),
+        *_figures(world, _undisturbed(rows, happened)),
     ]  # fmt: skip
     print(f"\n{machine()}")
     print(f"{len(rows):,} records in {len(files)} files; {len(happened)} faults:",
@@ -57,22 +61,36 @@ def _gaps(acknowledged: set[tuple[Any, ...]]) -> str:
     return f"{missing:,} in {len(starts)} starts"
 
 
+def _undisturbed(rows: Sequence[dict[str, Any]], happened: Sequence[tuple[str, float, float]]) -> list[dict[str, Any]]:
+    """The rows but those of rounds that an agent began while its link was down, or was about to be."""
+    to_wall = time.time() - time.monotonic()
+    cut = [
+        (what.split(" ", 1)[0], began + to_wall - ROUND_S, ended + to_wall)
+        for what, began, ended in happened
+        if what.endswith(" link down")
+    ]
+    return [
+        row
+        for row in rows
+        if not any(
+            row["agent"] == name and began < row["observed_at"].timestamp() < ended for name, began, ended in cut
+        )
+    ]
+
+
 def _figures(world: World, rows: Sequence[dict[str, Any]]) -> list[tuple[str, bool, str]]:
     """The matrix of least round trips and the loss, against the links of the lab."""
     samples: dict[tuple[str, str], list[float]] = {}
     sent = received = 0
     for row in rows:
         samples.setdefault((row["source"], row["target"]), []).extend(row["rtt_ms"] or ())
-        if row["received"]:  # a round without any answer may be a cut link, which is no chance
-            sent, received = sent + row["sent"], received + row["received"]
+        sent, received = sent + (row["sent"] or 0), received + (row["received"] or 0)
     pairs = [(agent, pop.name) for agent in world.agents for pop in world.lab.network.pops]
     truth = np.array([world.lab.link(*pair).round_trip_ms for pair in pairs])
     least = np.array([min(samples.get(pair, [math.nan])) for pair in pairs])
     median = np.array([np.median(samples.get(pair, [math.nan])) for pair in pairs])
     over = least - truth
-    loss = 1 - (1 - 0.005) ** 2
-    # of rounds with at least one answer: P(lost | not all lost)
-    expected = loss * (1 - loss ** (PROBES - 1)) / (1 - loss**PROBES)
+    expected = 1 - (1 - LOSS) ** 2
     seen, sigma = 1 - received / max(sent, 1), math.sqrt(expected / max(sent, 1))
     return [
         ("pairs measured", not np.isnan(least).any(), f"{np.isfinite(least).sum()} of {len(pairs)}"),

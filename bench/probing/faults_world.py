@@ -19,7 +19,7 @@ from probes.lab import Host, Lab, Link, Pop
 
 NEARSERVE = [sys.executable, "-c", "from placement.cli import main; main()"]
 COLLECTOR, COLLECTOR_PORT, MEDDLER_PORT = "10.10.0.1", 8443, 8444
-INTERVAL_S, PROBES = 2.0, 3
+INTERVAL_S, PROBES, LOSS = 2.0, 3, 0.005
 DISK_MBYTE = 48
 USER = "nobody"
 
@@ -73,7 +73,7 @@ def network(agents: int, pops: int, seed: int) -> Lab:
     hosts = [Host("collector", COLLECTOR), *(Host(f"agent{n}", f"10.10.0.{n + 2}") for n in range(agents))]
     places = [Pop(f"pop{n:02d}", f"10.78.0.{n + 1}") for n in range(pops)]
     links = {
-        (host.name, pop.name): Link(rtt_ms=round(300 ** chance.random(), 3), loss=0.005)
+        (host.name, pop.name): Link(rtt_ms=round(300 ** chance.random(), 3), loss=LOSS)
         for host in hosts[1:]
         for pop in places
     }
