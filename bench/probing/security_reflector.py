@@ -52,6 +52,7 @@ class _Attack:
         self.rows: list[_Attacked] = []
         self.final: dict[str, float] = {}
         self._sources = 0
+        until(self._counts, 10)  # a process of its own, which says nothing when it is ready
 
     def stamp(self, threat: str, reason: str, do: Callable[[], Cell], least: int = 1) -> None:
         """A threat to STAMP; `reason` is that of its drops, `least` how many there must be."""
@@ -85,6 +86,11 @@ class _Attack:
             return event if sum(line.get(word, 0) for line in mine) >= self.final[metric] else None
 
         self.rows.append(_Attacked(threat, refused, count, self.up(), told))
+
+    def _counts(self) -> bool:
+        with suppress(OSError):
+            return bool(self.served.metrics())
+        return False
 
     def finish(self) -> Iterator[Row]:
         """Ends the reflector, and reads what it told."""

@@ -1,7 +1,6 @@
 """Threats to what an agent delivers: an impostor in the collector's place, with a certificate that is not good."""
 
 import json
-import os
 import shutil
 import signal
 import socket
@@ -68,7 +67,7 @@ def rows(folder: Path) -> Iterator[Row]:
     make(folder / "renamed", ["collector.example"], [])
     for file in (home / "ca.pem", home / f"agents/{AGENT}.pem", home / f"agents/{AGENT}.key"):
         shutil.copy(file, own / file.name)
-        if os.geteuid() == 0:
+        with suppress(PermissionError):  # without root the agent stays who we are
             shutil.chown(own / file.name, _USER)
     agent = _Agent(own, collector.port)
     with ExitStack() as stack:
