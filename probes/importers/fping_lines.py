@@ -248,8 +248,6 @@ _OF_JSON: Final[Mapping[str, Callable[[str, Mapping[str, Any]], Line | None]]] =
     "resp": _json_answer,
     "timeout": _json_timeout,
     "summary": _json_totals,
-    "intSum": lambda host, fields: (
-        None if (sums := _json_totals(host, fields)) is None else replace(sums, interval=True)
-    ),
+    "intSum": _json_interval,
     "vSum": _json_list,
 }

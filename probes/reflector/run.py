@@ -126,6 +126,8 @@ def run(config: ReflectorConfig, sockets: Sockets, ready: Callable[[], None]) ->
         log.info("reflector.privileges_dropped", user=user.name)
     else:
         shed(keep_net_raw=False)
+        if os.geteuid() == 0:
+            log.info("reflector.stays_root", capabilities=0)
     jobs: dict[str, Callable[[], None]] = {}
     if sockets.stamp:
         jobs["stamp"] = lambda: workers.stamp(sockets.stamp, config, counts, keys)

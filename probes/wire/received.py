@@ -20,7 +20,6 @@ _SO_RCVBUFFORCE: Final = 33
 _HEADER: Final = 16
 PKTINFO_BYTES: Final = {4: 32, 6: 40}
 """Control data of one IP_PKTINFO or IPV6_PKTINFO, padded to the header of the next."""
-_ADDRESS_BYTES: Final = {4: 4, 6: 16}
 
 
 class Details(NamedTuple):
