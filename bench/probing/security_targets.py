@@ -172,6 +172,7 @@ class _Agent:
         told = until(lambda: all(self._told(threat).right for threat in threats))
         until(lambda: all(self._counted(threat, before).right for threat in threats))
         up = Cell(started and told and until(self._works), "still measures what is listed")
+        self._look()
         seen = {threat.victim: self._seen[threat.victim] for threat in threats}
         found = [(threat, self._counted(threat, before), self._told(threat)) for threat in threats]
         shown = self._once_listed(threats, names)
