@@ -62,6 +62,7 @@ def _serve(config: Path, output_format: str) -> None:
     from probes.collector.ledger import LedgerError  # noqa: PLC0415
     from probes.collector.run import LockedError, run  # noqa: PLC0415
     from probes.document import DocumentError  # noqa: PLC0415
+    from probes.wire.address import written  # noqa: PLC0415
 
     _log_to_stderr()
 
@@ -69,7 +70,7 @@ def _serve(config: Path, output_format: str) -> None:
         if output_format == "json":
             emit_json({"address": address, "port": port})
         else:
-            click.echo(f"listening on {f'[{address}]' if ':' in address else address}:{port}")
+            click.echo(f"listening on {written(address, port)}")
         sys.stdout.flush()
 
     try:

@@ -36,6 +36,7 @@ def command(config: Path | None, output_format: str, **flags: Any) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from probes.privileges import PrivilegeError  # noqa: PLC0415
     from probes.reflector.run import StartError, open_sockets, run  # noqa: PLC0415
+    from probes.wire.address import written  # noqa: PLC0415
     from probes.wire.keys import KeyFileError  # noqa: PLC0415
 
     _log_as_json()
@@ -46,7 +47,7 @@ def command(config: Path | None, output_format: str, **flags: Any) -> None:
         raise Failure(Exit.STALE, str(error)) from error
     listening = sockets.addresses()
     if wanted.ndt7.enabled:
-        listening["ndt7"] = [f"{address} port {wanted.ndt7.port}" for address in wanted.listen]
+        listening["ndt7"] = [written(address, wanted.ndt7.port) for address in wanted.listen]
 
     def ready() -> None:
         if output_format == "json":

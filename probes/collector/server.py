@@ -6,7 +6,6 @@ handshake are limited and counted like the others, and so that a new certificate
 
 import asyncio
 import errno
-import ipaddress
 import json
 import logging
 import socket
@@ -24,6 +23,7 @@ from probes.collector.counters import Counters
 from probes.collector.identity import Gate, Refused
 from probes.collector.ingest import Answer, Ingest, refusal
 from probes.transport import MEDIA_TYPE, PATH
+from probes.wire.address import one_host
 
 _WATCH_S: Final = 0.5
 _SILENT: Final = logging.getLogger("nearserve.collector.http")
@@ -106,7 +106,7 @@ class HttpsServer:
                 if error.errno in _SHORT_OF:  # those who hold them must first go
                     await asyncio.sleep(_WATCH_S)
                 continue
-            source = source_of(peer[0])
+            source = one_host(peer[0])
             reason = self._no_room(source)
             if reason is None:
                 self._shaking[source] += 1
@@ -160,7 +160,7 @@ class HttpsServer:
             self._counters.connections.set(len(self._peers))
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        peer = self._peers.setdefault(request.protocol, _Peer(source_of(request.remote or ""), 0.0))
+        peer = self._peers.setdefault(request.protocol, _Peer(one_host(request.remote or ""), 0.0))
         peer.busy = True
         try:
             answer = await self._settle(request)
@@ -244,17 +244,6 @@ class HttpsServer:
         finally:
             self._reading -= len(parts)
         return bytes(parts)
-
-
-def source_of(address: str) -> str:
-    """What counts as one address: of IPv6 the /64, which one host may use as it likes."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if found.version == 4 or found.ipv4_mapped:
-        return str(found.ipv4_mapped if found.version == 6 else found)
-    return str(ipaddress.ip_network((found, 64), strict=False).network_address)
 
 
 def server_context(certificate: str, key: str, client_ca: str | None, *, required: bool) -> ssl.SSLContext:

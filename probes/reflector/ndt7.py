@@ -7,7 +7,6 @@ finished a TCP handshake, so a forged source cannot be flooded.
 
 import contextlib
 import hmac
-import ipaddress
 import select
 import socket
 import ssl
@@ -21,6 +20,7 @@ from urllib.parse import parse_qs
 
 import structlog
 
+from probes.wire.address import one_host, written
 from probes.wire.http_head import Head, NotHttpError, read_head
 from probes.wire.ndt7 import PATHS, SUBPROTOCOL, Exchange, close, message
 from probes.wire.tcp_info import tcp_info
@@ -134,7 +134,7 @@ class Ndt7Server:
                 time.sleep(0.05)
                 continue
             with self._lock:
-                source = _source(peer[0])
+                source = one_host(peer[0])
                 if self._crowded(source):
                     self._gate.count("refused: too many connections")
                     sock.close()
@@ -196,7 +196,7 @@ class Ndt7Server:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if direction == "down" and self._congestion is not None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, self._congestion.encode())
-        ends = (_written(sock.getpeername()), _written(sock.getsockname()))
+        ends = (written(*sock.getpeername()[:2]), written(*sock.getsockname()[:2]))
         channel = Channel(sock, is_client=False, early=early)
         exchange = Exchange(
             channel,
@@ -311,19 +311,6 @@ def _welcome(key: str) -> bytes:
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Accept: {key}\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n"
     ).encode()
-
-
-def _source(address: str) -> str:
-    """Who is limited: an IPv4 address, or the /64 of an IPv6 address, since one host has all of it."""
-    plain = address.partition("%")[0]
-    if ":" not in plain or plain.startswith("::ffff:"):
-        return plain
-    return str(ipaddress.ip_network(f"{plain}/64", strict=False))
-
-
-def _written(name: tuple[str, int]) -> str:
-    """address:port as NDT7 writes it."""
-    return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
 
 
 def _named(error: Exception) -> str:

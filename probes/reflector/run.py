@@ -24,6 +24,7 @@ from probes.reflector import workers
 from probes.reflector.config import ReflectorConfig
 from probes.reflector.counts import Counts, write_textfile
 from probes.reflector.stamp_server import open_socket
+from probes.wire.address import written
 from probes.wire.keys import read_token
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
@@ -49,7 +50,7 @@ class Sockets:
     def addresses(self) -> dict[str, list[str]]:
         """Address and port of each service, as a person writes them."""
         named = {"stamp": self.stamp, "train": self.train_tcp}
-        return {name: [_written(sock) for sock in found] for name, found in named.items() if found}
+        return {name: [written(*sock.getsockname()[:2]) for sock in found] for name, found in named.items() if found}
 
     def close(self) -> None:
         """Close them all."""
@@ -247,11 +248,6 @@ def _tls(config: ReflectorConfig) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError) as error:
         raise StartError(f"ndt7.certificate {config.ndt7.certificate}, key {config.ndt7.key}: {error}") from error
     return context
-
-
-def _written(sock: socket.socket) -> str:
-    address, port = sock.getsockname()[:2]
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def _notify(state: str) -> None:

@@ -1,5 +1,6 @@
-"""Socket addresses of IP literals, zones included, without a resolver."""
+"""Socket addresses of IP literals, zones included, without a resolver; and what they are called."""
 
+import ipaddress
 import socket
 from collections.abc import Sequence
 from typing import Final
@@ -38,6 +39,25 @@ def connect_address(address: str, port: int) -> tuple[str, int] | tuple[str, int
     if family_of(bare) == socket.AF_INET:
         return bare, port
     return bare, port, 0, _interface(zone) if zone else 0
+
+
+def one_host(address: str) -> str:
+    """What counts as one host: an IPv4 address, of IPv6 the /64, which a host may use as it likes.
+
+    What is no address stays as it is.
+    """
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if found.version == 4 or found.ipv4_mapped:
+        return str(found.ipv4_mapped if found.version == 6 else found)
+    return str(ipaddress.ip_network((found, 64), strict=False).network_address)
+
+
+def written(address: str, port: int) -> str:
+    """Address and port as people write them: 192.0.2.1:80, [2001:db8::1]:80."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def _interface(zone: str) -> int:

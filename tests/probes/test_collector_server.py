@@ -24,9 +24,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from bench.probing.collector_process import CollectorProcess, post, records_of
 from placement.cli import main
 from probes.collector.certificates import make
-from probes.collector.server import source_of
 from probes.store import read_folder
 from probes.transport import MEDIA_TYPE, PATH, encode
+from probes.wire.address import one_host
 
 
 @pytest.fixture(scope="module")
@@ -253,9 +253,9 @@ def test_one_address_cannot_take_all_connections(collector: CollectorProcess) ->
 
 
 def test_one_address_is_a_whole_network_of_ipv6() -> None:
-    assert source_of("192.0.2.7") == source_of("::ffff:192.0.2.7") == "192.0.2.7"
-    assert source_of("2001:db8:1:2:3::4") == source_of("2001:db8:1:2::9") == "2001:db8:1:2::"
-    assert source_of("fe80::1%eth0") == "fe80::" and source_of("") == ""
+    assert one_host("192.0.2.7") == one_host("::ffff:192.0.2.7") == "192.0.2.7"
+    assert one_host("2001:db8:1:2:3::4") == one_host("2001:db8:1:2::9") == "2001:db8:1:2::"
+    assert one_host("fe80::1%eth0") == "fe80::" and one_host("") == ""
 
 
 def test_garbage_in_place_of_http_is_answered_counted_and_survived(collector: CollectorProcess) -> None:

@@ -33,6 +33,11 @@ def opened(folder: Path, boot: str = "boot-1", size: int = LEAST_BYTES, heard: l
     return Spool(folder / "spool.sqlite", size, "fra1-a", boot, tell)
 
 
+LOG_FILLING = [
+    0, 0, 1, 320, 1, 3357, 376, 3406, 7989, 7147, 3895, 4110, 1911, 2609, 0, 449, 387, 7936, 0, 188, 0, 0, 0, 667,
+]  # fmt: skip
+
+
 def used_bytes(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.iterdir() if ".unsound" not in file.name)
 
@@ -69,7 +74,7 @@ def test_what_is_acknowledged_is_gone_and_the_rest_stays_also_after_a_restart(tm
 
 @settings(max_examples=25, deadline=None)
 @given(sizes=st.lists(st.integers(0, 9000), min_size=1, max_size=40), repeat=st.integers(1, 12))
-@example(sizes=[320, 3357, 376, 3406, 7989, 7147, 3895, 4110, 1911, 2609, 449, 387, 7936, 188, 667], repeat=12)
+@example(sizes=LOG_FILLING, repeat=12)
 def test_the_bound_holds_whatever_the_size_of_records_and_the_newest_stay(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int], repeat: int
 ) -> None:
