@@ -174,7 +174,7 @@ class Emulator:
         for (first, second), lanes in self.by_path.items():
             if places <= {first, second}:
                 for lane in lanes:
-                    lane.set(self._link(first, second), f"{self.network.seed} {first} {second}")
+                    lane.set(self._link(first, second))
 
 
 def _on_the_wire(frame: bytes, octets: int) -> int:

@@ -29,18 +29,19 @@ class Lane:
     """
 
     __slots__ = (
-        "_random", "clear", "delay_ns", "delivered", "expired", "free_at", "jitter_ns", "last", "link", "loss", "lost",
-        "ns_per_octet", "octets", "overflowed", "queue_ns", "routers", "seen", "send", "while_down",
+        "_random", "_seed", "clear", "delay_ns", "delivered", "expired", "free_at", "jitter_ns", "last", "link", "loss",
+        "lost", "ns_per_octet", "octets", "overflowed", "queue_ns", "routers", "seen", "send", "while_down",
     )  # fmt: skip
 
     def __init__(self, link: Link, send: Callable[[bytes], int], seed: str) -> None:
         self.send = send
-        self._random = random.Random(seed) if link.loss or link.jitter_ms else None
+        self._seed = seed
+        self._random: random.Random | None = None
         self.seen = self.delivered = self.lost = self.overflowed = self.while_down = self.expired = self.octets = 0
         self.free_at, self.last = 0.0, 0
-        self.set(link, seed)
+        self.set(link)
 
-    def set(self, link: Link, seed: str) -> None:
+    def set(self, link: Link) -> None:
         """From now on as this link says; what is on its way is not called back."""
         self.link = link
         self.delay_ns = round(link.rtt_ms / 2 * NS_PER_MS)
@@ -51,7 +52,7 @@ class Lane:
         self.routers = Routers(link.hops) if link.hops else None
         self.clear = link.up and not (link.loss or link.jitter_ms or link.rate_mbps or link.hops)
         if self._random is None and (link.loss or link.jitter_ms):
-            self._random = random.Random(seed)
+            self._random = random.Random(self._seed)
 
     def due(self, arrived_ns: int, octets: int) -> int:
         """When a packet of this size is there, or 0 where it is not going to be. Only where the lane is not clear."""
