@@ -90,8 +90,9 @@ def run(path: Path, once: bool = False) -> Counts:
             agent.run_once(signals)
         else:
             agent.run(signals)
-    spool.close()
+    spool.flush()
     counts = spool.counts()
+    spool.close()
     tell("stopped", waiting=counts.depth, held=counts.held, dropped=counts.dropped, lost=counts.lost)
     return counts
 

@@ -73,7 +73,7 @@ class Spool:
         self._unsaved = Totals()  # counted, and not in the file yet
         self._known = Totals()  # what the file said last
         self._unforgotten: set[int] = set()
-        self._failing = False
+        self._failing = self._closed = False
         self._guard = _exclusive(path.with_name(path.name + ".lock"))
         self._attempt(lambda _: None)
 
@@ -151,6 +151,7 @@ class Spool:
             if not self.flush():
                 self._tell("spool_not_flushed", records=len(self._held))
             self._disconnect()
+            self._closed = True  # an uplink that was left behind does not open it again, as another agent may have it
             os.close(self._guard)
 
     def _write_some(self, file: SpoolFile) -> bool:
@@ -199,7 +200,12 @@ class Spool:
         self._tell(event, records=records, **facts)
 
     def _attempt(self, work: Callable[[SpoolFile], Value], writes: bool = False) -> Value | None:
-        """The work's result; None where the disk would not have it. An unsound file gets one successor at once."""
+        """The work's result; None where the disk would not have it, or after `close`.
+
+        An unsound file gets one successor at once.
+        """
+        if self._closed:
+            return None
         for again in (True, False):
             try:
                 value = work(self._opened())

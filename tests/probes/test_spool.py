@@ -186,6 +186,17 @@ def test_a_record_beyond_all_measure_is_counted_and_the_rest_kept(tmp_path: Path
     assert spool.counts().lost == 1
 
 
+def test_after_close_nobody_opens_the_file_again(tmp_path: Path) -> None:
+    first = opened(tmp_path)
+    first.append([record(0), record(1)])
+    held = first.pending()
+    first.close()
+    second = opened(tmp_path, "boot-2")
+    first.acknowledge(held)  # by an uplink that was left behind in the midst of a request
+    assert first.pending() == []
+    assert [r.seq for r in second.pending()] == [0, 1] and second.counts().depth == 2
+
+
 def test_a_spool_smaller_than_it_can_be_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"at least {LEAST_BYTES}"):
         opened(tmp_path, size=LEAST_BYTES - 1)
