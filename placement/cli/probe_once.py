@@ -59,7 +59,9 @@ class Way:
 )
 @click.option("--key-file", type=click.Path(path_type=Path), help="The reflector's keys, one a line: stamp, train.")
 @click.option("--token-file", type=click.Path(path_type=Path), help="The token of an NDT7 server.")
-@click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="Certificates to trust, PEM: http, ndt7.")
+@click.option(
+    "--ca", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Certificates to trust, PEM: http, ndt7."
+)
 @click.option("-4", "family", flag_value=4, type=int, help="IPv4 only.")
 @click.option("-6", "family", flag_value=6, type=int, help="IPv6 only.")
 @click.option("--source", default=socket.gethostname, show_default="host name", help="What records call this machine.")
@@ -79,7 +81,7 @@ def command(
     flows: int,
     key_file: Path | None,
     token_file: Path | None,
-    ca: str | None,
+    ca: Path | None,
     family: int | None,
     source: str,
     as_json: bool,
@@ -139,16 +141,17 @@ def _token(path: Path | None) -> str | None:
         raise Failure(Exit.BAD_DATA, str(error)) from error
 
 
-def _trusting(ca: str | None) -> "ssl.SSLContext | None":
+def _trusting(ca: Path | None) -> "ssl.SSLContext | None":
     """TLS by the certificates of a file; None: by those of the system."""
     if ca is None:
         return None
-    import ssl  # noqa: PLC0415
+    from probes.wire.authority import trusting  # noqa: PLC0415
+    from probes.wire.keys import KeyFileError  # noqa: PLC0415
 
     try:
-        return ssl.create_default_context(cafile=ca)
-    except ssl.SSLError as error:
-        raise Failure(Exit.BAD_DATA, f"{ca} holds no certificates in PEM: {error.reason or error}") from error
+        return trusting(ca)
+    except KeyFileError as error:
+        raise Failure(Exit.BAD_DATA, str(error)) from error
 
 
 def _way(method: str, protocol: str, flows: int) -> Way:

@@ -148,12 +148,24 @@ class Stamp(Method):
     source_port: Annotated[int, Field(ge=0, le=65_535)] = 0
 
 
-class Http(Method):
-    """Time to first byte; TLS unless `tls` is false."""
+class Encrypted(Method):
+    """What the methods over TLS share: `tls` false is in the clear, `authority` else than the system's."""
 
     timeout_s: Timeout = 10.0
-    path: Annotated[str, Field(pattern=r"^/[\x21-\x7e]*$", max_length=2000)] = "/"
     tls: bool = True
+    authority: str | None = None
+
+    @model_validator(mode="after")
+    def _needed(self) -> "Encrypted":
+        if self.authority is not None and not self.tls:
+            raise ValueError("authority is of no use in the clear; leave it out, or leave out tls = false")
+        return self
+
+
+class Http(Encrypted):
+    """Time to first byte; TLS unless `tls` is false."""
+
+    path: Annotated[str, Field(pattern=r"^/[\x21-\x7e]*$", max_length=2000)] = "/"
 
 
 class Train(Method):
@@ -166,13 +178,11 @@ class Train(Method):
     overhead_bytes: Annotated[int, Field(ge=0, le=200)] = 0
 
 
-class Ndt7(Method):
+class Ndt7(Encrypted):
     """Achievable TCP to an NDT7 server; with `loaded`, round trips by TCP connect without its load and under it."""
 
     interval_s: Annotated[float, Field(ge=60, le=7 * 86_400)]
-    timeout_s: Timeout = 10.0
     directions: Directions = ("down", "up")
-    tls: bool = True
     token_file: str | None = None
     loaded: bool = False
 
@@ -304,7 +314,7 @@ def _named_files(config: Config) -> dict[str, str]:
     collector: dict[str, Any] = config.collector.model_dump(exclude={"url"}) if config.collector else {}
     named = {f"collector.{key}": value for key, value in collector.items()}
     for name, method in config.methods.used.items():
-        for key in ("key_file", "token_file"):
+        for key in ("key_file", "token_file", "authority"):
             named[f"methods.{name}.{key}"] = getattr(method, key, None)
     return {key: value for key, value in named.items() if value is not None}
 

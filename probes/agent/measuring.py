@@ -10,9 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from probes.agent.config import PACKETS, SWEPT, Config, Direction, Stamp, Train, resolved
+from probes.agent.config import PACKETS, SWEPT, Config, Direction, Encrypted, Stamp, Train, resolved
 from probes.methods.endpoint import Endpoint
 from probes.record import Record
+from probes.wire.authority import trusting
 from probes.wire.keys import read_keys, read_token
 
 Measure = Callable[[Sequence[Endpoint], Any, "Means"], list[Record]]
@@ -24,24 +25,35 @@ LOADED_PER_S: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What methods need besides their settings: the source's name, packets a second, secrets by method, bytes left."""
+    """What methods need besides their settings: the source's name, packets a second, secrets by method, bytes left.
+
+    `trusts`: TLS by method, where it is not by the system's authorities.
+    """
 
     source: str
     packets_per_s: float
     keys: Mapping[str, bytes] = field(default_factory=dict)
     tokens: Mapping[str, str] = field(default_factory=dict)
+    trusts: Mapping[str, ssl.SSLContext] = field(default_factory=dict)
     max_bytes: int = 1 << 40
 
 
 def means(config: Config, path: Path) -> Means:
-    """The means of a configuration that was read from `path`; KeyFileError where a secret cannot be read."""
+    """The means of a configuration that was read from `path`; KeyFileError where one of its files cannot be."""
     used = config.methods.used
     key_files = {name: method.key_file for name, method in used.items() if isinstance(method, Stamp | Train)}
     keys = {name: read_keys(resolved(path, file))[0] for name, file in key_files.items() if file}
     ndt7 = config.methods.ndt7
     token_file = ndt7.token_file if ndt7 else None
     tokens = {"ndt7": read_token(resolved(path, token_file))} if token_file else {}
-    return Means(config.source, config.rates.packets_per_s, keys, tokens)
+    authorities = {name: method.authority for name, method in used.items() if isinstance(method, Encrypted)}
+    trusts = {name: trusting(resolved(path, file)) for name, file in authorities.items() if file}
+    return Means(config.source, config.rates.packets_per_s, keys, tokens, trusts)
+
+
+def _tls(method: str, settings: Encrypted, given: Means) -> ssl.SSLContext | None:
+    """TLS as the method's table wants it; the system's authorities are read anew each time, as they change."""
+    return (given.trusts.get(method) or trusting(None)) if settings.tls else None
 
 
 def _icmp(endpoints: Sequence[Endpoint], settings: Any, given: Means) -> list[Record]:
@@ -76,7 +88,7 @@ def _stamp(endpoints: Sequence[Endpoint], settings: Any, given: Means) -> list[R
 def _http(endpoints: Sequence[Endpoint], settings: Any, given: Means) -> list[Record]:
     from probes.methods import http  # noqa: PLC0415
 
-    context = ssl.create_default_context() if settings.tls else None
+    context = _tls("http", settings, given)
     return [
         http.measure(
             endpoint,
@@ -108,7 +120,7 @@ def _train(endpoints: Sequence[Endpoint], settings: Any, given: Means) -> list[R
 
 
 def _ndt7(endpoints: Sequence[Endpoint], settings: Any, given: Means) -> list[Record]:
-    tls = ssl.create_default_context() if settings.tls else None
+    tls = _tls("ndt7", settings, given)
     left = given.max_bytes
     records: list[Record] = []
     for endpoint in endpoints:

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from placement.cli.probe_agent import command
 from probes.agent.config import load_targets, read_config
 from probes.agent.log import RepeatLimit
+from probes.agent.measuring import means
 from probes.agent.targets import Target, parse_targets, read_targets, write_targets
 from probes.document import DocumentError
+from probes.wire.keys import KeyFileError
 
 GOOD = """
 agent = "fra1-a"
@@ -82,11 +84,27 @@ def test_every_fault_of_the_file_is_told_at_once_with_its_key_and_the_mend(tmp_p
         ),
         (("[allow]", "[metrics]\ntextfile = 'x.txt'\n[allow]"), "reads *.prom only"),
         (('methods = ["icmp", "tcp"]', 'methods = ["icmp:7"]'), "icmp has none"),
+        (
+            ("[[target]]", "[methods.http]\ninterval_s = 60\nauthority = 'gone'\n[[target]]"),
+            "methods.http.authority = 'gone': there is no such file",
+        ),
+        (
+            ("[[target]]", "[methods.ndt7]\ninterval_s = 60\ntls = false\nauthority = 'ca.pem'\n[[target]]"),
+            "authority is of no use in the clear",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused(tmp_path: Path, change: tuple[str, str], complaint: str) -> None:
     found = faults(tmp_path, GOOD.replace(*change))
     assert any(complaint in fault for fault in found), found
+
+
+def test_an_authority_without_certificates_is_told_when_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text(GOOD.replace("[[target]]", "[methods.http]\ninterval_s = 60\nauthority = 'ca.pem'\n[[target]]"))
+    (tmp_path / "ca.pem").write_text("none\n")
+    with pytest.raises(KeyFileError, match=r"ca\.pem holds no certificates in PEM"):
+        means(read_config(path), path)
 
 
 def test_check_tells_what_it_would_do_and_which_addresses_it_would_refuse(tmp_path: Path) -> None:
