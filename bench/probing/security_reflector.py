@@ -176,7 +176,7 @@ def rows(folder: Path) -> Iterator[Row]:
     tables = {
         "stamp": f"per_source_per_s = {_PER_SOURCE}\nin_all_per_s = {_IN_ALL}",
         "train": f"bytes_per_source_hour = {_HOUR_BYTES}",
-        "ndt7": f'enabled = true\nport = {ndt7_port}\ntoken_file = "{folder / "token"}"',
+        "ndt7": f'enabled = true\ntls = false\nport = {ndt7_port}\ntoken_file = "{folder / "token"}"',
     }
     with ReflectorProcess(folder / "open", tables) as served:
         attack = _Attack(served, "for all", None, ndt7_port)

@@ -108,7 +108,7 @@ def _lab(limiter: str, mbps: float, rtt_ms: float, congestion: str) -> Iterator[
 
 def _serve(congestion: str) -> int:
     limits = Limits(per_source=4, per_source_minute=10_000, bytes=100_000_000_000)
-    with Ndt7Server(THERE, NDT7_PORT, limits=limits, congestion=congestion):
+    with Ndt7Server(socket.create_server((THERE, NDT7_PORT)), limits=limits, congestion=congestion):
         while True:
             time.sleep(60)
 

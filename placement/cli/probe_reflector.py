@@ -20,7 +20,10 @@ from placement.cli.common import Exit, Failure, format_option
 @click.option("--stamp-port", type=click.IntRange(0, 65_535), help="UDP; 0 is any free one.  [862]")
 @click.option("--train-port", type=click.IntRange(0, 65_535), help="TCP and UDP; 0 is any free one.  [8862]")
 @click.option("--ndt7/--no-ndt7", default=None, help="Serve NDT7 too.  [no]")
-@click.option("--ndt7-port", type=click.IntRange(1, 65_535), help="TCP.  [8444]")
+@click.option("--ndt7-port", type=click.IntRange(0, 65_535), help="TCP; 0 is any free one.  [8444]")
+@click.option("--ndt7-certificate", type=click.Path(dir_okay=False), help="Of the NDT7 server, PEM.")
+@click.option("--ndt7-key", type=click.Path(dir_okay=False), help="The certificate's private key, PEM.")
+@click.option("--ndt7-plain", is_flag=True, default=None, help="Serve NDT7 in the clear, without a certificate.")
 @click.option("--key-file", type=click.Path(dir_okay=False), help="Keys, one a line: answer only who has one of them.")
 @click.option("--textfile", type=click.Path(dir_okay=False), help="Prometheus text file with the counts.")
 @click.option("--metrics-port", type=click.IntRange(1, 65_535), help="Show the counts on 127.0.0.1 at this port.")
@@ -36,7 +39,6 @@ def command(config: Path | None, output_format: str, **flags: Any) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from probes.privileges import PrivilegeError  # noqa: PLC0415
     from probes.reflector.run import StartError, open_sockets, run  # noqa: PLC0415
-    from probes.wire.address import written  # noqa: PLC0415
     from probes.wire.keys import KeyFileError  # noqa: PLC0415
 
     _log_as_json()
@@ -46,8 +48,6 @@ def command(config: Path | None, output_format: str, **flags: Any) -> None:
     except StartError as error:
         raise Failure(Exit.STALE, str(error)) from error
     listening = sockets.addresses()
-    if wanted.ndt7.enabled:
-        listening["ndt7"] = [written(address, wanted.ndt7.port) for address in wanted.listen]
 
     def ready() -> None:
         if output_format == "json":
@@ -82,12 +82,16 @@ def _configured(path: Path | None, flags: dict[str, Any]) -> Any:
         "train_port": (values["train"], "port"),
         "ndt7": (values["ndt7"], "enabled"),
         "ndt7_port": (values["ndt7"], "port"),
+        "ndt7_certificate": (values["ndt7"], "certificate"),
+        "ndt7_key": (values["ndt7"], "key"),
         "textfile": (values["metrics"], "textfile"),
         "metrics_port": (values["metrics"], "port"),
     }
     for flag, (table, key) in places.items():
         if flags[flag] not in (None, ()):
             table[key] = flags[flag]
+    if flags["ndt7_plain"]:
+        values["ndt7"] |= {"tls": False}
     found, faults = validated(ReflectorConfig, values, "the flags")
     if found is None:
         raise Failure(Exit.USAGE, str(DocumentError(faults)))

@@ -42,10 +42,11 @@ class TrainPart(Part):
 
 
 class Ndt7Part(Part):
-    """The NDT7 server; without a certificate it speaks in the clear."""
+    """The NDT7 server, over TLS unless `tls` is false: clients encrypt where nothing else is said."""
 
     enabled: bool = False
     port: Port = PORTS["ndt7"]
+    tls: bool = True
     certificate: str | None = None
     key: str | None = None
     token_file: str | None = None
@@ -54,6 +55,11 @@ class Ndt7Part(Part):
     def _paired(self) -> "Ndt7Part":
         if (self.certificate is None) != (self.key is None):
             raise ValueError("certificate and key belong together; give both or neither")
+        if self.enabled and self.tls and self.certificate is None:
+            mend = "give certificate and key, or say tls = false (--ndt7-plain) to serve in the clear"
+            raise ValueError(f"has no certificate, and clients ask by TLS; {mend}")
+        if not self.tls and self.certificate is not None:
+            raise ValueError("certificate and key are of no use in the clear; leave them out, or tls = false")
         return self
 
 

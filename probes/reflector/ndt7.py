@@ -68,7 +68,7 @@ class RefusedError(Exception):
 
 
 class Ndt7Server:
-    """Listens on one address until `close`; `port` is the one that it got. Raises OSError where it may not listen.
+    """Serves a listening socket until `close`, which closes it too; `port` is the socket's.
 
     `token`: what `Authorization: Bearer` or the query's `access_token` must hold. `tls`: a server's context.
     `congestion`: the kernel's TCP congestion control for the load, its default where None.
@@ -76,8 +76,7 @@ class Ndt7Server:
 
     def __init__(
         self,
-        address: str,
-        port: int = 443,
+        listener: socket.socket,
         *,
         limits: Limits | None = None,
         tls: ssl.SSLContext | None = None,
@@ -90,9 +89,8 @@ class Ndt7Server:
         self._open: dict[socket.socket, str] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        self._listener = socket.create_server((address, port), family=family, backlog=128)
-        self.port: int = self._listener.getsockname()[1]
+        self._listener = listener
+        self.port: int = listener.getsockname()[1]
         self._wake, self._woken = socket.socketpair()
         self._thread = threading.Thread(target=self._accept, name="ndt7-accept", daemon=True)
         self._thread.start()

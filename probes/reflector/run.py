@@ -46,15 +46,16 @@ class Sockets:
     stamp: list[socket.socket] = field(default_factory=list)
     train_tcp: list[socket.socket] = field(default_factory=list)
     train_udp: list[socket.socket] = field(default_factory=list)
+    ndt7: list[socket.socket] = field(default_factory=list)
 
     def addresses(self) -> dict[str, list[str]]:
         """Address and port of each service, as a person writes them."""
-        named = {"stamp": self.stamp, "train": self.train_tcp}
+        named = {"stamp": self.stamp, "train": self.train_tcp, "ndt7": self.ndt7}
         return {name: [written(*sock.getsockname()[:2]) for sock in found] for name, found in named.items() if found}
 
     def close(self) -> None:
         """Close them all."""
-        for sock in (*self.stamp, *self.train_tcp, *self.train_udp):
+        for sock in (*self.stamp, *self.train_tcp, *self.train_udp, *self.ndt7):
             sock.close()
 
 
@@ -71,6 +72,9 @@ def open_sockets(config: ReflectorConfig) -> Sockets:
                 tcp, udp = _pair(address, config.train.port)
                 found.train_tcp.append(tcp)
                 found.train_udp.append(udp)
+        if config.ndt7.enabled:
+            with _noting(wrong, address, config.ndt7.port, "TCP"):
+                found.ndt7.append(_listener(address, config.ndt7.port, backlog=128))
     if wrong:
         found.close()
         raise StartError("\n".join(wrong))
@@ -98,11 +102,15 @@ def _noting(wrong: list[str], address: str, port: int, kind: str) -> Iterator[No
         wrong.append(f"{address} port {port} ({kind}): {error.strerror}; {mend}")
 
 
+def _listener(address: str, port: int, backlog: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return socket.create_server((address, port), family=family, backlog=backlog)
+
+
 def _pair(address: str, port: int) -> tuple[socket.socket, socket.socket]:
     """TCP and UDP on the same number; of any free one (0) a few are tried."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     for left in range(8 if port == 0 else 1, 0, -1):
-        tcp = socket.create_server((address, port), family=family, backlog=64)
+        tcp = _listener(address, port, backlog=64)
         try:
             return tcp, open_socket(address, tcp.getsockname()[1])
         except OSError:
@@ -134,8 +142,8 @@ def run(config: ReflectorConfig, sockets: Sockets, ready: Callable[[], None]) ->
         jobs["stamp"] = lambda: workers.stamp(sockets.stamp, config, counts, keys)
     if sockets.train_tcp:
         jobs["train"] = lambda: workers.trains(sockets.train_tcp, sockets.train_udp, config, counts, keys)
-    if config.ndt7.enabled:
-        jobs["ndt7"] = lambda: workers.ndt7(config, counts, token, tls)
+    if sockets.ndt7:
+        jobs["ndt7"] = lambda: workers.ndt7(sockets.ndt7, counts, token, tls)
     port = config.metrics.port
     if port is not None:
         jobs["metrics"] = lambda: workers.metrics(port, counts)

@@ -107,11 +107,11 @@ def trains(
     server.close()
 
 
-def ndt7(config: ReflectorConfig, counts: Counts, token: str | None, tls: ssl.SSLContext | None) -> None:
-    """Serves NDT7 on every address until SIGTERM."""
+def ndt7(listeners: Sequence[socket.socket], counts: Counts, token: str | None, tls: ssl.SSLContext | None) -> None:
+    """Serves NDT7 until SIGTERM."""
     signals = Signals()
     told = _Told(counts, "ndt7.refused", {"refused": "ndt7_refused", "broken": "ndt7_broken"})
-    servers = [Ndt7Server(address, config.ndt7.port, tls=tls, token=token) for address in config.listen]
+    servers = [Ndt7Server(listener, tls=tls, token=token) for listener in listeners]
     while not signals.stop:
         select.select([signals], [], [], 1.0)
         signals.take()

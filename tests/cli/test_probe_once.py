@@ -186,7 +186,7 @@ def test_plain_http_behind_a_name_without_a_scheme_is_told(listening: int) -> No
 
 
 def test_ndt7_shows_both_ways_with_the_latency_under_load() -> None:
-    with Ndt7Server("127.0.0.1", 0, limits=Limits(bytes=10**12)) as server:
+    with Ndt7Server(socket.create_server(("127.0.0.1", 0)), limits=Limits(bytes=10**12)) as server:
         where = f"ws://127.0.0.1:{server.port}"
         document = json.loads(run(where, "--method", "ndt7", "--seconds", 1.5, "--json").stdout)
     (target,) = document["targets"]

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ import pytest
 from click.testing import CliRunner
 
 from placement.cli.probe_agent import command
+from probes.collector.certificates import make
 from tests.probes.agent_process import COMMAND, AgentProcess, free_port, wait_for_port, write_config, write_targets
 
 AS_ROOT = os.geteuid() == 0
@@ -226,18 +228,24 @@ def test_with_4400_targets_it_stays_below_80_mb(folder: Path) -> None:
 
 
 def test_every_method_measures_a_real_reflector_with_keys_and_beside_load(folder: Path) -> None:
+    """HTTP and NDT7 by TLS, with certificates of an authority that the system does not know."""
     key = folder / "key"
     key.write_text("0123456789abcdef0123456789abcdef\n")
+    make(folder, ["127.0.0.1"], [])
+    secured = ["--ndt7", "--ndt7-certificate", str(folder / "server.pem"), "--ndt7-key", str(folder / "server.key")]
     stamp, train, ndt7, web = (free_port() for _ in range(4))
     reflector = subprocess.Popen(
         [
             *(*COMMAND[:-1], "reflector", "--listen", "127.0.0.1", "--stamp-port", str(stamp)),
-            *("--train-port", str(train), "--ndt7", "--ndt7-port", str(ndt7), "--key-file", str(key)),
+            *("--train-port", str(train), *secured, "--ndt7-port", str(ndt7), "--key-file", str(key)),
         ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     server = HTTPServer(("127.0.0.1", web), SimpleHTTPRequestHandler)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(folder / "server.pem", folder / "server.key")
+    server.socket = tls.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     methods = ["tcp:9", f"stamp:{stamp}", f"http:{web}", f"train:{train}", f"ndt7:{ndt7}"]
     write_targets(folder, 1, methods=methods)
@@ -247,7 +255,7 @@ interval_s = 60
 key_file = "key"
 [methods.http]
 interval_s = 60
-tls = false
+authority = "ca.pem"
 [methods.train]
 interval_s = 60
 directions = ["up"]
@@ -256,7 +264,7 @@ key_file = "key"
 interval_s = 60
 timeout_s = 4
 directions = ["down"]
-tls = false
+authority = "ca.pem"
 token_file = "key"
 loaded = true
 """

@@ -20,9 +20,10 @@ from probes.table import faults, to_table
 
 HERE, THERE = "10.77.0.1", "10.77.0.2"
 SERVER = f"""
+import socket
 import time
 from probes.reflector.ndt7 import Ndt7Server
-Ndt7Server("{THERE}", 4443, congestion="cubic")
+Ndt7Server(socket.create_server(("{THERE}", 4443)), congestion="cubic")
 time.sleep(60)
 """
 THROUGHPUT = Throughput(

@@ -34,7 +34,8 @@ REQUEST = (
 
 @contextlib.contextmanager
 def serving(limits: Limits = PLENTY, address: str = "127.0.0.1", **more: Any) -> Iterator[Ndt7Server]:
-    with Ndt7Server(address, 0, limits=limits, **more) as server:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with Ndt7Server(socket.create_server((address, 0), family=family), limits=limits, **more) as server:
         yield server
 
 

@@ -103,11 +103,10 @@ def test_a_worker_that_dies_is_started_again_on_the_same_port(folder: Path) -> N
 
 
 def test_ndt7_is_served_where_asked_for(folder: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with ReflectorProcess(folder, {"ndt7": f"enabled = true\nport = {port}", "train": "enabled = false"}) as served:
+    tables = {"ndt7": "enabled = true\nport = 0\ntls = false", "train": "enabled = false"}
+    with ReflectorProcess(folder, tables) as served:
         assert ("train", 4) not in served.ports
+        port = served.ports["ndt7", 4]
 
         def came() -> int:  # on loopback the bytes that one test may take are gone before there is a rate
             endpoint = Endpoint("pop", "127.0.0.1", port)
@@ -143,6 +142,45 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     assert "is a reflector running?" in result.output
 
 
+def test_a_port_that_is_taken_is_named_for_ndt7_too() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        arguments = ["--listen", "127.0.0.1", "--stamp-port", "0", "--train-port", "0", "--ndt7", "--ndt7-plain"]
+        result = CliRunner().invoke(command, [*arguments, "--ndt7-port", str(port)])
+    assert result.exit_code == 6
+    assert f"127.0.0.1 port {port} (TCP): Address already in use" in result.output
+
+
+@pytest.mark.skipif(not can_become_another(), reason="only root opens low ports, and becomes another")
+def test_ndt7_has_its_low_port_before_root_is_given_up(folder: Path) -> None:
+    port = next(port for port in range(1023, 900, -1) if is_free(port))
+    with ReflectorProcess(folder, {"ndt7": f"enabled = true\nport = {port}\ntls = false"}) as served:
+        assert served.ports["ndt7", 4] == port
+        endpoint = Endpoint("pop", "127.0.0.1", port)
+        found = ndt7.measure(endpoint, direction="down", source="agent", seconds=0.5)
+        assert found.record.bytes
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe, socket.socket(socket.AF_INET6) as probe6:
+        return probe.connect_ex(("127.0.0.1", port)) != 0 and probe6.connect_ex(("::1", port)) != 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "flags", "words"),
+    [
+        ("enabled = true", [], "has no certificate, and clients ask by TLS (give certificate and key"),
+        ("", ["--ndt7"], "--ndt7-plain"),
+        ('tls = false\ncertificate = "x"\nkey = "y"', [], "of no use in the clear"),
+    ],
+)
+def test_ndt7_in_the_clear_must_be_said(tmp_path: Path, lines: str, flags: list[str], words: str) -> None:
+    path = tmp_path / "reflector.toml"
+    path.write_text(f"[ndt7]\n{lines}\n")
+    result = CliRunner().invoke(command, ["--config", str(path), *flags])
+    assert (result.exit_code, words in result.output) == (2 if flags else 4, True), result.output
+
+
 def test_flags_come_before_the_file(tmp_path: Path) -> None:
     path = tmp_path / "reflector.toml"
     path.write_text('key_file = "/nonexistent/from-file"\n')
@@ -172,7 +210,7 @@ def test_a_token_file_without_a_token_opens_the_reflector_to_nobody(tmp_path: Pa
     path.write_bytes(text)
     with pytest.raises(KeyFileError, match="holds no token"):
         read_token(path)
-    (tmp_path / "reflector.toml").write_text('[ndt7]\nenabled = true\ntoken_file = "token"\n')
+    (tmp_path / "reflector.toml").write_text('[ndt7]\nenabled = true\nport = 0\ntls = false\ntoken_file = "token"\n')
     arguments = ["--config", str(tmp_path / "reflector.toml"), "--listen", "127.0.0.1"]
     result = CliRunner().invoke(command, [*arguments, "--stamp-port", "0", "--train-port", "0"])
     assert result.exit_code == 4
