@@ -210,7 +210,7 @@ class _Attack:
             found.append(f"{got} answers came, {change['stamp_sent_packets_total']} were counted")
         if not got:
             found.append("nothing at all was answered")
-        never = ('stamp_dropped_packets_total{reason="failed"}', "restarts_total")
+        never = ('stamp_dropped_packets_total{reason="failed"}', "train_failed_total", "restarts_total")
         found += [f"{name} is {change[name]}" for name in never if change[name]]
         found += [
             f"{source.sock.getsockname()}: {source.sent_bytes} bytes sent, {source.got_bytes} got"

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from probes.document import Part, read_document
 from probes.reflector.limits import Rates
 from probes.reflector.stamp_server import Settings
-from probes.reflector.train_server import TrainLimits
+from probes.reflector.train_session import TrainLimits
 from probes.wire.ports import PORTS
 
 Port = Annotated[int, Field(ge=0, le=65_535)]

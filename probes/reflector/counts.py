@@ -39,6 +39,7 @@ NAMES: Final = (
     "train_sent_packets",
     "train_sent_bytes",
     "train_stray_packets",
+    "train_failed",
     *(f"train_refused_{reason}" for reason in TRAIN_REFUSALS),
     "ndt7_down",
     "ndt7_up",

@@ -82,28 +82,47 @@ def cars(outbox: Outbox, session: bytes, train: int, packets: int) -> None:
     head["train"], head["seq"] = train, np.arange(packets)
 
 
+class Leaving:
+    """A train on its way out, the first rows of an outbox back to back; `go_on` never waits."""
+
+    def __init__(self, sock: socket.socket, outbox: Outbox, packets: int) -> None:
+        self._sock, self._outbox, self._packets = sock, outbox, packets
+        self._sent, self._waited = 0, False
+        self.start_ns = time.monotonic_ns()
+
+    def go_on(self) -> bool:
+        """Send as many as there is room for; whether that was all. OSError where the kernel refuses the first."""
+        try:
+            while self._sent < self._packets:
+                self._sent += self._outbox.send(self._sock.fileno(), self._sent, self._packets)
+        except BlockingIOError:
+            self._waited = True
+            return False
+        except OSError:
+            if not self._sent:
+                raise
+            return True  # the error of an earlier packet: the train ends here
+        return True
+
+    @property
+    def departure(self) -> Departure:
+        """How it left, up to now."""
+        return Departure(self._sent, time.monotonic_ns() - self.start_ns, self._waited)
+
+
 def depart(sock: socket.socket, outbox: Outbox, packets: int, deadline_s: float) -> Departure:
     """Send the first rows of an outbox back to back; stops at the deadline where the way out is stuck.
 
     Raises OSError where the kernel refuses the first packet.
     """
-    start_ns = time.monotonic_ns()
     poll = select.poll()
     poll.register(sock, select.POLLOUT)
-    sent, waited = 0, False
-    while sent < packets:
-        try:
-            sent += outbox.send(sock.fileno(), sent, packets)
-        except BlockingIOError:
-            waited = True
-            left_s = deadline_s - (time.monotonic_ns() - start_ns) / 1e9
-            if left_s <= 0 or not poll.poll(left_s * 1e3):
-                break
-        except OSError:
-            if not sent:
-                raise
-            break  # the error of an earlier packet: the train ends here
-    return Departure(sent, time.monotonic_ns() - start_ns, waited)
+    leaving = Leaving(sock, outbox, packets)
+    while not leaving.go_on():
+        left_s = deadline_s - (time.monotonic_ns() - leaving.start_ns) / 1e9
+        if left_s <= 0 or not poll.poll(left_s * 1e3):
+            break
+    return leaving.departure
 
 
 def arrived(inbox: Inbox, session: bytes, train: int) -> Arrivals:

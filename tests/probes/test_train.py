@@ -19,9 +19,11 @@ from probes.methods.endpoint import Endpoint
 from probes.record import Record
 from probes.reflector.counts import Counts
 from probes.reflector.stamp_server import open_socket
-from probes.reflector.train_server import TrainLimits, TrainServer
+from probes.reflector.train_server import TrainServer
+from probes.reflector.train_session import TrainLimits
 from probes.table import faults, to_table
 from probes.wire import train_packet
+from probes.wire.batch import Outbox
 
 KEY = b"a key of sixteen or more"
 BOTH = pytest.mark.parametrize("direction", ["up", "down"])
@@ -314,12 +316,107 @@ def test_who_has_read_the_cookie_gets_the_train() -> None:
     assert counts["train_sent_bytes"] == 30 * 500 + 48
 
 
+def stuck(monkeypatch: pytest.MonkeyPatch, packets: int) -> threading.Event:
+    """The way out takes so many packets of a train, and no more until the event is set."""
+    free, real = threading.Event(), Outbox.send
+
+    def send(box: Outbox, fd: int, start: int, stop: int) -> int:
+        if len(box.data) == 1 or free.is_set():  # a challenge, or there is room again
+            return real(box, fd, start, stop)
+        if start >= packets:
+            raise BlockingIOError
+        return real(box, fd, start, packets)
+
+    monkeypatch.setattr(Outbox, "send", send)
+    return free
+
+
+def test_a_way_out_without_room_holds_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    ask = {"do": "down", "train": 1, "packets": 30, "size": 500}
+    free = stuck(monkeypatch, 10)
+    with served() as (port, counts), Wire(port) as wire:
+        name = bytes.fromhex(wire.say(nonce="00")["session"])
+        sock, cookie = hello(port, name)
+        with sock, Wire(port) as other:
+            assert cookie is not None
+            wire.raw(json.dumps(ask | {"cookie": cookie.hex()}).encode() + b"\n")
+            assert len([sock.recv(2000) for _ in range(10)]) == 10
+            assert other.say(nonce="00")["session"]  # while the train stands
+            assert other.say(do="up", train=1, packets=5, size=100)["refused"] == "busy"
+            assert wire.say(**ask, cookie=cookie.hex())["refused"] == "busy"
+            free.set()
+            told = wire.heard()
+            assert (told["sent"], told["waited"]) == (30, True)
+            assert len([sock.recv(2000) for _ in range(20)]) == 20
+            assert counts["train_sent_packets"] == 31
+    free.clear()
+    with served() as (port, counts), Wire(port) as wire:  # nobody waits for a train whose session is gone
+        name = bytes.fromhex(wire.say(nonce="00")["session"])
+        sock, cookie = hello(port, name)
+        with sock:
+            assert cookie is not None
+            wire.raw(json.dumps(ask | {"cookie": cookie.hex()}).encode() + b"\n")
+            assert sock.recv(2000)
+        wire.__exit__()
+        with Wire(port) as other:
+            assert other.say(nonce="00")["session"]
+            until = time.monotonic() + 2  # below the time that a stuck train is given
+            while other.say(do="up", train=1, packets=5, size=100) != {"ready": True}:
+                assert time.monotonic() < until
+                time.sleep(0.01)
+        assert counts["train_sent_packets"] == 11
+
+
+def test_what_leaves_without_room_goes_on_where_it_stopped() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ours, theirs:
+        box = Outbox(500, 1472, None)
+        train_packet.cars(box, bytes(16), 1, 500)
+        leaving = train_packet.Leaving(ours, box, 500)
+        came: list[bytes] = []
+        theirs.setblocking(False)
+        while not leaving.go_on():
+            with suppress(BlockingIOError):
+                while True:
+                    came.append(theirs.recv(2000))
+        with suppress(BlockingIOError):
+            while True:
+                came.append(theirs.recv(2000))
+    assert [int.from_bytes(data[28:32], "big") for data in came] == list(range(500))
+    assert leaving.departure[::2] == (500, True)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        train_packet.Leaving(ours, box, 500).go_on()
+
+
+def test_a_fault_of_its_own_at_a_datagram_is_survived(monkeypatch: pytest.MonkeyPatch) -> None:
+    with served() as (port, counts), Wire(port) as wire:
+        name = bytes.fromhex(wire.say(nonce="00")["session"])
+        with monkeypatch.context() as broken:
+            broken.setattr("probes.reflector.train_datagrams.headers", lambda *_: 1 / 0)
+            hello(port, name)[0].close()
+        sock, cookie = hello(port, name)
+        sock.close()
+        assert cookie is not None
+        assert counts["train_failed"] == 1
+
+
 def test_a_hello_of_no_session_is_not_answered() -> None:
     with served() as (port, counts):
         sock, cookie = hello(port, bytes(16))
         sock.close()
     assert cookie is None
     assert (counts["train_sent_packets"], counts["train_stray_packets"]) == (0, 1)
+
+
+@pytest.mark.parametrize("text", ["\ud800", "\u00fc"])
+def test_a_proof_that_is_no_ascii_is_a_wrong_one(text: str) -> None:
+    with served("127.0.0.1", KEY) as (port, counts), Wire(port) as wire:
+        assert wire.say(nonce="00", mac=text)["refused"] == "unauthorised"
+        assert counts["train_failed"] == 0
+    with served() as (port, counts), Wire(port) as wire:
+        hello(port, bytes.fromhex(wire.say(nonce="00")["session"]))[0].close()
+        assert wire.say(do="down", train=1, packets=5, size=100, cookie=text)["refused"] == "unproven"
+        assert counts["train_failed"] == 0
 
 
 def test_the_bytes_of_a_source_are_limited() -> None:
