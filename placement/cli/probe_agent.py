@@ -9,7 +9,7 @@ from placement.cli.common import Exit, Failure, emit_json, format_option, print_
 
 if TYPE_CHECKING:
     from probes.agent.run import Plan
-    from probes.agent.spool import Counts
+    from probes.agent.tally import Ended
 
 SHOWN = 20
 
@@ -33,7 +33,7 @@ def command(config: Path, check: bool, once: bool, output_format: str) -> None:
         if check:
             _show_plan(run.check(config), output_format)
             return
-        counts = run.run(config, once)
+        ended = run.run(config, once)
     except DocumentError as error:
         details = {"faults": [str(fault) for fault in error.faults]}
         raise Failure(Exit.BAD_DATA, f"the agent cannot run with {config}:\n{error}", details) from error
@@ -42,7 +42,7 @@ def command(config: Path, check: bool, once: bool, output_format: str) -> None:
     except (PrivilegeError, KeyFileError, OSError) as error:
         raise Failure(Exit.BAD_DATA, str(error)) from error
     if once:
-        _show_counts(counts, output_format)
+        _show_ended(ended, output_format)
 
 
 def _show_plan(plan: "Plan", output_format: str) -> None:
@@ -61,11 +61,24 @@ def _show_plan(plan: "Plan", output_format: str) -> None:
         click.echo(f"... and {len(refusals) - SHOWN:,} more; --format json lists them all")
 
 
-def _show_counts(counts: "Counts", output_format: str) -> None:
-    names = ("depth", "bytes", "held", "dropped", "lost", "moved_aside")
+def _show_ended(ended: "Ended", output_format: str) -> None:
+    tally, spool = ended.tally, ended.spool
+    figures = {
+        "targets": ended.targets,
+        "measured": len(tally.measured),
+        "answered": len(tally.answered),
+        "records": tally.records,
+        "delivered": ended.delivered,
+        "waiting": spool.depth,
+    }
     if output_format == "json":
-        emit_json({name: getattr(counts, name) for name in names})
+        names = ("bytes", "held", "dropped", "lost", "moved_aside")
+        emit_json(figures | {"spool": {name: getattr(spool, name) for name in names}})
         return
-    click.echo(
-        f"{counts.depth:,} records wait in the spool; {counts.dropped:,} dropped and {counts.lost:,} lost so far"
-    )
+    print_table(tuple(figures), [["" if figure is None else figure for figure in figures.values()]])
+    if len(tally.measured) < ended.targets:
+        click.echo("not all were measured: the log says why, and --check which never will be")
+    if ended.delivered is None:
+        click.echo("no collector is configured: records wait in the spool")
+    if spool.dropped or spool.lost:
+        click.echo(f"{spool.dropped:,} records dropped and {spool.lost:,} lost, over all starts of this agent")

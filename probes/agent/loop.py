@@ -22,6 +22,7 @@ from probes.agent.service import ServiceManager
 from probes.agent.signals import Signals
 from probes.agent.sources import Sources
 from probes.agent.spool import Spool, Tell
+from probes.agent.tally import Tally
 from probes.agent.targets import Target
 from probes.agent.worker import Outcome, Piece, Worker
 from probes.document import DocumentError
@@ -68,6 +69,8 @@ class Agent:
         self._worker = Worker(self._measure, reading)
         self._last = reading()
         self._clock_unset = False
+        self.tally: Tally | None = None
+        """Of `run_once`; None in a run without end."""
         self._next_files_s = self._next_metrics_s = 0.0
         self._rounds = Rounds(config, self._pins, metrics, tell, time.monotonic())
         self._schedule = Schedule(config.agent, _intervals(config), time.monotonic())
@@ -85,7 +88,8 @@ class Agent:
             self._finish()
 
     def run_once(self, signals: Signals) -> None:
-        """Measures every target once with each of its methods."""
+        """Measures every target once with each of its methods; `tally` says what that came to."""
+        self.tally = Tally()
         now = time.monotonic()
         turns = 1 + len(self._sources.targets) // WORKERS
         self._pins.refresh(now, wait_s=(self._sources.config.dns.timeout_s + 1) * turns)
@@ -151,6 +155,8 @@ class Agent:
         if outcome.slept:
             self._metrics.rounds.labels(piece.method, "slept").inc()
             self._tell("round_discarded", method=piece.method, why="the machine slept", targets=len(piece.endpoints))
+        elif self.tally is not None and outcome.failure is None:
+            self.tally.add(records)
         self._keep(records)
         self._rounds.done(piece, records, time.monotonic())
 

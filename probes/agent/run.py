@@ -15,12 +15,14 @@ from probes.agent.allow import Refusal, refusal_of
 from probes.agent.config import Config, packets, unreadable_files, unused
 from probes.agent.log import Log
 from probes.agent.sources import Sources
-from probes.agent.spool import Counts, Spool, Tell
+from probes.agent.spool import Spool, Tell
+from probes.agent.tally import Ended, Tally
 from probes.document import DocumentError
 from probes.reading import BadRecord
 
 if TYPE_CHECKING:
     from probes.agent.metrics import Metrics
+    from probes.agent.uplink import Uplink
 
 
 STOP_UPLOAD_S: Final = 0.4
@@ -61,8 +63,8 @@ def check(path: Path) -> Plan:
     )
 
 
-def run(path: Path, once: bool = False) -> Counts:
-    """Runs the agent until it is told to stop, or once through its targets; what the spool holds then.
+def run(path: Path, once: bool = False) -> Ended:
+    """Runs the agent until it is told to stop, or once through its targets; how that ended.
 
     Raises DocumentError, PrivilegeError, SpoolLockedError, OSError (spool folder, metrics port), TooManyHungError.
     """
@@ -84,7 +86,7 @@ def run(path: Path, once: bool = False) -> Counts:
     if config.metrics.port is not None:
         metrics.serve(config.metrics.port)
     tell("started", source=config.source, targets=len(sources.targets), methods=list(config.methods.used))
-    with _uplink(sources, spool, metrics, tell, drain_s=30.0 if once else STOP_UPLOAD_S):
+    with _uplink(sources, spool, metrics, tell, drain_s=30.0 if once else STOP_UPLOAD_S) as uplink:
         agent = Agent(sources, spool, metrics, tell)
         if once:
             agent.run_once(signals)
@@ -94,15 +96,18 @@ def run(path: Path, once: bool = False) -> Counts:
     counts = spool.counts()
     spool.close()
     tell("stopped", waiting=counts.depth, held=counts.held, dropped=counts.dropped, lost=counts.lost)
-    return counts
+    delivered = None if uplink is None else uplink.counts.accepted + uplink.counts.replayed
+    return Ended(len({target.name for target in sources.targets}), agent.tally or Tally(), counts, delivered)
 
 
 @contextmanager
-def _uplink(sources: Sources, spool: Spool, metrics: "Metrics", tell: Tell, drain_s: float) -> Iterator[None]:
+def _uplink(
+    sources: Sources, spool: Spool, metrics: "Metrics", tell: Tell, drain_s: float
+) -> Iterator["Uplink | None"]:
     """The way to the collector, while the agent measures; without a collector records wait in the spool."""
     part = sources.config.collector
     if part is None:
-        yield
+        yield None
         return
     from probes.agent.uplink import Settings, Uplink  # noqa: PLC0415
 
@@ -121,7 +126,7 @@ def _uplink(sources: Sources, spool: Spool, metrics: "Metrics", tell: Tell, drai
     metrics.watch_uplink(lambda: uplink.counts)
     uplink.start()
     try:
-        yield
+        yield uplink
     finally:
         uplink.close(drain_s)
 

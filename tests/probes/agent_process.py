@@ -85,13 +85,14 @@ class AgentProcess:
         *arguments: str,
         within: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        stdout: int = subprocess.DEVNULL,
     ) -> None:
         self.folder = config.parent
         self.log_path = self.folder / f"log-{time.monotonic_ns()}"
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
                 [*within, *COMMAND, str(config), *arguments],
-                stdout=subprocess.DEVNULL,
+                stdout=stdout,
                 stderr=log,
                 env={**os.environ, **(environment or {})},
             )

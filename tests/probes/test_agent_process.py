@@ -1,5 +1,6 @@
 """The agent as a process: signals, kills, reloads, full disks, users."""
 
+import json
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from urllib.request import urlopen
 import pytest
 from click.testing import CliRunner
 
+from bench.probing.collector_process import CollectorProcess
 from placement.cli.probe_agent import command
 from probes.collector.certificates import make
 from tests.probes.agent_process import COMMAND, AgentProcess, free_port, wait_for_port, write_config, write_targets
@@ -292,6 +294,43 @@ loaded = true
     for body in (b for b in bodies if b["method"] in ("train", "ndt7")):
         assert body["bytes"] > 10_000 and (body.get("mbps", 0) > 1 or body["error"])
     assert next(b for b in bodies if b["method"] == "stamp")["received"] == 5
+
+
+def listening() -> tuple[socket.socket, int]:
+    server = socket.create_server(("127.0.0.1", 0))
+    return server, server.getsockname()[1]
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["delivered", "no collector"])
+def test_one_turn_says_what_was_measured_answered_and_delivered(folder: Path, away: bool) -> None:
+    """Of three targets one answers, one is silent, one may not be measured."""
+    server, port = listening()
+    silent, dead = listening()
+    silent.listen(0)
+    fillers = [socket.socket() for _ in range(3)]  # its queue is full: no more handshakes are answered
+    for filler in fillers:
+        filler.setblocking(False)
+        filler.connect_ex(("127.0.0.1", dead))
+    hosts = {"here": ("127.0.0.1", port), "silent": ("127.0.0.1", dead), "refused": ("10.0.0.1", port)}
+    lines = [json.dumps({"name": n, "host": h, "methods": [f"tcp:{p}"]}) for n, (h, p) in hosts.items()]
+    config = write_config(folder)
+    config.write_text(config.read_text().replace("ports = [9]", f"ports = [{port}, {dead}]"))
+    (folder / "targets.jsonl").write_text("\n".join(lines))
+    with CollectorProcess(folder / "collector", ["fra1-a"]) as collector, server, silent:
+        if not away:
+            pki = 'authority = "collector/ca.pem"\ncertificate = "collector/agents/fra1-a.pem"\n'
+            table = f'[collector]\nurl = "https://127.0.0.1:{collector.port}"\nkey = "collector/agents/fra1-a.key"\n'
+            (folder / "collector/agents/fra1-a.key").chmod(0o644)
+            (folder / "collector").chmod(0o755)
+            config.write_text(config.read_text() + table + pki)
+        agent = AgentProcess(config, "--once", "--format", "json", stdout=subprocess.PIPE)
+        said = agent.process.communicate(timeout=60)[0]
+    for filler in fillers:
+        filler.close()
+    assert agent.process.returncode == 0, agent.log_path.read_text()
+    found = json.loads(said)
+    assert [found[name] for name in ("targets", "measured", "answered", "records")] == [3, 2, 1, 2]
+    assert (found["delivered"], found["waiting"]) == ((None, 2) if away else (2, 0))
 
 
 def test_the_service_manager_hears_of_start_life_and_end_and_metrics_answer_on_loopback_only(folder: Path) -> None:
