@@ -123,7 +123,7 @@ def transfers(look: "Streaming", width: int) -> RenderableType:
                 *_names(aim, wide),
                 flow.direction,
                 "" if flow.mbps is None else f"{flow.mbps:,.2f}",
-                "" if flow.moved_bytes is None else f"{flow.moved_bytes / 1e6:,.2f}",
+                f"{flow.moved_bytes / 1e6:,.2f}" if flow.moved_bytes else "",  # 0 is nobody there
                 *map(milliseconds, times),
                 "" if flow.resent_share is None else f"{100 * flow.resent_share:.2g}%",
             )

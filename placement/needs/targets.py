@@ -108,7 +108,8 @@ def errands(wanted: Needs, known: Places, *, source: str | None, limit: int | No
         Errand(row, row.region, known.site[p]) if goes_forth else Errand(row, row.site, known.region[r])
         for row, r, p, goes_forth in zip(told, region[taken], site[taken], forth[taken], strict=True)
     ]
-    missed = wanted.rows(wanted.order[np.flatnonzero(nobody)[:MISSED_SHOWN]], now_s)
+    shown = MISSED_SHOWN if limit is None else min(limit, MISSED_SHOWN)
+    missed = wanted.rows(wanted.order[np.flatnonzero(nobody)[:shown]], now_s)
     return Errands(tuple(found), len(some) - len(taken), _counted(pairs.sites, site[nobody]), tuple(missed))
 
 

@@ -199,6 +199,16 @@ def test_ndt7_shows_both_ways_with_the_latency_under_load() -> None:
     assert beside == [("tcp", False), ("tcp", True), ("ndt7", True)] * 2
 
 
+@pytest.mark.parametrize("method", ["train", "ndt7"])
+def test_where_nobody_is_there_no_bytes_are_shown(method: str) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        result = run(f"127.0.0.1:{nobody.getsockname()[1]}", "--method", method)
+    assert result.exit_code == 8
+    (row,) = [line.split() for line in result.stdout.splitlines() if " down" in line]
+    assert "0.00" not in row[row.index("down") :]
+
+
 @contextmanager
 def reflector(*flags: object) -> Iterator[int]:
     """The STAMP port of a reflector on 127.0.0.1, a process of its own."""

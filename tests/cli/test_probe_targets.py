@@ -105,7 +105,11 @@ def test_a_site_without_an_address_is_measured_from_its_side_or_named(tmp_path: 
 def test_without_any_address_the_needs_are_still_told(tmp_path: Path) -> None:
     result = run(tiny.write(tmp_path / "scenario"), *STALE)
     assert result.exit_code == 0
-    assert "no address is known of 2 sites: alpha, beta" in result.stdout and "stale*" in result.stdout
+    assert "no address is known of 2 sites: alpha, beta" in result.stdout
+    rows = [line for line in result.stdout.splitlines() if "stale" in line]
+    limited = run(tmp_path / "scenario", *STALE, "--limit", 2).stdout
+    assert "stale*" in rows[0] and len(rows) == 4
+    assert [line for line in limited.splitlines() if "stale" in line] == rows[:2]
 
 
 def test_bandwidth_is_measured_where_it_is_wanted(tmp_path: Path) -> None:
