@@ -83,6 +83,10 @@ class CollectorProcess:
         """What it wrote on stderr."""
         return self.folder / "collector.log"
 
+    def logged(self) -> list[dict[str, Any]]:
+        """The events so far; the last line may be half written."""
+        return [json.loads(line) for line in self.log.read_text().split("\n")[:-1] if line.startswith("{")]
+
     @property
     def pid(self) -> int:
         """Its process."""

@@ -69,18 +69,16 @@ class _Attack:
         why: str = "",
     ) -> Row:
         """`reason` and `why`: what its log must say; `metric`: what must grow, refusals of that reason where None."""
-        told_before = 0 if before else len(self._log())
+        told_before = 0 if before else len(self.collector.logged())
         before = before or self.collector.metrics()
         refused = do()
         name = metric or f'refused_total{{reason="{reason}"}}'
         until(lambda: self.collector.metrics().get(name, 0) > before.get(name, 0), 3)
         count = counted(name, before.get(name, 0), self.collector.metrics().get(name, 0))
-        told = [line for line in self._log()[told_before:] if f"reason={reason}" in line and why in line]
+        events = self.collector.logged()[told_before:]
+        told = [event for event in events if event.get("reason") == reason and why in json.dumps(event)]
         logged = Cell(bool(told), f"reason={reason} {why}".strip() if told else "nothing")
         return Row("collector", threat, refused, count, logged, self._up())
-
-    def _log(self) -> list[str]:
-        return self.collector.log.read_text().splitlines()
 
     def _up(self) -> Cell:
         """A sound batch is taken, once."""

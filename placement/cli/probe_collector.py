@@ -1,6 +1,5 @@
 """nearserve probe collector: the agents' records, taken in over HTTPS and kept as Parquet; who has gone quiet."""
 
-import logging
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,9 +61,10 @@ def _serve(config: Path, output_format: str) -> None:
     from probes.collector.ledger import LedgerError  # noqa: PLC0415
     from probes.collector.run import LockedError, run  # noqa: PLC0415
     from probes.document import DocumentError  # noqa: PLC0415
+    from probes.log import to_stderr  # noqa: PLC0415
     from probes.wire.address import written  # noqa: PLC0415
 
-    _log_to_stderr()
+    to_stderr(limited=False)  # refusals are limited by their reason already
 
     def ready(address: str, port: int) -> None:
         if output_format == "json":
@@ -179,17 +179,3 @@ def _ago(time_ns: int | None, now_ns: int) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit} ago"
     return f"{seconds:.0f} s ago"
-
-
-def _log_to_stderr() -> None:
-    import structlog  # noqa: PLC0415
-
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )

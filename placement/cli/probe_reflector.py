@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +36,12 @@ def command(config: Path | None, output_format: str, **flags: Any) -> None:
     """
     # numpy's algebra would start threads, and rights are given up thread by thread
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from probes.log import to_stderr  # noqa: PLC0415
     from probes.privileges import PrivilegeError  # noqa: PLC0415
     from probes.reflector.run import StartError, open_sockets, run  # noqa: PLC0415
     from probes.wire.keys import KeyFileError  # noqa: PLC0415
 
-    _log_as_json()
+    to_stderr(limited=True)  # strangers cause lines: they must not fill the disk
     wanted = _configured(config, flags)
     try:
         sockets = open_sockets(wanted)
@@ -96,20 +96,3 @@ def _configured(path: Path | None, flags: dict[str, Any]) -> Any:
     if found is None:
         raise Failure(Exit.USAGE, str(DocumentError(faults)))
     return found
-
-
-def _log_as_json() -> None:
-    import structlog  # noqa: PLC0415
-
-    from probes.agent.log import RepeatLimit  # noqa: PLC0415
-
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            RepeatLimit(),  # strangers cause lines: they must not fill the disk
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(default=str),
-        ],
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-    )

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from placement.cli.probe_agent import command
 from probes.agent.config import load_targets, read_config
-from probes.agent.log import RepeatLimit
 from probes.agent.measuring import means
 from probes.agent.targets import Target, parse_targets, read_targets, write_targets
 from probes.document import DocumentError
+from probes.log import RepeatLimit
 from probes.wire.keys import KeyFileError
 
 GOOD = """
