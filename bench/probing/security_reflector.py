@@ -1,176 +1,36 @@
 """Threats to the reflector: malformed or forged packets, wanting more than a share, having others flooded."""
 
 import hmac
-import json
 import secrets
 import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 import numpy as np
 
+from bench.probing.attacked_reflector import TOKEN, Attack, Control
 from bench.probing.collector_process import free_port
 from bench.probing.reflector_process import ReflectorProcess
-from bench.probing.security_row import Cell, Row, counted, until
-from probes.methods import stamp
-from probes.methods.endpoint import Endpoint
+from bench.probing.security_row import Cell, Row, until
 from probes.wire import stamp_packet
-from probes.wire.ndt7 import PATHS, SUBPROTOCOL
-from probes.wire.train_packet import HELLO, HELLO_BYTES, greeting, proof
+from probes.wire.ndt7 import PATHS
+from probes.wire.train_packet import HELLO, HELLO_BYTES, greeting
 
 _KEY: Final = b"the attacked reflector's key"
-_TOKEN: Final = "a-token-for-ndt7-of-32-characters"
 _PER_SOURCE, _IN_ALL = 1000, 8000
 _HOUR_BYTES: Final = 400_000
 _NDT7_AT_ONCE, _NDT7_WAITING = 4, 8
-Events = list[dict[str, Any]]
-
-
-@dataclass
-class _Attacked:
-    """A row whose log is read at the end: what is dropped is told now and then, and when the reflector ends."""
-
-    threat: str
-    refused: Cell
-    count: Cell
-    up: Cell
-    told: Callable[[Events], str | None]
-
-
-class _Attack:
-    """Looks at a reflector before and after each threat."""
-
-    def __init__(self, served: ReflectorProcess, title: str, key: bytes | None, ndt7_port: int | None = None) -> None:
-        self.served, self.title, self.key, self.ndt7_port = served, title, key, ndt7_port
-        self.workers = served.workers()
-        self.rows: list[_Attacked] = []
-        self.final: dict[str, float] = {}
-        self._sources = 0
-        until(self._counts, 10)  # a process of its own, which says nothing when it is ready
-
-    def stamp(self, threat: str, reason: str, do: Callable[[], Cell], least: int = 1) -> None:
-        """A threat to STAMP; `reason` is that of its drops, `least` how many there must be."""
-        self._row(threat, do, f'stamp_dropped_packets_total{{reason="{reason}"}}', "stamp.dropped", reason, least)
-
-    def train(self, threat: str, reason: str, do: Callable[[], Cell]) -> None:
-        """A threat to the train port over TCP."""
-        self._row(threat, do, f'train_refused_total{{reason="{reason}"}}', "train.refused", reason, 1)
-
-    def dropped(self, threat: str, metric: str, word: str, do: Callable[[], Cell], least: int = 1) -> None:
-        """A threat to the train port that is only told summed up."""
-        self._row(threat, do, metric, "train.dropped", word, least)
-
-    def ndt7(self, threat: str, word: str, do: Callable[[], Cell], least: int = 1, before: float | None = None) -> None:
-        """A threat to the NDT7 port; `word`: refused or broken. `before`: the counter, where it began long ago."""
-        self._row(threat, do, f"ndt7_{word}_total", "ndt7.refused", word, least, before)
-
-    def _row(
-        self, threat: str, do: Callable[[], Cell], metric: str, event: str, word: str, least: int,
-        before: float | None = None,
-    ) -> None:  # fmt: skip
-        before = self.served.metrics()[metric] if before is None else before
-        refused = do()
-        until(lambda: self.served.metrics()[metric] - before >= least, 8)
-        count = counted(metric, before, self.served.metrics()[metric], least)
-
-        def told(events: Events) -> str | None:
-            mine = [line for line in events if line["event"] == event]
-            if event == "train.refused":
-                return event if any(line["reason"] == word for line in mine) else None
-            return event if sum(line.get(word, 0) for line in mine) >= self.final[metric] else None
-
-        self.rows.append(_Attacked(threat, refused, count, self.up(), told))
-
-    def _counts(self) -> bool:
-        with suppress(OSError):
-            return bool(self.served.metrics())
-        return False
-
-    def finish(self) -> Iterator[Row]:
-        """Ends the reflector, and reads what it told."""
-        self.final = self.served.metrics()
-        code = self.served.stop()
-        events = self.served.logged()
-        wrong = [line for line in events if line["level"] in ("error", "critical")]
-        for row in self.rows:
-            told = row.told(events)
-            logged = Cell(told is not None and not wrong, told or f"nothing; {wrong[:1]}")
-            up = Cell(row.up.right and code == 0, row.up.seen)
-            yield Row(f"reflector, {self.title}", row.threat, row.refused, row.count, logged, up)
-
-    def up(self) -> Cell:
-        """The same processes answer STAMP, greet senders of trains, and open NDT7."""
-        endpoint = Endpoint("reflector", "127.0.0.1", self.served.ports["stamp", 4])
-        found = stamp.sweep([endpoint], rate_per_s=1000, probes=3, interval_s=0.005, timeout_s=2, key=self.key)
-        works = ["STAMP"] if int(found.answered.sum()) == 3 else []
-        with suppress(OSError, KeyError, ValueError), Control(self, "127.0.0.1") as control:
-            works += ["train"] if control.introduce(self.key) else []
-        if self.ndt7_port is not None:
-            self._sources += 1
-            with suppress(OSError), closing(self.ask(f"127.30.{self._sources}.1")) as sock:
-                works += ["NDT7"] if sock.recv(4096).startswith(b"HTTP/1.1 101") else []
-        same = self.served.workers() == self.workers
-        right = same and len(works) == 2 + (self.ndt7_port is not None)
-        return Cell(right, f"{', '.join(works)} of {len(self.workers)} processes" + ("" if same else ", RESTARTED"))
-
-    def ask(self, source: str, token: str = _TOKEN, path: str = PATHS["down"]) -> socket.socket:
-        """A connection that asks for an NDT7 test."""
-        assert self.ndt7_port is not None
-        sock = socket.create_connection(("127.0.0.1", self.ndt7_port), 5, source_address=(source, 0))
-        sock.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-            f"Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
-        )
-        return sock
-
-
-class Control:
-    """A control connection of trains, from a source of 127/8."""
-
-    def __init__(self, attack: _Attack, source: str) -> None:
-        port = attack.served.ports["train", 4]
-        self.sock = socket.create_connection(("127.0.0.1", port), 5, source_address=(source, 0))
-        self._lines = self.sock.makefile("rb")
-        line = self._lines.readline()
-        self.greeting = json.loads(line) if line else {}
-        self.session = b""
-
-    def __enter__(self) -> "Control":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._lines.close()
-        self.sock.close()
-
-    def say(self, message: dict[str, Any] | bytes) -> dict[str, Any]:
-        """The answer to a line."""
-        line = message if isinstance(message, bytes) else json.dumps(message).encode()
-        self.sock.sendall(line + b"\n")
-        answer: dict[str, Any] = json.loads(self._lines.readline())
-        return answer
-
-    def introduce(self, key: bytes | None) -> bool:
-        """Whether the reflector gives a session."""
-        nonce = secrets.token_bytes(16)
-        mac = proof(key, bytes.fromhex(self.greeting["nonce"]), nonce) if key else ""
-        self.session = bytes.fromhex(self.say({"nonce": nonce.hex(), "mac": mac}).get("session", ""))
-        return len(self.session) == 16
 
 
 def rows(folder: Path) -> Iterator[Row]:
     """Every threat of this file: to a reflector for all, and to one that wants a key."""
     for name in ("open", "locked"):
         (folder / name).mkdir()
-    (folder / "token").write_text(_TOKEN)
+    (folder / "token").write_text(TOKEN)
     (folder / "keys").write_bytes(_KEY + b"\n")
     ndt7_port = free_port()
     tables = {
@@ -179,7 +39,7 @@ def rows(folder: Path) -> Iterator[Row]:
         "ndt7": f'enabled = true\ntls = false\nport = {ndt7_port}\ntoken_file = "{folder / "token"}"',
     }
     with ReflectorProcess(folder / "open", tables) as served:
-        attack = _Attack(served, "for all", None, ndt7_port)
+        attack = Attack(served, "for all", None, ndt7_port)
         attack.up()  # from now on this source is known
         broken = served.metrics()["ndt7_broken_total"]
         idle = _ndt7_crowd(attack)
@@ -189,12 +49,12 @@ def rows(folder: Path) -> Iterator[Row]:
         _ndt7(attack, idle, broken)
         yield from attack.finish()
     with ReflectorProcess(folder / "locked", {"": f'key_file = "{folder / "keys"}"'}) as served:
-        attack = _Attack(served, "with a key", _KEY)
+        attack = Attack(served, "with a key", _KEY)
         _forged(attack)
         yield from attack.finish()
 
 
-def _packets(attack: _Attack) -> None:
+def _packets(attack: Attack) -> None:
     port = attack.served.ports["stamp", 4]
 
     def exchange(datagrams: list[bytes], source: tuple[str, int], most: Callable[[bytes], int]) -> Cell:
@@ -223,7 +83,7 @@ def _packets(attack: _Attack) -> None:
     attack.stamp("answers larger than requests, any size", "short", lambda: exchange(every, ("127.20.4.1", 0), len), 12)
 
 
-def _trains(attack: _Attack) -> None:
+def _trains(attack: Attack) -> None:
     attack.train("line that is no JSON", "malformed", lambda: _refused(attack, b"\xff{["))
     attack.train("line of 5,000 octets", "malformed", lambda: _refused(attack, b"{" + b" " * 5000))
     attack.train("more packets than may be", "malformed", lambda: _refused(
@@ -266,7 +126,7 @@ def _trains(attack: _Attack) -> None:
     attack.dropped("a crowd from one network", 'train_refused_total{reason="busy"}', "busy", crowd, 4)
 
 
-def _refused(attack: _Attack, message: dict[str, Any] | bytes, first: bool = False, key: bytes | None = None) -> Cell:
+def _refused(attack: Attack, message: dict[str, Any] | bytes, first: bool = False, key: bytes | None = None) -> Cell:
     """What a control connection is told; `first`: it introduces itself before."""
     with Control(attack, "127.21.1.1") as control:
         if first:
@@ -276,7 +136,7 @@ def _refused(attack: _Attack, message: dict[str, Any] | bytes, first: bool = Fal
     return Cell("refused" in answer and hung_up, f"refused: {answer.get('refused')}, hung up")
 
 
-def _third_party(attack: _Attack, down: dict[str, Any]) -> Cell:
+def _third_party(attack: Attack, down: dict[str, Any]) -> Cell:
     """A hello in the name of a victim, who gets its challenge; without what is in it no train comes."""
     hellos = 40
     with Control(attack, "127.21.2.1") as control, _udp("127.99.9.9") as victim:
@@ -292,7 +152,7 @@ def _third_party(attack: _Attack, down: dict[str, Any]) -> Cell:
     return Cell(fine, f"the victim got {size:,} bytes for {hellos * HELLO_BYTES:,} in its name, no train")
 
 
-def _floods(attack: _Attack) -> None:
+def _floods(attack: Attack) -> None:
     port = attack.served.ports["stamp", 4]
 
     def flood(sources: list[str], each: int, most: int) -> Cell:
@@ -315,7 +175,7 @@ def _floods(attack: _Attack) -> None:
     attack.stamp("flood from 60 forged networks", "limited", lambda: flood(many, 250, _IN_ALL // 2), 1000)
 
 
-def _ndt7_crowd(attack: _Attack) -> list[socket.socket]:
+def _ndt7_crowd(attack: Attack) -> list[socket.socket]:
     """Idle connections; those that are let in are given, to see them end."""
     assert attack.ndt7_port is not None
     address = ("127.0.0.1", attack.ndt7_port)
@@ -329,7 +189,7 @@ def _ndt7_crowd(attack: _Attack) -> list[socket.socket]:
     return [sock for sock in every if sock.fileno() >= 0 and not _hung_up(sock, 0.01)]
 
 
-def _ndt7(attack: _Attack, idle: list[socket.socket], broken: float) -> None:
+def _ndt7(attack: Attack, idle: list[socket.socket], broken: float) -> None:
     def answered(status: str, sock: socket.socket) -> Cell:
         with closing(sock):
             line = sock.recv(4096).split(b"\r\n")[0].decode()
@@ -368,7 +228,7 @@ def _ndt7(attack: _Attack, idle: list[socket.socket], broken: float) -> None:
     attack.ndt7("NDT7: connections that ask for nothing", "broken", ended, len(idle), broken)
 
 
-def _forged(attack: _Attack) -> None:
+def _forged(attack: Attack) -> None:
     port = attack.served.ports["stamp", 4]
 
     def nothing(packets: list[bytes]) -> Cell:

@@ -1,79 +1,37 @@
-"""ICMP sweeps in a network of the lab: true round trips, liars, errors, both kinds of sockets."""
+"""ICMP sweeps in a network of the lab: true round trips, losses, errors, both kinds of sockets."""
 
-import contextlib
-import itertools
-import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from scapy.layers.inet import ICMP, IP
-from scapy.packet import Raw
 
-from probes.lab import Host, Lab, Link, Pop
+from probes.lab import Lab
 from probes.lab.enter import NEW_NET, system
 from probes.methods import icmp
 from probes.methods.endpoint import Endpoint
 from probes.methods.sweep import Sweep, records
 from probes.wire import echo_exchange, icmp_socket, watch
-from probes.wire.batch import Inbox
 from probes.wire.clock import Reading
-from probes.wire.icmp_socket import NoIcmpSocketError, open_icmp
+from probes.wire.icmp_socket import NoIcmpSocketError
+from tests.probes.icmp_lab import CUT_OFF, CUT_OFF6, DEAD, KINDS, RTT_MS, network, plain, swept
 
-AGENT, LIAR, THIRD = "10.77.0.1", "10.77.0.2", "10.77.0.3"
-RTT_MS = {"10.78.0.1": 5.0, "fd78::1": 5.0, "10.78.0.2": 60.0, "fd78::2": 60.0}
-DEAD, CUT_OFF, CUT_OFF6 = "10.78.0.3", "10.78.9.9", "fd78:9::9"
-KINDS = [("datagram",), ("raw",)]
 SLACK_MS = 25.0  # a loaded machine: the emulator or this process may wait that long for a processor
 
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    pops = [
-        Pop("near", "10.78.0.1", "fd78::1", Link(rtt_ms=5)),
-        Pop("far", "10.78.0.2", "fd78::2", Link(rtt_ms=60)),
-        Pop("dead", DEAD, link=Link(loss=1.0)),
-        Pop("cut-off", CUT_OFF, CUT_OFF6, Link(rtt_ms=1)),
-    ]
-    hosts = [Host("agent", AGENT, "fd77::1"), Host("liar", LIAR), Host("third", THIRD)]
-    with Lab(hosts, pops, default=Link(rtt_ms=2)) as made:
-        made.call("near", _set, {"ipv4/ip_forward": "1", "ipv6/conf/all/forwarding": "1"})
-        for order in (
-            f"route del local {CUT_OFF} dev lo",
-            f"route add unreachable {CUT_OFF}",
-            "-6 addr replace fd78::1/128 dev lo nodad",  # an ICMPv6 error needs a source
-            f"-6 route del local {CUT_OFF6} dev lo",
-            f"-6 route add unreachable {CUT_OFF6}",
-        ):
-            assert made.run("near", ["ip", *order.split()]).wait() == 0
-        made.call("liar", _set, {"ipv4/icmp_echo_ignore_all": "1"})
+    with network() as made:
         yield made
-
-
-def _set(values: dict[str, str]) -> None:
-    for name, value in values.items():
-        Path("/proc/sys/net", name).write_text(value)
-
-
-def _sweep(lab: Lab, addresses: list[str], **figures: object) -> Sweep:
-    told = {"rate_per_s": 2_000, "timeout_s": 0.5, "interval_s": 0.01, **figures}
-    return lab.call("agent", lambda: _plain(icmp.sweep([Endpoint(a, a) for a in addresses], **told)))
-
-
-def _plain(sweep: Sweep) -> Sweep:
-    return replace(sweep, errors=dict(sweep.errors))
 
 
 @pytest.mark.parametrize("kinds", KINDS)
 def test_both_families_and_both_kinds_of_sockets_measure_the_true_round_trip(lab, kinds):
     addresses = list(RTT_MS)
-    sweep = _sweep(lab, addresses, kinds=kinds)
+    sweep = swept(lab, addresses, kinds=kinds)
     assert sweep.answered.all()
     assert sweep.clock_ok
     assert sweep.errors == {}
@@ -88,7 +46,7 @@ def test_both_families_and_both_kinds_of_sockets_measure_the_true_round_trip(lab
 
 
 def test_the_times_between_the_probes_of_one_target_are_kept(lab):
-    sweep = _sweep(lab, ["10.78.0.1", "fd78::1"], probes=4, interval_s=0.05)
+    sweep = swept(lab, ["10.78.0.1", "fd78::1"], probes=4, interval_s=0.05)
     assert sweep.sent_at_ns.shape == (2, 4)
     assert (
         np.diff(sweep.sent_at_ns, axis=1) >= 0.025e9
@@ -96,7 +54,7 @@ def test_the_times_between_the_probes_of_one_target_are_kept(lab):
 
 
 def test_a_dead_target_is_lost_and_counted_and_delays_no_other(lab):
-    sweep = _sweep(lab, [DEAD, "10.78.0.1"], timeout_s=0.2)
+    sweep = swept(lab, [DEAD, "10.78.0.1"], timeout_s=0.2)
     assert (sweep.sent_at_ns > 0).all()
     assert sweep.answered.tolist() == [[False] * 3, [True] * 3]
     assert np.isnan(sweep.rtt_ms[0]).all()
@@ -106,19 +64,19 @@ def test_a_dead_target_is_lost_and_counted_and_delays_no_other(lab):
 
 
 def test_an_answer_after_the_timeout_is_lost(lab):
-    sweep = _sweep(lab, ["10.78.0.2", "10.78.0.1"] * 2, timeout_s=0.055, interval_s=0.1)
+    sweep = swept(lab, ["10.78.0.2", "10.78.0.1"] * 2, timeout_s=0.055, interval_s=0.1)
     assert sweep.answered[::2].sum() == 0
     assert sweep.answered[1::2].sum() >= 1
 
 
 def test_one_address_listed_twice_is_two_endpoints(lab):
-    sweep = _sweep(lab, ["10.78.0.1"] * 5)
+    sweep = swept(lab, ["10.78.0.1"] * 5)
     assert sweep.answered.all()
 
 
 @pytest.mark.parametrize("kinds", KINDS)
 def test_what_a_router_says_is_told_by_endpoint(lab, kinds):
-    sweep = _sweep(lab, ["10.78.0.1", CUT_OFF, CUT_OFF6], kinds=kinds, timeout_s=0.3)
+    sweep = swept(lab, ["10.78.0.1", CUT_OFF, CUT_OFF6], kinds=kinds, timeout_s=0.3)
     assert sweep.answered.tolist() == [[True] * 3, [False] * 3, [False] * 3]
     assert (sweep.sent_at_ns > 0).all()
     assert set(sweep.errors) == {1, 2}
@@ -130,7 +88,7 @@ def test_what_a_router_says_is_told_by_endpoint(lab, kinds):
 def test_what_the_kernel_refuses_is_not_sent_and_told_and_the_rest_is_measured(lab, kinds):
     lab.run("agent", ["ip", "route", "replace", "unreachable", "10.99.0.0/24"]).wait()
     lab.run("agent", ["ip", "route", "replace", "prohibit", "10.99.1.0/24"]).wait()
-    sweep = _sweep(lab, ["10.78.0.1", "10.99.0.1", "10.99.1.1", "255.255.255.255", "10.78.0.2"], kinds=kinds)
+    sweep = swept(lab, ["10.78.0.1", "10.99.0.1", "10.99.1.1", "255.255.255.255", "10.78.0.2"], kinds=kinds)
     assert (sweep.sent_at_ns > 0).any(axis=1).tolist() == [True, False, False, False, True]
     assert sweep.answered.any(axis=1).tolist() == [True, False, False, False, True]
     assert sweep.answered[[0, 4]].all()
@@ -157,7 +115,7 @@ def test_what_finds_the_devices_queue_full_is_not_sent_and_told(lab, kinds):
     assert lab.run("third", queue).wait() == 0
     endpoints = [Endpoint("", "10.78.0.1")] * 200
     sweep = lab.call(
-        "third", lambda: _plain(icmp.sweep(endpoints, rate_per_s=20_000, interval_s=0, timeout_s=0.5, kinds=kinds))
+        "third", lambda: plain(icmp.sweep(endpoints, rate_per_s=20_000, interval_s=0, timeout_s=0.5, kinds=kinds))
     )
     left = sweep.sent_at_ns > 0
     assert 10 < left.sum() < 300
@@ -171,7 +129,7 @@ def test_without_leave_for_datagram_sockets_the_raw_one_is_taken(lab):
     def closed(kinds: tuple[str, ...]) -> Sweep:
         system("unshare", NEW_NET)  # in a fresh namespace no group may have them
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-        return _plain(icmp.sweep([Endpoint("", "127.0.0.1")], rate_per_s=1_000, interval_s=0, kinds=kinds))
+        return plain(icmp.sweep([Endpoint("", "127.0.0.1")], rate_per_s=1_000, interval_s=0, kinds=kinds))
 
     assert lab.call("agent", closed, icmp_socket.KINDS).answered.all()
     with pytest.raises(NoIcmpSocketError, match="ping_group_range"):
@@ -183,7 +141,7 @@ def test_a_rate_far_above_what_can_be_drained_loses_nothing(lab, kinds):
     def flat_out() -> Sweep:
         icmp_socket.RECEIVE_BYTES = 100_000
         endpoints = [Endpoint("", f"127.0.{i // 200}.{1 + i % 200}") for i in range(2_000)]
-        return _plain(icmp.sweep(endpoints, rate_per_s=5e6, timeout_s=2, interval_s=0, kinds=kinds))
+        return plain(icmp.sweep(endpoints, rate_per_s=5e6, timeout_s=2, interval_s=0, kinds=kinds))
 
     sweep = lab.call("agent", flat_out)
     assert sweep.answered.sum() == 6_000
@@ -197,74 +155,13 @@ def test_what_this_machine_dropped_is_not_taken_for_the_networks_loss_in_silence
         icmp_socket.RECEIVE_BYTES = 20_000
         echo_exchange.Exchange.patience = property(lambda self: 10**9, lambda self, value: None)
         endpoints = [Endpoint("", f"127.0.{i // 200}.{1 + i % 200}") for i in range(2_000)]
-        return _plain(icmp.sweep(endpoints, rate_per_s=5e6, timeout_s=0.1, interval_s=0, kinds=kinds))
+        return plain(icmp.sweep(endpoints, rate_per_s=5e6, timeout_s=0.1, interval_s=0, kinds=kinds))
 
     sweep = lab.call("agent", deaf)
     missing = set(np.flatnonzero(~sweep.answered.all(axis=1)).tolist())
     assert missing
     assert set(sweep.errors) == missing
     assert "dropped here" in sweep.errors[missing.pop()]
-
-
-def test_two_sweeps_at_once_keep_to_their_own_answers(lab):
-    def both() -> list[Sweep]:
-        found: list[Sweep] = []
-        endpoints = [Endpoint("", f"127.0.1.{i}") for i in range(1, 200)]
-
-        def one() -> None:
-            found.append(_plain(icmp.sweep(endpoints, rate_per_s=20_000, kinds=("raw",), interval_s=0.01)))
-
-        threads = [threading.Thread(target=one) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return found
-
-    assert all(sweep.answered.all() for sweep in lab.call("agent", both))
-
-
-def test_a_raw_socket_is_given_only_the_echo_replies_of_its_own_id(lab):
-    def heard() -> list[int]:
-        counts = []
-        for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
-            mine, other = open_icmp(family, ("raw",)), open_icmp(family, ("raw",))
-            request = bytes([128 if family == socket.AF_INET6 else 8, 0])
-            for opened in (mine, other):
-                body = opened.ident.to_bytes(2, "big") + b"\0\1"
-                packet = request + _checksum(request + b"\0\0" + body) + body
-                opened.socket.sendto(packet, (address, 0))
-            inbox = Inbox(16, 100)
-            time.sleep(0.05)
-            inbox.receive(mine.socket.fileno())
-            counts.append(inbox.filled)
-            offset = 20 if family == socket.AF_INET else 0
-            assert inbox.data[0, offset + 4 : offset + 6].tobytes() == mine.ident.to_bytes(2, "big")
-            mine.socket.close()
-            other.socket.close()
-        return counts
-
-    assert lab.call("agent", heard) == [1, 1]
-
-
-def _checksum(message: bytes) -> bytes:
-    total = sum(int.from_bytes(message[i : i + 2], "big") for i in range(0, len(message), 2))
-    return (~((total & 0xFFFF) + (total >> 16)) & 0xFFFF).to_bytes(2, "big")
-
-
-def test_ids_differ_from_socket_to_socket(lab):
-    def idents() -> list[int]:
-        found = []
-        for kind in ("datagram", "raw"):
-            for _ in range(10):
-                opened = open_icmp(socket.AF_INET, (kind,))
-                found.append(opened.ident)
-                opened.socket.close()
-        return found
-
-    found = lab.call("agent", idents)
-    assert len(set(found)) > 15
-    assert {b - a for a, b in itertools.pairwise(found[:10])} != {1}
 
 
 def test_a_step_of_the_clock_spoils_the_round_trips_over_it_and_no_others(lab):
@@ -280,7 +177,7 @@ def test_a_step_of_the_clock_spoils_the_round_trips_over_it_and_no_others(lab):
 
         watch.Reading = Stepped
         endpoints = [Endpoint("far", "10.78.0.2")]
-        return _plain(icmp.sweep(endpoints, probes=40, rate_per_s=1_000, interval_s=0.01, timeout_s=0.5))
+        return plain(icmp.sweep(endpoints, probes=40, rate_per_s=1_000, interval_s=0.01, timeout_s=0.5))
 
     sweep = lab.call("agent", stepped)
     assert not sweep.clock_ok
@@ -293,90 +190,6 @@ def test_a_step_of_the_clock_spoils_the_round_trips_over_it_and_no_others(lab):
     (record,) = records(sweep, "here")
     assert record.clock_ok is False
     assert len(record.rtt_ms or ()) == usable.sum() < (record.received or 0)
-
-
-class Liar(threading.Thread):
-    """Answers echo requests at its host as `answers` says: (packet from the IP header on, to be sent after s)."""
-
-    def __init__(self, lab: Lab, answers: Callable[[IP], list[tuple[IP, float]]]) -> None:
-        super().__init__(daemon=True)
-        self.sock = lab.open_socket("liar", socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-        self.sock.setsockopt(socket.IPPROTO_IP, socket.IP_HDRINCL, 1)
-        self.sock.settimeout(0.05)
-        self.answers = answers
-        self.over = threading.Event()
-
-    def run(self) -> None:
-        while not self.over.is_set():
-            with contextlib.suppress(TimeoutError):
-                request = IP(self.sock.recv(2048))
-                if request[ICMP].type == 8:
-                    for packet, after_s in self.answers(request):
-                        time.sleep(after_s)
-                        self.sock.sendto(bytes(packet), (AGENT, 0))
-
-    def __enter__(self) -> "Liar":
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.over.set()
-        self.join()
-        self.sock.close()
-
-
-def _answer(request: IP, source: str = LIAR, **changes: object) -> IP:
-    told = {"id": request[ICMP].id, "seq": request[ICMP].seq, "type": 0, **changes}
-    payload = told.pop("payload", bytes(request[ICMP].payload))
-    return IP(src=source, dst=AGENT) / ICMP(**told) / Raw(payload)
-
-
-def _forged(request: IP) -> list[tuple[IP, float]]:
-    payload = bytes(request[ICMP].payload)
-    token = payload[:4] + bytes([payload[4] ^ 1]) + payload[5:]
-    other = int.to_bytes(int.from_bytes(payload[:4], "big") ^ 1, 4, "big") + payload[4:]
-    return [
-        (_answer(request, payload=token), 0),
-        (_answer(request, payload=other), 0),
-        (_answer(request, payload=b"\xff" * 16), 0),
-        (_answer(request, payload=payload[:11]), 0),
-        (_answer(request, payload=b""), 0),
-        (_answer(request, type=8), 0),
-        (_answer(request, code=1), 0),
-    ]
-
-
-@pytest.mark.parametrize("kinds", KINDS)
-def test_forged_answers_with_the_right_id_and_number_count_for_nothing(lab, kinds):
-    with Liar(lab, _forged):
-        sweep = _sweep(lab, [LIAR, "10.78.0.1"], kinds=kinds, timeout_s=0.3)
-    assert sweep.answered.tolist() == [[False] * 3, [True] * 3]
-
-
-@pytest.mark.parametrize("kinds", KINDS)
-def test_the_right_answer_from_another_address_counts_for_nothing(lab, kinds):
-    with Liar(lab, lambda request: [(_answer(request, source=THIRD), 0)]):
-        sweep = _sweep(lab, [LIAR, THIRD], kinds=kinds, timeout_s=0.3)
-    assert sweep.answered.tolist() == [[False] * 3, [True] * 3]
-
-
-@pytest.mark.parametrize("kinds", KINDS)
-def test_of_duplicates_the_first_counts_even_when_the_number_in_the_header_is_another(lab, kinds):
-    def thrice(request: IP) -> list[tuple[IP, float]]:
-        return [(_answer(request, seq=request[ICMP].seq ^ 0x8000), 0), (_answer(request), 0.1), (_answer(request), 0)]
-
-    with Liar(lab, thrice):
-        sweep = _sweep(lab, [LIAR, "10.78.0.2"], kinds=kinds, interval_s=0.3)
-    assert sweep.answered.all()
-    assert np.nanmin(sweep.rtt_ms[0]) < 80
-    (record, _) = records(sweep, "here")
-    assert (record.sent, record.received, len(record.rtt_ms or ())) == (3, 3, 3)
-
-
-def test_an_answer_that_comes_too_late_is_no_answer_though_the_sweep_still_listens(lab):
-    with Liar(lab, lambda request: [(_answer(request), 0.15)]):
-        sweep = _sweep(lab, [LIAR, DEAD], timeout_s=0.1, probes=3, interval_s=0.25)
-    assert not sweep.answered.any()
 
 
 def test_every_figure_out_of_range_is_named_at_once():
@@ -401,6 +214,6 @@ def test_a_sweep_needs_no_heavy_library():
 
 
 def test_the_largest_payload_goes_and_comes_and_its_times_are_the_kernels(lab):
-    sweep = _sweep(lab, ["10.78.0.1", "fd78::1"], payload_bytes=1400)
+    sweep = swept(lab, ["10.78.0.1", "fd78::1"], payload_bytes=1400)
     assert sweep.answered.all()
     assert (sweep.rtt_ms >= 5).all()
