@@ -5,11 +5,12 @@ import json
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Final
+
+from bench.probing.collector_process import free_port
 
 _COMMAND: Final = "from placement.cli import main; main()"
 _START_S: Final = 60.0
@@ -20,7 +21,7 @@ class ReflectorProcess:
 
     def __init__(self, folder: Path, tables: dict[str, str] | None = None) -> None:
         self.folder = folder
-        self.metrics_port = _free_port()
+        self.metrics_port = free_port()
         lines = {
             "": 'listen = ["127.0.0.1", "::1"]',
             "stamp": "port = 0",
@@ -113,9 +114,3 @@ class ReflectorProcess:
             if fields[1].endswith(port) and fields[2].endswith(":0000"):
                 return int(fields[4].partition(":")[2], 16), int(fields[-1])
         raise RuntimeError(f"no socket on {port}")
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])

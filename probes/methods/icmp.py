@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from probes.methods.endpoint import Endpoint
 from probes.methods.figures import wrong_figures
-from probes.methods.sweep import Sweep
+from probes.methods.sweep import Part, Sweep, assembled
 from probes.wire.address import family_of
 from probes.wire.echo import LEAST_PAYLOAD_BYTES
 from probes.wire.echo_exchange import Exchange
@@ -55,7 +55,7 @@ def sweep(
         raise ValueError("; ".join(wrong))
     watch = Watch()
     flights: list[_Flight] = []
-    errors: dict[int, list[str]] = {}
+    errors: dict[int, str] = {}
     with ExitStack() as stack:
         for family in (socket.AF_INET, socket.AF_INET6):
             rows = [row for row, endpoint in enumerate(endpoints) if family_of(endpoint.address) == family]
@@ -66,7 +66,7 @@ def sweep(
             except OSError as error:
                 if error.errno != errno.EAFNOSUPPORT:
                     raise
-                errors |= {row: [f"not sent: {error.strerror}"] for row in rows}
+                errors |= dict.fromkeys(rows, f"not sent: {error.strerror}")
                 continue
             stack.enter_context(opened.socket)
             addresses = [endpoints[row].address for row in rows]
@@ -75,7 +75,7 @@ def sweep(
         stack.enter_context(timer_slack())
         _fly(flights, len(endpoints), rate_per_s, probes, interval_s, watch)
         _wait(flights, time.monotonic_ns() + int(timeout_s * 1e9), watch)
-    return _sweep(endpoints, probes, flights, errors, watch)
+    return assembled("icmp", endpoints, probes, (_part(flight, probes) for flight in flights), errors, watch)
 
 
 class _Flight(NamedTuple):
@@ -129,30 +129,8 @@ def _wait(flights: Sequence[_Flight], until_ns: int, watch: Watch) -> None:
         exchange.finish()
 
 
-def _sweep(
-    endpoints: Sequence[Endpoint],
-    probes: int,
-    flights: Sequence[_Flight],
-    errors: dict[int, list[str]],
-    watch: Watch,
-) -> Sweep:
-    shape = (len(endpoints), probes)
-    sent_at_ns: NDArray[np.int64] = np.zeros(shape, np.int64)
-    rtt_ms: NDArray[np.float64] = np.full(shape, np.nan)
-    answered: NDArray[np.bool_] = np.zeros(shape, np.bool_)
-    told = dict(errors)
-    for rows, exchange in flights:
-        sent_at_ns[rows] = exchange.sent_at_ns.reshape(probes, -1).T
-        rtt_ms[rows] = exchange.rtt_ms.reshape(probes, -1).T
-        answered[rows] = exchange.answered.reshape(probes, -1).T
-        told |= {int(rows[host]): said for host, said in exchange.said.items()}
-    return Sweep(
-        method="icmp",
-        endpoints=tuple(endpoints),
-        started_ns=watch.first.realtime_ns,
-        sent_at_ns=sent_at_ns,
-        rtt_ms=rtt_ms,
-        answered=answered,
-        clock_ok=watch.steady,
-        errors={row: "; ".join(said) for row, said in sorted(told.items())},
-    )
+def _part(flight: _Flight, probes: int) -> Part:
+    rows, exchange = flight
+    shape = (probes, -1)
+    sent_at_ns, rtt_ms = exchange.sent_at_ns.reshape(shape).T, exchange.rtt_ms.reshape(shape).T
+    return Part(rows, sent_at_ns, rtt_ms, exchange.answered.reshape(shape).T, exchange.said)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from probes.methods.endpoint import Endpoint
 from probes.methods.figures import wrong_figures
-from probes.methods.sweep import Sweep
+from probes.methods.sweep import Part, Sweep, assembled
 from probes.wire import stamp_packet
 from probes.wire.address import IP_IN_NAME, family_of, socket_names
 from probes.wire.batch import SO_TIMESTAMPNS, Inbox, Outbox
@@ -66,7 +66,6 @@ def sweep(
         raise ValueError("; ".join(wrong))
     watch = Watch()
     errors: dict[int, str] = {}
-    shape = (len(endpoints), probes)
     with ExitStack() as stack:
         flights = []
         for family in (socket.AF_INET, socket.AF_INET6):
@@ -84,24 +83,7 @@ def sweep(
             flights.append(stack.enter_context(flight))
         stack.enter_context(timer_slack())
         _fly(flights, Pacer(rate_per_s, time.monotonic_ns()), probes, interval_s, timeout_s, watch)
-    sent_at_ns: NDArray[np.int64] = np.zeros(shape, np.int64)
-    rtt_ms: NDArray[np.float64] = np.full(shape, np.nan)
-    answered: NDArray[np.bool_] = np.zeros(shape, np.bool_)
-    for flight in flights:
-        sent_at_ns[flight.rows] = flight.sent_at_ns.reshape(-1, probes)
-        rtt_ms[flight.rows] = flight.rtt_ms.reshape(-1, probes)
-        answered[flight.rows] = flight.answered.reshape(-1, probes)
-        errors |= {int(flight.rows[host]): "; ".join(said) for host, said in flight.said.items()}
-    return Sweep(
-        method="stamp",
-        endpoints=tuple(endpoints),
-        started_ns=watch.first.realtime_ns,
-        sent_at_ns=sent_at_ns,
-        rtt_ms=rtt_ms,
-        answered=answered,
-        clock_ok=watch.steady,
-        errors=dict(sorted(errors.items())),
-    )
+    return assembled("stamp", endpoints, probes, (flight.part for flight in flights), errors, watch)
 
 
 class _Flight:
@@ -254,6 +236,13 @@ class _Flight:
         said = self.said.setdefault(host, [])
         if words not in said:
             said.append(words)
+
+    @property
+    def part(self) -> Part:
+        """What it brought."""
+        shape = (-1, self._probes)
+        sent_at_ns, rtt_ms = self.sent_at_ns.reshape(shape), self.rtt_ms.reshape(shape)
+        return Part(self.rows, sent_at_ns, rtt_ms, self.answered.reshape(shape), self.said)
 
     @property
     def waiting(self) -> bool:

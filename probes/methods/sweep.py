@@ -1,13 +1,15 @@
 """Round trips to many endpoints: arrays while they are measured, one native record an endpoint afterwards."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from probes.methods.endpoint import Endpoint
 from probes.record import Record
+from probes.wire.watch import Watch
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +31,38 @@ class Sweep:
     answered: NDArray[np.bool_]
     clock_ok: bool
     errors: Mapping[int, str] = field(default_factory=dict)
+
+
+class Part(NamedTuple):
+    """What one socket brought of a sweep: `rows` of its endpoints (H,), arrays (H, K), what was said by place in H."""
+
+    rows: NDArray[np.int64]
+    sent_at_ns: NDArray[np.int64]
+    rtt_ms: NDArray[np.float64]
+    answered: NDArray[np.bool_]
+    said: Mapping[int, Sequence[str]]
+
+
+def assembled(
+    method: str,
+    endpoints: Sequence[Endpoint],
+    probes: int,
+    parts: Iterable[Part],
+    errors: Mapping[int, str],
+    watch: Watch,
+) -> Sweep:
+    """The sweep of all parts; endpoints without a part were not sent anything, and `errors` says why."""
+    shape, told = (len(endpoints), probes), dict(errors)
+    sent_at_ns: NDArray[np.int64] = np.zeros(shape, np.int64)
+    rtt_ms: NDArray[np.float64] = np.full(shape, np.nan)
+    answered: NDArray[np.bool_] = np.zeros(shape, np.bool_)
+    for part in parts:
+        sent_at_ns[part.rows], rtt_ms[part.rows], answered[part.rows] = part.sent_at_ns, part.rtt_ms, part.answered
+        told |= {int(part.rows[place]): "; ".join(said) for place, said in part.said.items()}
+    return Sweep(
+        method, tuple(endpoints), watch.first.realtime_ns, sent_at_ns, rtt_ms, answered, watch.steady,
+        dict(sorted(told.items())),
+    )  # fmt: skip
 
 
 def records(sweep: Sweep, source: str) -> list[Record]:
