@@ -117,6 +117,7 @@ def _pairs(regions: pd.DataFrame, sites: pd.DataFrame, measured: Direct, known: 
         rtt_p50_ms=measured.rtt_p50_ms,
         rtt_p95_ms=measured.rtt_p95_ms,
         rtt_lower_ms=lower,
+        rtt_mid_ms=np.where(is_inferred, np.clip(_middle_ms(known, lower, upper), lower, upper), measured.rtt_p95_ms),
         rtt_upper_ms=upper,
         loss=measured.loss,
         jitter_ms=measured.jitter_ms,
@@ -125,6 +126,11 @@ def _pairs(regions: pd.DataFrame, sites: pd.DataFrame, measured: Direct, known: 
         mbps=np.where(has_mbps, measured.mbps, known.mbps),
         observed_at_s=np.where(np.isnan(measured.observed_at_s), known.observed_at_s, measured.observed_at_s),
     )
+
+
+def _middle_ms(known: Inferred, lower: Float, upper: Float) -> Float:
+    """What the source of the interval takes for its middle, else the middle of its logarithms."""
+    return np.where(np.isnan(known.rtt_mid_ms), np.sqrt(lower * upper), known.rtt_mid_ms)
 
 
 def _unmapped(summaries: pd.DataFrame, ends: Endpoints) -> dict[str, int]:

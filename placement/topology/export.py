@@ -42,7 +42,16 @@ def pairs_table(pairs: Pairs) -> pa.Table:
         "rtt_state": _words(pairs.rtt_state, State),
         "rtt_provenance": _words(pairs.rtt_provenance, Provenance),
     }
-    for name in ("rtt_base_ms", "rtt_p50_ms", "rtt_p95_ms", "rtt_lower_ms", "rtt_upper_ms", "loss", "jitter_ms"):
+    for name in (
+        "rtt_base_ms",
+        "rtt_p50_ms",
+        "rtt_p95_ms",
+        "rtt_lower_ms",
+        "rtt_mid_ms",
+        "rtt_upper_ms",
+        "loss",
+        "jitter_ms",
+    ):
         columns[name] = pa.array(getattr(pairs, name).ravel(), from_pandas=True)
     columns["samples"] = pa.array(pairs.samples.ravel())
     columns["mbps_state"] = _words(pairs.mbps_state, State)

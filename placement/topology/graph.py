@@ -13,7 +13,7 @@ def graph(pairs: Pairs, regions: pd.DataFrame, sites: pd.DataFrame, links: pd.Da
 
     Nodes have kind, name, label, country, latitude, longitude, and a region its users. Edges with kind `link` have
     rtt_ms and mbps as the links table gives them; edges with kind `pair` have state, provenance, rtt_base_ms,
-    rtt_p50_ms, rtt_p95_ms, rtt_lower_ms, rtt_upper_ms, loss, jitter_ms, samples, mbps. What is not known is left out,
+    rtt_p50_ms, rtt_p95_ms, rtt_lower_ms, rtt_mid_ms, rtt_upper_ms, loss, jitter_ms, samples, mbps. What is not known is left out,
     never zero; an unknown pair whose bandwidth is unknown too has no edge. Nodes and edges come in sorted order.
     """
     out: nx.MultiGraph[str] = nx.MultiGraph()
@@ -37,7 +37,10 @@ def _add_links(out: "nx.MultiGraph[str]", pairs: Pairs, links: pd.DataFrame) -> 
 
 
 def _add_pairs(out: "nx.MultiGraph[str]", pairs: Pairs) -> None:
-    figures = ("rtt_base_ms", "rtt_p50_ms", "rtt_p95_ms", "rtt_lower_ms", "rtt_upper_ms", "loss", "jitter_ms", "mbps")
+    figures = (
+        *("rtt_base_ms", "rtt_p50_ms", "rtt_p95_ms", "rtt_lower_ms", "rtt_mid_ms", "rtt_upper_ms"),
+        *("loss", "jitter_ms", "mbps"),
+    )
     known = (pairs.rtt_state != State.UNKNOWN) | (pairs.mbps_state != State.UNKNOWN)
     for region, site in np.argwhere(known):
         values = {name: float(getattr(pairs, name)[region, site]) for name in figures}

@@ -24,6 +24,7 @@ class Inferred:
     """R × P arrays: NaN (samples 0) where nothing follows. Made whole, then narrowed in place by each source."""
 
     rtt_lower_ms: Float
+    rtt_mid_ms: Float  # NaN too where the source knows only the ends
     rtt_upper_ms: Float
     provenance: Codes
     samples: Ints
@@ -33,9 +34,9 @@ class Inferred:
     @classmethod
     def nothing(cls, shape: tuple[int, int]) -> "Inferred":
         """No pair can be inferred."""
-        unknown = [np.full(shape, np.nan) for _ in range(4)]
+        lower, mid, upper, seen, mbps = (np.full(shape, np.nan) for _ in range(5))
         provenance = np.full(shape, Provenance.NONE, np.int8)
-        return cls(unknown[0], unknown[1], provenance, np.zeros(shape, np.int64), unknown[2], unknown[3])
+        return cls(lower, mid, upper, provenance, np.zeros(shape, np.int64), seen, mbps)
 
     def narrow(
         self,
@@ -45,11 +46,13 @@ class Inferred:
         provenance: Provenance,
         samples: Ints | int = 0,
         observed_at_s: Float | float = np.nan,
+        mid_ms: Float | float = np.nan,
     ) -> None:
         """Takes the interval wherever its upper end is below what stands there."""
         better = ~np.isnan(upper_ms) & ~(self.rtt_upper_ms[block] <= upper_ms)
         for array, value in (
             (self.rtt_lower_ms, lower_ms),
+            (self.rtt_mid_ms, mid_ms),
             (self.rtt_upper_ms, upper_ms),
             (self.provenance, provenance),
             (self.samples, samples),
@@ -117,7 +120,8 @@ def _narrow_by_aggregates(
             known.narrow(block, least_ms, np.fmax(whole, least_ms), Provenance.AGGREGATE, *seen)
         elif not np.isnan(model.inflation[figure]):
             centre_ms = model.centre_ms(found, figure, distance_km[block])
-            known.narrow(block, least_ms, np.fmax(upper_ms(centre_ms), least_ms), Provenance.MODEL, *seen)
+            highest_ms = np.fmax(upper_ms(centre_ms), least_ms)
+            known.narrow(block, least_ms, highest_ms, Provenance.MODEL, *seen, mid_ms=centre_ms)
 
 
 def _blocks(found: Figures, ends: Endpoints) -> Iterator[tuple[int, tuple[Ints, Ints]]]:

@@ -26,6 +26,7 @@ class Provenance(IntEnum):
     PATH = 2  # sum over measured links
     AGGREGATE = 3  # a figure for countries or ASNs that the pair belongs to
     MODEL = 4  # distance with the country pair's own inflation and last mile
+    NEIGHBOURS = 5  # what other pairs of the same region and of the same site measured: see `placement.inference`
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Pairs:
     rtt_base_ms: Float  # windowed minimum; for inferred pairs the interval's middle is not claimed: NaN unless known
     rtt_p50_ms: Float
     rtt_p95_ms: Float  # measured only
-    rtt_lower_ms: Float  # the interval; measured: both ends are the p95
+    rtt_lower_ms: Float  # the interval, and within it what is as likely above as below; measured: all are the p95
+    rtt_mid_ms: Float
     rtt_upper_ms: Float
     loss: Float  # share of probes lost, 0..1
     jitter_ms: Float

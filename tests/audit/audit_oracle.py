@@ -203,6 +203,7 @@ def _random_pairs(rng: np.random.Generator, sites: list[str], regions: list[str]
         rtt_provenance=np.zeros(shape, np.int8),
         rtt_p95_ms=rtt,
         rtt_lower_ms=rtt,
+        rtt_mid_ms=rtt,
         rtt_upper_ms=rtt,
         samples=np.ones(shape, np.int64),
         mbps_state=rng.choice([0, 2], shape, p=[0.2, 0.8]).astype(np.int8),

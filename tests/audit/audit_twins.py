@@ -50,7 +50,8 @@ def twins(rates: list[float], sites: str = "pq", domains: list[str] | None = Non
 def near(sites: str = "pq") -> Pairs:
     """5 ms, 100 Mbit/s from everywhere."""
     one = np.ones((1, len(sites)))
-    figures = dict.fromkeys(("rtt_base_ms", "rtt_p50_ms", "rtt_p95_ms", "rtt_lower_ms", "rtt_upper_ms"), 5 * one)
+    names = ("rtt_base_ms", "rtt_p50_ms", "rtt_p95_ms", "rtt_lower_ms", "rtt_mid_ms", "rtt_upper_ms")
+    figures = dict.fromkeys(names, 5 * one)
     states = {name: np.full(one.shape, 2, np.int8) for name in ("rtt_state", "mbps_state")}
     kind = np.ones(one.shape, np.int8)
     return Pairs(("r",), tuple(sites), rtt_provenance=kind, samples=np.ones(one.shape, np.int64), mbps=100 * one,

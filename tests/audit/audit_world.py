@@ -158,6 +158,7 @@ def pairs(**changes: Any) -> Pairs:
         "rtt_p50_ms": np.array([[18, NAN], [NAN, 9.0]]),
         "rtt_p95_ms": np.array([[20.0, 33.0], [5.0, 10.0]]),  # beside a measured pair the figures mean nothing
         "rtt_lower_ms": np.array([[20.0, 40.0], [NAN, 10.0]]),
+        "rtt_mid_ms": np.array([[20.0, 50.0], [NAN, 10.0]]),
         "rtt_upper_ms": np.array([[20.0, 60.0], [7.0, 10.0]]),
         "loss": np.array([[0.01, 0.0], [NAN, 0.02]]),
         "jitter_ms": np.array([[5.0, 1.0], [NAN, 10.0]]),

@@ -43,7 +43,7 @@ def whole_pairs(**changes: Any) -> Pairs:
         "rtt_provenance": np.full(size, 1, np.int8),
         **{
             name: np.array([[10.0, 20.0, 40.0]])
-            for name in ("rtt_base_ms", "rtt_p50_ms", "rtt_p95_ms", "rtt_lower_ms", "rtt_upper_ms")
+            for name in ("rtt_base_ms", "rtt_p50_ms", "rtt_p95_ms", "rtt_lower_ms", "rtt_mid_ms", "rtt_upper_ms")
         },
         "loss": np.zeros(size),
         "jitter_ms": np.ones(size),

@@ -57,7 +57,8 @@ def told(rows, *, rent="", stands_at="edge", kind="edge", transit="", billing=""
 def pairs() -> Pairs:
     """5 ms, 100 Mbit/s."""
     one = np.ones((1, 1))
-    figures = dict.fromkeys(("rtt_base_ms", "rtt_p50_ms", "rtt_p95_ms", "rtt_lower_ms", "rtt_upper_ms"), 5 * one)
+    names = ("rtt_base_ms", "rtt_p50_ms", "rtt_p95_ms", "rtt_lower_ms", "rtt_mid_ms", "rtt_upper_ms")
+    figures = dict.fromkeys(names, 5 * one)
     states = {name: np.full((1, 1), 2, np.int8) for name in ("rtt_state", "mbps_state")}
     kind = np.ones((1, 1), np.int8)
     return Pairs(("r",), ("p",), rtt_provenance=kind, samples=np.ones((1, 1), np.int64), mbps=100 * one, loss=0 * one,
