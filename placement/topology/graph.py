@@ -13,8 +13,9 @@ def graph(pairs: Pairs, regions: pd.DataFrame, sites: pd.DataFrame, links: pd.Da
 
     Nodes have kind, name, label, country, latitude, longitude, and a region its users. Edges with kind `link` have
     rtt_ms and mbps as the links table gives them; edges with kind `pair` have state, provenance, rtt_base_ms,
-    rtt_p50_ms, rtt_p95_ms, rtt_lower_ms, rtt_mid_ms, rtt_upper_ms, loss, jitter_ms, samples, mbps. What is not known is left out,
-    never zero; an unknown pair whose bandwidth is unknown too has no edge. Nodes and edges come in sorted order.
+    rtt_p50_ms, rtt_p95_ms, rtt_lower_ms, rtt_mid_ms, rtt_upper_ms, loss, jitter_ms, samples, mbps. What is not known is
+    left out, never zero; an unknown pair whose bandwidth is unknown too has no edge. Nodes and edges come in sorted
+    order.
     """
     out: nx.MultiGraph[str] = nx.MultiGraph()
     for kind, table in (("region", regions), ("site", sites)):
