@@ -21,12 +21,13 @@ from placement.topology.pairs import Codes, Float, State
 OUTSIDE = 0.05
 """The chance below the lower end, and that above the upper one."""
 LEAST_MS = 0.01
-"""Logarithms take a lower end of less for this: two ends in one building."""
+"""A figure of less is taken for this, as logarithms want one above 0: two ends in one building."""
 
 
 def chance(state: Codes, lower_ms: Float, mid_ms: Float, upper_ms: Float, limit_ms: ArrayLike) -> Float:
     """F(limit) of every pair, 0..1; the arrays broadcast against `limit_ms`."""
-    limit, lower_ms = np.asarray(limit_ms, np.float64), np.maximum(lower_ms, LEAST_MS)
+    limit = np.asarray(limit_ms, np.float64)
+    lower_ms, mid_ms, upper_ms = (np.maximum(end, LEAST_MS) for end in (lower_ms, mid_ms, upper_ms))
     with np.errstate(divide="ignore", invalid="ignore"):
         below = OUTSIDE + (0.5 - OUTSIDE) * _part(limit, lower_ms, mid_ms)
         above = 0.5 + (0.5 - OUTSIDE) * _part(limit, mid_ms, upper_ms)
@@ -46,7 +47,7 @@ def quantile_ms(state: Codes, lower_ms: Float, mid_ms: Float, upper_ms: Float, s
     """
     if not OUTSIDE <= share <= 1 - OUTSIDE:
         raise ValueError(f"an interval says nothing of a share of {share:g}: it must lie within 0.05 and 0.95")
-    lower_ms = np.maximum(lower_ms, LEAST_MS)
+    lower_ms, mid_ms = np.maximum(lower_ms, LEAST_MS), np.maximum(mid_ms, LEAST_MS)
     part = (share - OUTSIDE) / (0.5 - OUTSIDE)
     from_ms, to_ms, part = (lower_ms, mid_ms, part) if part <= 1 else (mid_ms, upper_ms, part - 1)
     with np.errstate(divide="ignore", invalid="ignore"):
