@@ -123,7 +123,9 @@ def exact_for(built: Built, request: Request) -> bool:
     """Whether branch and bound solves it."""
     if request.method != "auto":
         return request.method == "exact"
-    return _pairs(built) <= (EXACT_ALONE if refused_rules(built) else EXACT_PAIRS)
+    free = (EXACT_ALONE if refused_rules(built) else EXACT_PAIRS) - _pairs(built)
+    # Counted only where they may decide: thousands of domains, each against millions of pairs, take an hour.
+    return free >= 0 and sum(_backup_pairs(problem) for problem in built.rollout.periods) <= free
 
 
 def refused_rules(built: Built) -> tuple[str, ...]:
@@ -136,18 +138,17 @@ def refused_rules(built: Built) -> tuple[str, ...]:
 
 
 def _pairs(built: Built) -> int:
-    return sum(_size(problem) for problem in built.rollout.periods)
+    return sum(problem.pairs for problem in built.rollout.periods)
 
 
-def _size(problem: Problem) -> int:
-    """Shares that branch and bound would decide, about: pairs, and backup pairs for every domain that they can lose."""
+def _backup_pairs(problem: Problem) -> int:
+    """Backup shares that branch and bound would decide about: those of every demand for every domain it may lose."""
     reserve = problem.rules.reserve
     if reserve is None:
-        return problem.pairs
+        return 0
     backups = np.bincount(reserve.pair_demand, minlength=problem.demands)
     site = problem.pair_site
-    lost = sum(int(backups[np.unique(problem.pair_demand[inside[site]])].sum()) for inside in reserve.domain_site)
-    return problem.pairs + lost
+    return sum(int(backups[np.unique(problem.pair_demand[inside[site]])].sum()) for inside in reserve.domain_site)
 
 
 def _bare(rollout: Rollout) -> Rollout:
