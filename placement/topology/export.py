@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 def write_graphml(topology: "Topology", path: Path) -> None:
     """Writes `Topology.graph()`; raises OSError when the place cannot be written."""
     graph = topology.graph()
-    _atomically(path, lambda temporary: nx.write_graphml_xml(graph, temporary, encoding="utf-8"))
+    atomically(path, lambda temporary: nx.write_graphml_xml(graph, temporary, encoding="utf-8"))
 
 
 def write_pairs(topology: "Topology", path: Path) -> None:
     """Writes one row per pair as `pairs_table` says; raises OSError when the place cannot be written."""
     table = pairs_table(topology.pairs)
-    _atomically(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
+    atomically(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
 
 
 def pairs_table(pairs: Pairs) -> pa.Table:
@@ -65,7 +65,7 @@ def _words(codes: "np.ndarray[tuple[int, ...], np.dtype[np.int8]]", kind: type[S
     return pa.DictionaryArray.from_arrays(pa.array(codes.ravel()), words)
 
 
-def _atomically(path: Path, write: Callable[[str], object]) -> None:
+def atomically(path: Path, write: Callable[[str], object]) -> None:
     """Writes into the same folder under another name, then renames."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
