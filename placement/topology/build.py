@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 
 from placement.geo import fibre_floor_ms, great_circle_km
+from placement.topology.between import between_sites
 from placement.topology.coverage import coverage
 from placement.topology.direct import Direct, direct
 from placement.topology.endpoints import Endpoints, endpoints
 from placement.topology.graph import graph
 from placement.topology.inference import Inferred, inferred
+from placement.topology.links import Paths, backbone, shortest_paths
 from placement.topology.matches import match
 from placement.topology.pairs import Float, Pairs, Provenance, State
 from placement.topology.summaries import summarise, window_start
@@ -31,8 +33,9 @@ class Topology:
     """What is known of the network of one scenario.
 
     `summaries` is the frame of `summaries.Summaries`; `unmapped` counts records by the name of an end that stands for
-    no region and no site; `stale` counts records too old for the window, by "source → target".
-    `regions`, `sites`, `links` and `demand` are the scenario's tables.
+    no region and no site; `stale` counts records too old for the window, by "source → target". `between` has what
+    sites measured of each other (`between.between_sites`), `paths` the ways over links, None where there are none.
+    `regions`, `sites`, `links`, `domains` and `demand` are the scenario's tables.
     """
 
     pairs: Pairs
@@ -41,7 +44,10 @@ class Topology:
     stale: Mapping[str, int]
     regions: pd.DataFrame
     sites: pd.DataFrame
+    between: pd.DataFrame
+    paths: Paths | None
     links: pd.DataFrame
+    domains: pd.DataFrame
     demand: pd.DataFrame
 
     def coverage(self) -> pd.DataFrame:
@@ -62,7 +68,7 @@ def build_pairs(scenario: "Scenario") -> Topology:
     folder = scenario.folder / "measurements"
     planning_date = scenario.document.planning_date
     newest = window_start(planning_date, scenario.document.limits.max_age_days)
-    names = ("regions", "sites", "endpoints", "links", "demand")
+    names = ("regions", "sites", "endpoints", "links", "domains", "demand")
     tables = {name: scenario.table(name) for name in names}
     # Handed on without a name here, so that the records are gone once they are summarised.
     return build_topology(read_folder(folder) if folder.is_dir() else empty_table(), tables, newest)
@@ -70,7 +76,8 @@ def build_pairs(scenario: "Scenario") -> Topology:
 
 def build_topology(records: Any, tables: Mapping[str, pd.DataFrame], newer_than: date | None = None) -> Topology:
     """The topology from records (a pyarrow Table of `probes.table.SCHEMA`) and the tables regions, sites, endpoints,
-    links and demand of a scenario; records before `newer_than` are counted as stale. The order of rows is immaterial.
+    links, domains and demand of a scenario; records before `newer_than` are counted as stale. The order of rows is
+    immaterial.
     """
     regions = tables["regions"].sort_values("region", ignore_index=True)
     sites = tables["sites"].sort_values("site", ignore_index=True)
@@ -85,7 +92,10 @@ def build_topology(records: Any, tables: Mapping[str, pd.DataFrame], newer_than:
         sites["latitude"].to_numpy()[None, :],
         sites["longitude"].to_numpy()[None, :],
     )
-    known = inferred(found.frame, ends, measured, tables["links"], regions, sites, distance_km)
+    between = between_sites(found.frame, ends, len(sites))
+    edges = backbone(tables["links"], between, pd.Index(regions["region"]), pd.Index(sites["site"]))
+    paths = shortest_paths(measured, edges)
+    known = inferred(found.frame, ends, measured, paths, regions, sites, distance_km)
     return Topology(
         pairs=_pairs(regions, sites, measured, known, fibre_floor_ms(distance_km)),
         summaries=found.frame,
@@ -93,7 +103,10 @@ def build_topology(records: Any, tables: Mapping[str, pd.DataFrame], newer_than:
         stale=found.stale,
         regions=regions,
         sites=sites,
+        between=between,
+        paths=paths,
         links=tables["links"],
+        domains=tables["domains"],
         demand=tables["demand"],
     )
 
@@ -123,6 +136,9 @@ def _pairs(regions: pd.DataFrame, sites: pd.DataFrame, measured: Direct, known: 
         jitter_ms=measured.jitter_ms,
         samples=np.where(is_measured | (measured.samples > 0), measured.samples, known.samples),
         mbps_state=np.select([has_mbps, infers_mbps], [State.MEASURED, State.INFERRED], State.UNKNOWN).astype(np.int8),
+        mbps_provenance=np.select(
+            [has_mbps, infers_mbps], [Provenance.DIRECT, known.mbps_provenance], Provenance.NONE
+        ).astype(np.int8),
         mbps=np.where(has_mbps, measured.mbps, known.mbps),
         observed_at_s=np.where(np.isnan(measured.observed_at_s), known.observed_at_s, measured.observed_at_s),
     )

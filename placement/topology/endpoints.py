@@ -33,6 +33,11 @@ class Endpoints:
         """Names that stand for a whole country or network: their figures are never a pair's own."""
         return frozenset(self.frame.loc[self.frame["kind"].isin(AGGREGATE_KINDS), "endpoint"])
 
+    def places(self, side: str) -> dict[str, Ints]:
+        """The places of one side behind each name that has some there."""
+        rows = self.frame[self.frame["side"] == side]
+        return {str(name): group.to_numpy(np.int64) for name, group in rows.groupby("endpoint")["place"]}
+
     def side(self, side: str, aggregate: bool) -> pd.DataFrame:
         """Rows of one side: of countries and ASNs, or of all the others. Columns endpoint, place, weight."""
         wanted = (self.frame["side"] == side) & (self.frame["kind"].isin(AGGREGATE_KINDS) == aggregate)

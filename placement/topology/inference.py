@@ -11,9 +11,10 @@ from placement.geo import fibre_floor_ms
 from placement.topology.aggregate import LEAST_SAMPLES, Figures, figures, fit, mean_distance_km, upper_ms
 from placement.topology.direct import Direct
 from placement.topology.endpoints import Endpoints
-from placement.topology.links import shortest_paths
+from placement.topology.links import Paths
 from placement.topology.pairs import Codes, Float, Provenance
 from placement.topology.populace import populaces
+from placement.topology.rates import aggregate_mbps
 
 Ints = NDArray[np.int64]
 NORMAL_95 = 1.645  # 95 % of a normal distribution lies below its mean plus so many standard deviations
@@ -30,13 +31,14 @@ class Inferred:
     samples: Ints
     observed_at_s: Float
     mbps: Float
+    mbps_provenance: Codes
 
     @classmethod
     def nothing(cls, shape: tuple[int, int]) -> "Inferred":
         """No pair can be inferred."""
         lower, mid, upper, seen, mbps = (np.full(shape, np.nan) for _ in range(5))
-        provenance = np.full(shape, Provenance.NONE, np.int8)
-        return cls(lower, mid, upper, provenance, np.zeros(shape, np.int64), seen, mbps)
+        provenance, mbps_provenance = (np.full(shape, Provenance.NONE, np.int8) for _ in range(2))
+        return cls(lower, mid, upper, provenance, np.zeros(shape, np.int64), seen, mbps, mbps_provenance)
 
     def narrow(
         self,
@@ -60,29 +62,38 @@ class Inferred:
         ):
             array[block] = np.where(better, value, array[block])
 
+    def fill_mbps(self, mbps: Float, provenance: Provenance) -> None:
+        """Takes the bandwidth wherever none stands yet."""
+        new = np.isnan(self.mbps) & ~np.isnan(mbps)
+        self.mbps[new] = mbps[new]
+        self.mbps_provenance[new] = provenance
+
 
 def inferred(
     summaries: pd.DataFrame,
     ends: Endpoints,
     measured: Direct,
-    links: pd.DataFrame,
+    paths: Paths | None,
     regions: pd.DataFrame,
     sites: pd.DataFrame,
     distance_km: Float,
 ) -> Inferred:
     """What follows for every pair; of several intervals the one with the lowest upper end, in the order of this text:
-    averages between the pair's own ends, paths over links, figures for countries and networks."""
+    averages between the pair's own ends, paths over links, figures for countries and networks. Of bandwidth the first
+    that is known."""
     known = Inferred.nothing((len(regions), len(sites)))
     everything = (slice(None), slice(None))
     averages_ms = _own_average_upper_ms(measured)
     known.narrow(
         everything, measured.rtt_base_ms, averages_ms, Provenance.DIRECT, measured.samples, measured.observed_at_s
     )
-    paths = shortest_paths(measured, links, pd.Index(regions["region"]), pd.Index(sites["site"]))
     if paths is not None:
         known.narrow(everything, paths.rtt_lower_ms, paths.rtt_upper_ms, Provenance.PATH)
-        known.mbps[:] = paths.mbps
-    _narrow_by_aggregates(known, summaries, ends, regions, sites, distance_km)
+        known.fill_mbps(paths.mbps, Provenance.PATH)
+    coarse = summaries["source"].isin(ends.aggregates) | summaries["target"].isin(ends.aggregates)
+    mapped = summaries["source"].isin(ends.names) & summaries["target"].isin(ends.names)
+    _narrow_by_aggregates(known, summaries[coarse & mapped], ends, regions, sites, distance_km)
+    known.fill_mbps(aggregate_mbps(summaries[coarse & mapped], ends, distance_km.shape), Provenance.AGGREGATE)
     return known
 
 
@@ -98,16 +109,14 @@ def _own_average_upper_ms(measured: Direct) -> Float:
 
 def _narrow_by_aggregates(
     known: Inferred,
-    summaries: pd.DataFrame,
+    coarse: pd.DataFrame,
     ends: Endpoints,
     regions: pd.DataFrame,
     sites: pd.DataFrame,
     distance_km: Float,
 ) -> None:
     """Intervals from the summaries of which at least one end is a country or a network and both map somewhere."""
-    coarse = summaries["source"].isin(ends.aggregates) | summaries["target"].isin(ends.aggregates)
-    mapped = summaries["source"].isin(ends.names) & summaries["target"].isin(ends.names)
-    found = figures(summaries[coarse & mapped])
+    found = figures(coarse)
     if not len(found.a):
         return
     model = fit(found, mean_distance_km(found, populaces(found.names, ends, regions, sites)))
@@ -126,13 +135,9 @@ def _narrow_by_aggregates(
 
 def _blocks(found: Figures, ends: Endpoints) -> Iterator[tuple[int, tuple[Ints, Ints]]]:
     """Every figure with the regions of one end and the sites of the other, both ways round."""
-    frame = ends.frame[ends.frame["endpoint"].isin(found.names)]
-    places: dict[str, dict[str, Ints]] = {"region": {}, "site": {}}
-    for (side, name), group in frame.groupby(["side", "endpoint"]):
-        places[str(side)][str(name)] = group["place"].to_numpy(np.int64)
+    regions, sites = ends.places("region"), ends.places("site")
     for figure, (a, b) in enumerate(zip(found.a, found.b, strict=True)):
         for at_region, at_site in {(a, b), (b, a)}:
-            rows = places["region"].get(found.names[at_region])
-            columns = places["site"].get(found.names[at_site])
+            rows, columns = regions.get(found.names[at_region]), sites.get(found.names[at_site])
             if rows is not None and columns is not None:
                 yield figure, (rows[:, None], columns[None, :])

@@ -1,4 +1,4 @@
-"""Pairs over measured links: a region's measured site, and from there the backbone."""
+"""Pairs over links: a region's measured site, and from there the backbone."""
 
 from dataclasses import dataclass
 
@@ -16,28 +16,52 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Paths:
-    """R × P; NaN where no path exists. `mbps` is the least along the path, NaN where one step's is not known."""
+    """R × P; NaN where no path exists. `mbps` is the least along the path, NaN where one step's is not known.
+
+    Nodes are numbered, regions first, then sites. `before` is R × (R + P): the node before, on the way from a region
+    whose sum of p95s is the least; negative where there is none.
+    """
 
     rtt_lower_ms: Float
     rtt_upper_ms: Float
     mbps: Float
+    before: NDArray[np.int32]
+
+    def ways(self, region: Ints, site: Ints) -> tuple[Ints, Ints]:
+        """The sites on the way to each pair asked for, its own included, in the order of travel.
+
+        Returns `first` (K + 1) and `passed`: pair k goes by the sites `passed[first[k]:first[k + 1]]`.
+        """
+        regions = self.before.shape[0]
+        steps = []
+        walking, node = np.arange(len(region)), site + regions
+        while len(walking):
+            steps.append((walking, node - regions))
+            node = self.before[region[walking], node].astype(np.int64)
+            going_on = node >= regions
+            walking, node = walking[going_on], node[going_on]
+        pair = np.concatenate([pairs for pairs, _ in steps]) if steps else np.empty(0, np.int64)
+        passed = np.concatenate([sites for _, sites in steps]) if steps else np.empty(0, np.int64)
+        # They were walked backwards: the later a step was found, the earlier it is travelled.
+        order = np.lexsort((-np.arange(len(pair)), pair))
+        return np.searchsorted(pair[order], np.arange(len(region) + 1)), passed[order]
 
 
-def shortest_paths(measured: Direct, links: pd.DataFrame, regions: pd.Index, sites: pd.Index) -> Paths | None:
-    """Paths of a measured pair followed by links, or of links alone; None where the scenario has no usable link.
+def shortest_paths(measured: Direct, edges: pd.DataFrame) -> Paths | None:
+    """Paths of a measured pair followed by links, or of links alone; None where there is no usable link.
 
-    A link runs both ways. The upper end is the shortest sum of p95s (a link's figure is taken as it stands), the lower
-    end the shortest sum of base latencies: the traffic may be sent that way, so it need not be slower than the one and,
-    over any of these paths, is not faster than the other.
+    The upper end is the shortest sum of p95s: the traffic may be sent that way, so it need not be slower. (Percentiles
+    of a sum are no sums of percentiles: unless delays come together, a path stays below that sum more often than in
+    95 % of cases.) The lower end is the shortest sum of base latencies: over any of these paths it is not faster.
+    `edges` is what `backbone` gives.
     """
-    edges = _edges(links, regions, sites)
     if not len(edges):
         return None
-    upper, before = _distances(measured.rtt_p95_ms, edges)
-    lower, _ = _distances(np.fmin(measured.rtt_base_ms, measured.rtt_p95_ms), edges)
+    upper, before = _distances(measured.rtt_p95_ms, edges, "upper_ms")
+    lower, _ = _distances(np.fmin(measured.rtt_base_ms, measured.rtt_p95_ms), edges, "lower_ms")
     known = np.isfinite(upper)
     mbps = _bottleneck(before, measured.mbps, edges, known)
-    return Paths(np.where(known, lower, np.nan), np.where(known, upper, np.nan), np.where(known, mbps, np.nan))
+    return Paths(np.where(known, lower, np.nan), np.where(known, upper, np.nan), np.where(known, mbps, np.nan), before)
 
 
 def link_nodes(links: pd.DataFrame, regions: pd.Index, sites: pd.Index) -> tuple[Ints, Ints]:
@@ -52,31 +76,51 @@ def link_nodes(links: pd.DataFrame, regions: pd.Index, sites: pd.Index) -> tuple
     return ends[0], ends[1]
 
 
-def _edges(links: pd.DataFrame, regions: pd.Index, sites: pd.Index) -> pd.DataFrame:
-    """Directed edges source, target, rtt_ms, mbps between nodes; into a region there are none: nobody transits it."""
+def backbone(links: pd.DataFrame, between: pd.DataFrame, regions: pd.Index, sites: pd.Index) -> pd.DataFrame:
+    """Directed edges source, target, lower_ms, upper_ms, mbps between nodes, sorted; one each way for every link.
+
+    A link's figures are those of the table, until its two sites measured each other (`between_sites`): then its lower
+    end is their base latency, its upper end their p95, and its Mbit/s, where they measured that too, theirs. Sites that
+    measured each other without a link in the table get none: nothing says that traffic is sent on between them, and
+    what is not sent on need not take the sum (see `docs/topology.md`). Into a region there are no edges: nobody
+    transits it.
+    """
     source, target = link_nodes(links, regions, sites)
     rtt_ms = links["rtt_ms"].to_numpy(np.float64)
     mbps = links["mbps"].to_numpy(np.float64) if "mbps" in links else np.full(len(links), np.nan)
-    one = pd.DataFrame({"source": source, "target": target, "rtt_ms": rtt_ms, "mbps": mbps})
+    one = pd.DataFrame({"source": source, "target": target, "lower_ms": rtt_ms, "upper_ms": rtt_ms, "mbps": mbps})
     other = one.rename(columns={"source": "target", "target": "source"})
-    both = pd.concat([one, other], ignore_index=True)[["source", "target", "rtt_ms", "mbps"]]
+    both = pd.concat([one, other], ignore_index=True)[list(one.columns)]
     usable = (both["source"] >= 0) & (both["target"] >= len(regions)) & (both["source"] != both["target"])
     # Of parallel links the fastest counts, and of equally fast ones the widest.
-    both = both[usable & both["rtt_ms"].notna()].sort_values(
-        ["source", "target", "rtt_ms", "mbps"], ascending=[True, True, True, False]
+    both = both[usable & both["upper_ms"].notna()].sort_values(
+        ["source", "target", "upper_ms", "mbps"], ascending=[True, True, True, False]
     )
-    return both.drop_duplicates(["source", "target"], ignore_index=True)
+    return _as_measured(both.drop_duplicates(["source", "target"], ignore_index=True), between, len(regions))
 
 
-def _distances(rtt_ms: Float, edges: pd.DataFrame) -> tuple[Float, NDArray[np.int32]]:
+def _as_measured(edges: pd.DataFrame, between: pd.DataFrame, regions: int) -> pd.DataFrame:
+    """The edges with what was measured of them in place of what the table says."""
+    figures = between[["source", "target", "rtt_base_ms", "rtt_p95_ms", "mbps"]].rename(columns={"mbps": "seen_mbps"})
+    figures[["source", "target"]] += regions
+    found = edges.merge(figures, on=["source", "target"], how="left")
+    timed = found["rtt_p95_ms"].notna()
+    lower_ms = np.fmin(found["rtt_base_ms"], found["rtt_p95_ms"])
+    return edges.assign(
+        lower_ms=np.where(timed, lower_ms, edges["lower_ms"]),
+        upper_ms=np.where(timed, found["rtt_p95_ms"], edges["upper_ms"]),
+        mbps=np.where(found["seen_mbps"].notna(), found["seen_mbps"], edges["mbps"]),
+    )
+
+
+def _distances(rtt_ms: Float, edges: pd.DataFrame, column: str) -> tuple[Float, NDArray[np.int32]]:
     """R × P shortest sums (inf without a path) and the predecessors, R × (R + P), of scipy."""
     count = sum(rtt_ms.shape)
     region, site = np.nonzero(~np.isnan(rtt_ms))
-    direct = pd.DataFrame(
-        {"source": region, "target": site + rtt_ms.shape[0], "rtt_ms": rtt_ms[region, site], "mbps": np.nan}
-    )
+    direct = pd.DataFrame({"source": region, "target": site + rtt_ms.shape[0], "rtt_ms": rtt_ms[region, site]})
+    over_links = edges[["source", "target", column]].rename(columns={column: "rtt_ms"})
     # What was measured of the pair itself stands before a link of the same two ends.
-    every = pd.concat([direct, edges], ignore_index=True).drop_duplicates(["source", "target"])
+    every = pd.concat([direct, over_links], ignore_index=True).drop_duplicates(["source", "target"])
     weights = (every["rtt_ms"].to_numpy(), (every["source"].to_numpy(), every["target"].to_numpy()))
     network = csr_array(weights, shape=(count, count))
     lengths, before = dijkstra(network, indices=np.arange(rtt_ms.shape[0]), return_predecessors=True)

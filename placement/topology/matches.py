@@ -31,11 +31,15 @@ class Matches:
         return Matches(self.row[which], self.region[which], self.site[which], self.weight[which], self.forward[which])
 
 
-def match(summaries: pd.DataFrame, ends: Endpoints) -> Matches:
-    """Pairs of which a summary speaks itself; sorted by row, region, site and way."""
+def match(summaries: pd.DataFrame, ends: Endpoints, near: str = "region", far: str = "site") -> Matches:
+    """Pairs of which a summary speaks itself; sorted by row, region, site and way.
+
+    Between places of one kind (`near` and `far` both "site") a summary speaks of both directions: the places of `near`
+    stand under `region`.
+    """
     names = pd.Index(sorted(ends.names), dtype=object)
     source, target = (names.get_indexer(pd.Index(summaries[end])).astype(np.int32) for end in ("source", "target"))
-    regions, sites = (_Side.of(ends.side(side, aggregate=False), names) for side in ("region", "site"))
+    regions, sites = (_Side.of(ends.side(side, aggregate=False), names) for side in (near, far))
     ways = [_one_way(source, target, regions, sites), _one_way(target, source, regions, sites)]
     row, region, site, weight = (np.concatenate(parts) for parts in zip(*ways, strict=True))
     forward = np.repeat([True, False], [len(way[0]) for way in ways])

@@ -19,7 +19,7 @@ class State(IntEnum):
 
 
 class Provenance(IntEnum):
-    """Where an inferred figure comes from."""
+    """Where a figure comes from."""
 
     NONE = 0
     DIRECT = 1  # measured between this region and this site
@@ -47,6 +47,7 @@ class Pairs:
     jitter_ms: Float
     samples: NDArray[np.int64]  # 0 where there are none
     mbps_state: Codes
+    mbps_provenance: Codes  # of the bandwidth: it may come from elsewhere than the latency
     mbps: Float  # region to site
     observed_at_s: Float  # newest observation, seconds since 1970 UTC
 

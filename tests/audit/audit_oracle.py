@@ -201,6 +201,7 @@ def _random_pairs(rng: np.random.Generator, sites: list[str], regions: list[str]
         sites=tuple(sites),
         rtt_state=rng.choice([0, 1, 2], shape, p=[0.1, 0.3, 0.6]).astype(np.int8),
         rtt_provenance=np.zeros(shape, np.int8),
+        mbps_provenance=np.zeros(shape, np.int8),
         rtt_p95_ms=rtt,
         rtt_lower_ms=rtt,
         rtt_mid_ms=rtt,

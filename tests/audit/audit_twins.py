@@ -54,7 +54,8 @@ def near(sites: str = "pq") -> Pairs:
     figures = dict.fromkeys(names, 5 * one)
     states = {name: np.full(one.shape, 2, np.int8) for name in ("rtt_state", "mbps_state")}
     kind = np.ones(one.shape, np.int8)
-    return Pairs(("r",), tuple(sites), rtt_provenance=kind, samples=np.ones(one.shape, np.int64), mbps=100 * one,
+    return Pairs(("r",), tuple(sites), rtt_provenance=kind, mbps_provenance=kind,
+                 samples=np.ones(one.shape, np.int64), mbps=100 * one,
                  loss=0 * one, jitter_ms=0 * one, observed_at_s=one, **figures, **states)  # fmt: skip
 
 

@@ -164,6 +164,7 @@ def pairs(**changes: Any) -> Pairs:
         "jitter_ms": np.array([[5.0, 1.0], [NAN, 10.0]]),
         "samples": np.array([[100, 0], [0, 50]], np.int64),
         "mbps_state": np.array([[2, 1], [0, 0]], np.int8),
+        "mbps_provenance": np.array([[1, 2], [0, 0]], np.int8),
         "mbps": np.array([[100.0, 50.0], [80.0, 90.0]]),  # the states of the south say unknown
         "observed_at_s": np.full((2, 2), 1.7e9),
     }
@@ -183,7 +184,7 @@ ROUTES = (  # region, model, service, slice, site, shape, share in parts per bil
 )
 
 PLAN: dict[str, Any] = {
-    "schema": "nearserve-plan-2",
+    "schema": "nearserve-plan-3",
     "scenario": "hand",
     "status": "FEASIBLE",
     "objective_usd_month": 17229.63,
@@ -202,6 +203,7 @@ PLAN: dict[str, Any] = {
         "egress": 27.30,
         # 2 USD · (7.39125·50.8 + 1.971·70.8 + .49275·91.6 + 1.314·70.8 + .9855·88 + 5.3217·40) million requests·ms
         "latency": 1905.56,
+        "late": 0.0,
         "jobs": 0.0,
         "moves": 0.0,
         "carbon": 0.0,
@@ -210,6 +212,13 @@ PLAN: dict[str, Any] = {
     },
     # served 17.4762 million: 40 ms 5.3217, 50.8 ms 7.39125, 70.8 ms 3.285, 88 ms .9855, 91.6 ms .49275
     "latency": {"p50_ms": 50.8, "p95_ms": 88.0, "p99_ms": 91.6},
+    # .49275 million from north to brest, inferred 40 to 60 ms: they have 100 - 1.6 - 30 = 68.4 ms, of which more than the
+    # upper end is enough with 1 - .05·(60/68.4)² = .961526623; of chat's 11.169 million from north, of 17.4762 in all
+    "budget_met": {
+        "met_ppm": 998915,
+        "inferred_share": 492_750 / 17_476_200,
+        "classes": [{"region": "north", "model": "m", "service": "chat", "served_share": 1.0, "met_ppm": 998302}],
+    },
     "served_share": 17_476_200 / 20_038_500,
     "servers": [
         {"site": "alba", "server": "s2", "tenant": None, "period": None, "count": 2, "new": 1, "rented": 0},

@@ -49,6 +49,7 @@ def whole_pairs(**changes: Any) -> Pairs:
         "jitter_ms": np.ones(size),
         "samples": np.full(size, 50, np.int64),
         "mbps_state": np.zeros(size, np.int8),
+        "mbps_provenance": np.zeros(size, np.int8),
         "mbps": np.full(size, np.nan),
         "observed_at_s": np.full(size, 1.7e9),
     }

@@ -61,7 +61,8 @@ def pairs() -> Pairs:
     figures = dict.fromkeys(names, 5 * one)
     states = {name: np.full((1, 1), 2, np.int8) for name in ("rtt_state", "mbps_state")}
     kind = np.ones((1, 1), np.int8)
-    return Pairs(("r",), ("p",), rtt_provenance=kind, samples=np.ones((1, 1), np.int64), mbps=100 * one, loss=0 * one,
+    return Pairs(("r",), ("p",), rtt_provenance=kind, mbps_provenance=kind,
+                 samples=np.ones((1, 1), np.int64), mbps=100 * one, loss=0 * one,
                  jitter_ms=0 * one, observed_at_s=one, **figures, **states)  # fmt: skip
 
 

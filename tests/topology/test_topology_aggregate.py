@@ -178,3 +178,37 @@ def test_namibia_is_a_country_whose_figures_reach_its_pairs() -> None:
     assert found.unmapped == {}
     assert found.pairs.rtt_state.tolist() == [[State.INFERRED]]
     assert found.pairs.rtt_upper_ms[0, 0] == pytest.approx(6 * 1.2 + 5)
+
+
+def rates(source: str, target: str, *mbps: float, direction: str = "up", method: str = "ndt7") -> list[Record]:
+    return [record(source, target, method=method, mbps=value, direction=direction) for value in mbps]
+
+
+def test_a_fifth_of_a_networks_least_median_is_the_bandwidth_of_its_pairs() -> None:
+    records = [
+        *rates("QA1", "QA2", *[float(v) for v in range(90, 101)]),  # median 95
+        *rates("QA1", "QA2", *[60.0] * 10, method="train"),
+        *rates("QA1", "QA2", *[1.0] * 9, method="http"),  # too few to be believed
+        *rates("QA2", "QA1", *[45.0] * 10, direction="down"),  # from the region's network to the site's as well
+        *rates("QA2", "QA1", *[2.0] * 10, direction="up"),  # from site to region
+    ]
+    pairs = topology(records, endpoints=ONE_COUNTRY).pairs
+    assert pairs.mbps[:, 0].tolist() == [9.0, 9.0]
+    assert pairs.mbps_state[:, 0].tolist() == [State.INFERRED, State.INFERRED]
+    assert pairs.mbps_provenance[:, 0].tolist() == [Provenance.AGGREGATE, Provenance.AGGREGATE]
+    assert np.isnan(pairs.mbps[:, 1]).all()
+    assert (pairs.rtt_state == State.UNKNOWN).all()
+
+
+def test_of_the_bandwidth_of_a_pair_what_was_measured_stands_before_its_networks_figure() -> None:
+    records = [*rates("QA1", "QA2", *[60.0] * 10), *rates("r1", "s1", 500.0)]
+    pairs = topology(records, endpoints=ONE_COUNTRY).pairs
+    assert pairs.mbps[:, 0].tolist() == [500.0, 12.0]
+    assert pairs.mbps_provenance[:, 0].tolist() == [Provenance.DIRECT, Provenance.AGGREGATE]
+
+
+def test_of_two_figures_that_reach_a_pair_the_lower_bandwidth_counts() -> None:
+    table = pd.concat([ONE_COUNTRY, endpoints(("EC", "country", "r1", "", None), ("EC", "country", "", "s1", None))])
+    records = [*rates("QA1", "QA2", *[60.0] * 10), *rates("EC", "EC", *[40.0] * 10)]
+    pairs = topology(records, endpoints=table).pairs
+    assert pairs.mbps[:, 0].tolist() == [8.0, 12.0]

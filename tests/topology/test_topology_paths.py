@@ -4,7 +4,7 @@ from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
-from topology_world import links, record, regions, sites, topology
+from topology_world import endpoints, links, record, regions, sites, topology
 
 from placement.topology import Provenance, State
 
@@ -88,3 +88,50 @@ def test_paths_agree_with_a_search_over_all_simple_paths(seed: int) -> None:
             assert pairs.rtt_upper_ms[0, column] == min(sums)
         else:
             assert pairs.rtt_state[0, column] == State.UNKNOWN
+
+
+def test_sites_that_measured_each_other_make_their_link_exact() -> None:
+    stated = links(("s1", "s2", 7.0, 900.0))
+    ping = record("r1", "s1", 10.0)
+    seen = record("s2", "s1", *[float(v) for v in range(20, 41)])  # base 20, p95 39; a round trip counts both ways
+    up, down = (
+        record("s1", "s2", method="ndt7", mbps=mbps, direction=way) for mbps, way in ((50.0, "up"), (9.0, "down"))
+    )
+    found = topology([ping, seen, rate("r1", "s1", 200.0), up, down], links=stated)
+    assert (found.pairs.rtt_lower_ms[0, 1], found.pairs.rtt_upper_ms[0, 1]) == (30.0, 49.0)
+    assert found.pairs.mbps[0].tolist() == [200.0, 50.0]  # s1 sends 50 to s2, and gets 9 back
+    assert found.between[["source", "target", "rtt_p95_ms", "mbps"]].values.tolist() == [
+        [0.0, 1.0, 39.0, 50.0], [1.0, 0.0, 39.0, 9.0],
+    ]  # fmt: skip
+
+
+def test_sites_that_measured_each_other_without_a_link_relay_nothing() -> None:
+    found = topology([record("r1", "s1", 10.0), record("s1", "s2", 20.0)])
+    assert found.pairs.rtt_state[0, 1] == State.UNKNOWN
+    assert found.between["rtt_p95_ms"].tolist() == [20.0, 20.0]
+
+
+def test_what_one_sites_own_probes_measured_of_each_other_joins_nothing() -> None:
+    two = endpoints(("one", "probe", "", "s1", None), ("two", "probe", "", "s1", None))
+    assert not len(topology([record("one", "two", 1.0)], endpoints=two).between)
+
+
+def test_a_path_says_which_sites_it_goes_by() -> None:
+    world = sites("s1", "s2", "s3", "s4")
+    backbone = links(("s1", "s2", 3.0, None), ("s2", "s4", 3.0, None), ("s1", "s4", 9.0, None), ("r2", "s3", 1.0, None))
+    paths = topology([record("r1", "s1", 10.0)], sites=world, links=backbone).paths
+    assert paths is not None
+    first, passed = paths.ways(np.array([0, 0, 1, 0]), np.array([3, 0, 2, 1]))
+    ways = [passed[a:b].tolist() for a, b in pairwise(first)]
+    assert ways == [[0, 1, 3], [0], [2], [0, 1]]
+    none = paths.ways(np.array([], np.int64), np.array([], np.int64))
+    assert [array.tolist() for array in none] == [[0], []]
+
+
+def test_the_bandwidth_of_a_pair_says_where_it_comes_from_apart_from_its_latency() -> None:
+    records = [record("r1", "s1", 10.0), rate("r1", "s1", 200.0), record("r1", "s2", 4.0)]
+    pairs = topology(records, links=links(("s1", "s2", 3.0, 400.0), ("r1", "s2", 2.0, 70.0))).pairs
+    assert pairs.rtt_provenance[0].tolist() == [Provenance.DIRECT, Provenance.DIRECT]
+    assert pairs.mbps_provenance[0].tolist() == [Provenance.DIRECT, Provenance.PATH]
+    assert pairs.mbps[0].tolist() == [200.0, 70.0]
+    assert (pairs.mbps_provenance[1] == Provenance.NONE).all()

@@ -50,6 +50,11 @@ def links(*rows: tuple[str, str, float, float | None]) -> pd.DataFrame:
     return table.astype({"rtt_ms": "float64", "mbps": "float64"})
 
 
+def domains(*rows: tuple[str, str, str]) -> pd.DataFrame:
+    """The domains table: domain, site, kind."""
+    return pd.DataFrame(rows, columns=["domain", "site", "kind"])
+
+
 def demand(*rows: tuple[str, float]) -> pd.DataFrame:
     """The demand table: region, requests_per_s."""
     return pd.DataFrame(rows, columns=["region", "requests_per_s"]).astype({"requests_per_s": "float64"})
@@ -60,6 +65,6 @@ def topology(records: list[Record] | Any, **tables: pd.DataFrame) -> Topology:
     table = to_table(records) if isinstance(records, list) else records
     world = {
         "regions": regions("r1", "r2"), "sites": sites("s1", "s2"), "endpoints": endpoints(), "links": links(),
-        "demand": demand(),
+        "domains": domains(), "demand": demand(),
     }  # fmt: skip
     return build_topology(table, {**world, **tables})
