@@ -1,0 +1,1 @@
+"""What the topology's stages find and miss, measured on worlds whose truth is known."""

@@ -1,0 +1,68 @@
+"""Anycast: an end that is near to everybody stands at many places, and its figures are none of any single one.
+
+Two vantage points and the times from them to one place cannot be farther apart than light gets in both together:
+
+    km(a, b) > 102.1 km/ms · (rtt_a + rtt_b) + slack    →   more than one machine answers
+
+the discs of Cicalese et al. 2015 ("A fistful of pings: accurate and lightweight anycast enumeration and geolocation").
+Only ends that light contradicts from three places or more are looked at (`blame`), and only vantage points that nothing
+contradicts are asked. If the end was the source, no anycast address is to blame but something beside the source that
+answers in place of its targets (a proxy, a firewall): then only that method is out. All else that a blamed end
+measured is out whatever the method, for the plan wants a figure for a place.
+"""
+
+import numpy as np
+import pandas as pd
+
+from placement.topology.gates.blame import Blamed, blamed, disjoint
+from placement.topology.gates.evidence import Evidence, Finding, Mask
+from placement.topology.gates.verdicts import EXCLUDE, verdict_rows
+
+NAME = "anycast"
+
+
+def judge(evidence: Evidence) -> Finding:
+    """Excludes what was measured of ends that no single place can explain."""
+    out = np.zeros(len(evidence.frame), np.bool_)
+    rows = []
+    names = evidence.positions.names
+    for one in blamed(evidence):
+        ends, instances = disjoint(evidence.positions, one)
+        if not len(ends):
+            continue
+        is_proxy = one.as_source > 0.5
+        which = _rows(evidence, one, is_proxy)
+        name = str(names[one.end])
+        rows.append(
+            {
+                "source": name,
+                "method": one.method if is_proxy else None,
+                "series": int(which.sum()),
+                "records": int(evidence.frame["records"].to_numpy()[which].sum()),
+                "action": EXCLUDE,
+                "severity": float(instances),
+                "why": _why(name, one, instances, is_proxy, [str(names[end]) for end in ends]),
+            }
+        )
+        out |= which
+    return Finding(out, _one_an_end(verdict_rows(NAME, rows)))
+
+
+def _rows(evidence: Evidence, one: Blamed, is_proxy: bool) -> Mask:
+    if is_proxy:
+        method = evidence.frame["method"].to_numpy(object)
+        return np.asarray((evidence.source == one.end) & (method == one.method), np.bool_)
+    return np.asarray((evidence.source == one.end) | (evidence.target == one.end), np.bool_)
+
+
+def _why(name: str, one: Blamed, instances: int, is_proxy: bool, far: list[str]) -> str:
+    shown = f"{one.accusers} of {one.judged} places contradict where {name} is said to stand"
+    if is_proxy:
+        return f"{shown}: by {one.method} it is near to {far[0]} and {far[1]} alike, so something beside it answers"
+    return f"{shown}, and no one place is so near to {far[0]} and {far[1]}: at least {instances} machines answer"
+
+
+def _one_an_end(frame: pd.DataFrame) -> pd.DataFrame:
+    """An end that two methods find is told of once, by the one that sees most instances."""
+    worst = frame.sort_values(["severity"], ascending=False, kind="stable")
+    return worst.drop_duplicates(["source", "method"]).sort_index(ignore_index=True)
