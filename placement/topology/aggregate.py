@@ -82,6 +82,11 @@ def upper_ms(centre_ms: Float) -> Float:
     return np.asarray(centre_ms * (1 + SPREAD) + JITTER_MS, np.float64)
 
 
+def distance_ms(distance_km: Float) -> Float:
+    """What distance alone makes one expect: the world's inflation and two typical last miles."""
+    return np.asarray(2 * LAST_MILE_MS + WORLD_INFLATION * fibre_floor_ms(distance_km), np.float64)
+
+
 def figures(summaries: pd.DataFrame) -> Figures:
     """One figure per pair of ends from the summaries of aggregates, over methods, families and both directions.
 

@@ -18,7 +18,7 @@ def populaces(names: Sequence[str], ends: Endpoints, regions: pd.DataFrame, site
 
     Every name must map somewhere. Whatever part of a country a scenario holds, the country's figures are for all of it.
     """
-    cities = _cities()
+    cities = populace_of_countries()
     places = pd.concat([_positions(regions, "region"), _positions(sites, "site")], ignore_index=True)
     behind = ends.frame.merge(places, on=["side", "place"])
     mapped = {str(name): group for name, group in behind[behind["endpoint"].isin(names)].groupby("endpoint")}
@@ -26,7 +26,7 @@ def populaces(names: Sequence[str], ends: Endpoints, regions: pd.DataFrame, site
     return [cities[name] if name in countries and name in cities else _equal(mapped[name]) for name in names]
 
 
-def _cities() -> dict[str, Populace]:
+def populace_of_countries() -> dict[str, Populace]:
     """By ISO code; people spread over the largest cities in proportion to their population."""
     table = pd.read_csv(dataset("world") / "cities.csv", keep_default_na=False, dtype={"country": object})
     table = table.sort_values(["country", "population", "geoname_id"], ascending=[True, False, True])

@@ -1,0 +1,1 @@
+"""How well round trips of unmeasured pairs are inferred, beside what others do: sets, protocol, baselines, figures."""
