@@ -1,18 +1,18 @@
 """Unit slips: microseconds or seconds that were taken for milliseconds.
 
-Rows of one pair differ by methods and ways round, but not by 300 to 3,000 times. Where they fall into a low and a high
+Rows of one pair differ by methods and ways round, but not by 500 to 2,000 times. Where they fall into a low and a high
 group that far apart, one of them is out: the low one if light forbids it, the high one if it is slower than any path
 (2,500 ms at best; two hops over satellites take 1,200), else the one with fewer rows, both if they are equal.
 
 A method, or what one source measured by it, is out as a whole if eight rows or more of it over 300 km and farther are
 all told 1,000 times off what distance makes one expect, and times 1,000 (or a thousandth of them) they would be right:
-a median less than three times off, 95 % not faster than light. (A proxy that answers everything in 0.1 ms would not
-be: its times do not grow with distance.)
+a median less than three times off, 95 % not faster than light, and growing with distance: a correlation of 0.5 of the
+logarithms. (The times of a proxy that answers everything in 0.1 ms do not grow.)
 
 A row alone above 2,500 ms is flagged, not excluded: a path that is really that bad must not be planned with what a
 model says of its neighbours.
 
-Within a series, days that lie 300 to 3,000 times above or below the others are out: see `judge_days`.
+Within a series, days that lie 500 to 2,000 times above or below the others are out: see `judge_days`.
 """
 
 from collections.abc import Iterator
@@ -31,12 +31,13 @@ from placement.topology.pairs import Float
 Ints = NDArray[np.int64]
 
 NAME = "units"
-LEAST_FACTOR, MOST_FACTOR = 300.0, 3000.0
+LEAST_FACTOR, MOST_FACTOR = 500.0, 2000.0
 SLOWEST_MS = 2500.0
 LEAST_ROWS = 8
 FAR_KM = 300.0
 NEAR_EXPECTED = 3.0
 NOT_FASTER_THAN_LIGHT = 0.95
+LEAST_CORRELATION = 0.5
 
 
 def judge(evidence: Evidence) -> Finding:
@@ -51,7 +52,7 @@ def judge(evidence: Evidence) -> Finding:
 
 
 def judge_days(series: Series, used: Mask) -> DayFinding:
-    """Days whose minimum lies 300 to 3,000 times off the series' other level; of two levels the one with fewer days is
+    """Days whose minimum lies 500 to 2,000 times off the series' other level; of two levels the one with fewer days is
     out, both if they are equal."""
     base = np.where(used, series.base_ms, np.nan)
     high = base > np.sqrt(least(base) * most(base))[:, None]
@@ -113,8 +114,17 @@ def _slipped(evidence: Evidence, keys: tuple[NDArray[np.object_], ...], out: Mas
         for factor in (1000.0, 0.001):
             right = evidence.least_ms[judged] * factor
             near = abs(float(np.median(off[judged])) + np.log10(factor)) < np.log10(NEAR_EXPECTED)
-            if near and (right >= possible_ms[judged]).mean() >= NOT_FASTER_THAN_LIGHT and _same_side(off[judged]):
+            possible = bool((right >= possible_ms[judged]).mean() >= NOT_FASTER_THAN_LIGHT)
+            if near and possible and _same_side(off[judged]) and _grows(right, expected_ms[judged]):
                 yield which, factor
+
+
+def _grows(rtt_ms: Float, expected_ms: Float) -> bool:
+    """Whether times grow with what distance makes one expect."""
+    one, other = np.log(rtt_ms), np.log(expected_ms)
+    one, other = one - one.mean(), other - other.mean()
+    spread = np.sqrt((one @ one) * (other @ other))
+    return bool(spread > 0 and one @ other >= LEAST_CORRELATION * spread)
 
 
 def _same_side(off: Float) -> bool:
@@ -139,7 +149,7 @@ def _group_why(evidence: Evidence, which: Mask, factor: float, method: str, sour
 
 
 def _pairs(evidence: Evidence) -> tuple[Mask, pd.DataFrame]:
-    """Rows that lie 300 to 3,000 times off the other rows of their pair."""
+    """Rows that lie 500 to 2,000 times off the other rows of their pair."""
     frame = evidence.frame
     out = np.zeros(len(frame), np.bool_)
     known = np.flatnonzero(~np.isnan(evidence.least_ms))
