@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ def write_pairs(topology: "Topology", path: Path) -> None:
 
 
 def pairs_table(pairs: Pairs) -> pa.Table:
-    """R · P rows in the order of region and site: region, site, state, provenance, then the arrays of `Pairs`.
+    """R · P rows in the order of region and site: region, site, then the arrays of `Pairs` under their names.
 
     Figures that are not known are null; states and provenances are words.
     """
@@ -39,24 +40,11 @@ def pairs_table(pairs: Pairs) -> pa.Table:
     columns: dict[str, pa.Array] = {
         "region": pa.DictionaryArray.from_arrays(pa.array(region), pa.array(pairs.regions, pa.string())),
         "site": pa.DictionaryArray.from_arrays(pa.array(site), pa.array(pairs.sites, pa.string())),
-        "rtt_state": _words(pairs.rtt_state, State),
-        "rtt_provenance": _words(pairs.rtt_provenance, Provenance),
     }
-    for name in (
-        "rtt_base_ms",
-        "rtt_p50_ms",
-        "rtt_p95_ms",
-        "rtt_lower_ms",
-        "rtt_mid_ms",
-        "rtt_upper_ms",
-        "loss",
-        "jitter_ms",
-    ):
-        columns[name] = pa.array(getattr(pairs, name).ravel(), from_pandas=True)
-    columns["samples"] = pa.array(pairs.samples.ravel())
-    columns["mbps_state"] = _words(pairs.mbps_state, State)
-    for name in ("mbps", "observed_at_s"):
-        columns[name] = pa.array(getattr(pairs, name).ravel(), from_pandas=True)
+    for name in (field.name for field in fields(Pairs) if field.name not in ("regions", "sites")):
+        kind = State if name.endswith("_state") else Provenance if name.endswith("_provenance") else None
+        values = getattr(pairs, name)
+        columns[name] = pa.array(values.ravel(), from_pandas=True) if kind is None else _words(values, kind)
     return pa.table(columns)
 
 
