@@ -12,6 +12,7 @@ from placement.geo import fibre_floor_ms, great_circle_km
 from placement.topology.between import between_sites
 from placement.topology.coverage import coverage
 from placement.topology.direct import Direct, direct
+from placement.topology.elements import EVERYTHING, Selection
 from placement.topology.endpoints import Endpoints, endpoints
 from placement.topology.graph import graph
 from placement.topology.inference import Inferred, inferred
@@ -54,9 +55,9 @@ class Topology:
         """How well the pairs are known, by the region's country: see `coverage.coverage`."""
         return coverage(self.pairs, self.regions, self.demand)
 
-    def graph(self) -> "nx.Graph[str]":
-        """Regions, sites, links and pairs as a networkx graph: see `graph.graph`."""
-        return graph(self.pairs, self.regions, self.sites, self.links)
+    def graph(self, selection: Selection = EVERYTHING) -> "nx.MultiGraph[str]":
+        """Regions, sites, metros, links and the selected pairs as a networkx graph: see `graph.graph`."""
+        return graph(self, selection)
 
 
 def build_pairs(scenario: "Scenario") -> Topology:

@@ -7,31 +7,39 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import networkx as nx
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from placement.topology import graphml
+from placement.topology.elements import EVERYTHING, Selection, edge_tables, node_table, word
+from placement.topology.links import Paths
 from placement.topology.pairs import Pairs, Provenance, State
+from placement.topology.ways import via
 
 if TYPE_CHECKING:
     from placement.topology.build import Topology
 
 
-def write_graphml(topology: "Topology", path: Path) -> None:
-    """Writes `Topology.graph()`; raises OSError when the place cannot be written."""
-    graph = topology.graph()
-    atomically(path, lambda temporary: nx.write_graphml_xml(graph, temporary, encoding="utf-8"))
+def write_graphml(topology: "Topology", path: Path, selection: Selection = EVERYTHING) -> None:
+    """Writes what `Topology.graph(selection)` has; raises OSError when the place cannot be written."""
+
+    def write(temporary: str) -> None:
+        with Path(temporary).open("wb") as file:
+            graphml.write(node_table(topology), edge_tables(topology, selection), file)
+
+    atomically(path, write)
 
 
 def write_pairs(topology: "Topology", path: Path) -> None:
     """Writes one row per pair as `pairs_table` says; raises OSError when the place cannot be written."""
-    table = pairs_table(topology.pairs)
+    table = pairs_table(topology.pairs, topology.paths)
     atomically(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
 
 
-def pairs_table(pairs: Pairs) -> pa.Table:
-    """R · P rows in the order of region and site: region, site, then the arrays of `Pairs` under their names.
+def pairs_table(pairs: Pairs, paths: Paths | None = None) -> pa.Table:
+    """R · P rows in the order of region and site: region, site, the arrays of `Pairs` under their names, and where
+    there are paths `via` (`ways.via`).
 
     Figures that are not known are null; states and provenances are words.
     """
@@ -44,13 +52,10 @@ def pairs_table(pairs: Pairs) -> pa.Table:
     for name in (field.name for field in fields(Pairs) if field.name not in ("regions", "sites")):
         kind = State if name.endswith("_state") else Provenance if name.endswith("_provenance") else None
         values = getattr(pairs, name)
-        columns[name] = pa.array(values.ravel(), from_pandas=True) if kind is None else _words(values, kind)
+        columns[name] = pa.array(values.ravel(), from_pandas=True) if kind is None else word(values.ravel(), kind)
+    if paths is not None:
+        columns["via"] = via(pairs, paths, region.astype(np.int64), site.astype(np.int64))
     return pa.table(columns)
-
-
-def _words(codes: "np.ndarray[tuple[int, ...], np.dtype[np.int8]]", kind: type[State] | type[Provenance]) -> pa.Array:
-    words = pa.array([member.name.lower() for member in kind], pa.string())
-    return pa.DictionaryArray.from_arrays(pa.array(codes.ravel()), words)
 
 
 def atomically(path: Path, write: Callable[[str], object]) -> None:
