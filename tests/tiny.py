@@ -22,6 +22,7 @@ COST = {
     "open_sites": 40.00,
     "egress": 13.14,
     "latency": 0.00,
+    "late": 0.00,
     "unserved": 0.00,
 }
 TOTAL = 328.84

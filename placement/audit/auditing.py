@@ -13,6 +13,7 @@ from placement.audit.goals import check_goals
 from placement.audit.grid import Grid
 from placement.audit.jobs import check_jobs
 from placement.audit.machines import check_machines
+from placement.audit.met import check_budget_met
 from placement.audit.money import check_cost, check_jobs_usd, check_month, check_objective, mean_usd, spent
 from placement.audit.month import Month, months_of
 from placement.audit.moves import Before, added_in_all, check_moves, read_before
@@ -111,6 +112,7 @@ def _check_figures(
     check_economics(months, files.economics, findings)
     check_periods(months, parts, capex_usd, files, findings)
     check_figures(months, files, findings)
+    check_budget_met(months, files, findings)
 
 
 def check_provenance(case: Case, files: PlanFiles, findings: Findings) -> None:

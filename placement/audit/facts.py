@@ -139,6 +139,8 @@ class Facts:
     gco2_per_kwh: Mapping[tuple[str, str], Fraction | None]  # (site, slice); None where nothing is said
     wacc: Fraction
     latency_usd_per_million_request_ms: Fraction
+    percentile: Fraction | None  # an inferred pair is planned with that of its interval; None: with its upper end
+    late_usd_per_1000: Fraction
     bandwidth_free_kbyte: Fraction
     usd_per_tco2e: Fraction | None  # what carbon costs; None: nothing
     replicas_follow_slices: bool
@@ -182,6 +184,8 @@ def _first_facts(scenario: Scenario, demand: Mapping[Key, Demand]) -> Facts:
         gco2_per_kwh=dict(_energy_figures(scenario, "gco2_per_kwh", tuple(hours))),
         wacc=exact(document.money.wacc),
         latency_usd_per_million_request_ms=exact(document.money.latency_usd_per_million_request_ms),
+        percentile=_maybe(document.uncertainty.percentile),
+        late_usd_per_1000=exact(document.uncertainty.late_usd_per_1000),
         bandwidth_free_kbyte=exact(document.limits.bandwidth_free_kbyte),
         usd_per_tco2e=_maybe(document.objective.usd_per_tco2e),
         replicas_follow_slices=document.limits.replicas_follow_slices,

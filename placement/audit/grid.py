@@ -12,12 +12,13 @@ import numpy as np
 
 from placement.audit.case import Case
 from placement.audit.facts import Key
+from placement.audit.intervals import TIE, most_chance
 from placement.audit.pools import Bool, Float, Int, Pool, read_pools
 from placement.audit.prices import GRAMS_PER_TONNE
 
 PRIMARY, BACKUP = "latency_budget_ms", "backup_latency_budget_ms"
 """The budgets that a service's routes keep: on a normal day, and when they stand in for others (13)."""
-TIE = 1e-9
+NEAR = 1e-9
 """Latencies this near to the budget, relative to it, are compared as fractions."""
 
 
@@ -40,6 +41,7 @@ class SiteRoutes:
     classes: Int  # n: which of the pool's classes
     latency_ms: Float  # n × D
     admissible: Bool  # n × D: rules 2 and 3
+    late: Float | None  # n × D: no more than the chance that a request misses its budget; None: it has no price
     tariff: Tariff
 
     def load(self, d: int, here: Bool) -> Float:
@@ -51,20 +53,22 @@ class SiteRoutes:
         """A month of whole rows on shape d, beside its servers, with the least of a peak, T × (n where `here`)."""
         at, tariff = self.classes[here], self.tariff
         per_mbps = tariff.usd_per_mbps + tariff.counted_usd_per_mbps
-        return self._route_usd(at, self.latency_ms[here, d], d) + self.pool.out_mbps[:, at] * per_mbps[:, None]
+        return self._route_usd(here, d) + self.pool.out_mbps[:, at] * per_mbps[:, None]
 
     def alone_usd(self, d: int, here: Bool) -> Float:
         """As `least_usd`, with what each row alone would add to a peak."""
         at, tariff = self.classes[here], self.tariff
         per_mbps = tariff.usd_per_mbps + tariff.peak_usd_per_mbps
-        return self._route_usd(at, self.latency_ms[here, d], d) + self.pool.out_mbps[:, at] * per_mbps[:, None]
+        return self._route_usd(here, d) + self.pool.out_mbps[:, at] * per_mbps[:, None]
 
-    def _route_usd(self, at: Int, latency_ms: Float, d: int) -> Float:
-        pool, tariff = self.pool, self.tariff
+    def _route_usd(self, here: Bool, d: int) -> Float:
+        pool, tariff, at = self.pool, self.tariff, self.classes[here]
         kw = pool.busy_kw[d] / pool.capacity[at, d]
         usd = pool.mean_hours[:, at] * kw * tariff.usd_per_kwh[:, None]
         usd += pool.gigabytes[:, at] * tariff.usd_per_gb
-        return np.asarray(usd + pool.usd_per_ms[:, at] * latency_ms, np.float64)
+        if self.late is not None:
+            usd += pool.usd_per_late[:, at] * self.late[here, d]
+        return np.asarray(usd + pool.usd_per_ms[:, at] * self.latency_ms[here, d], np.float64)
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,8 @@ class Grid:
             latency = network[reached][:, None] + pool.ttft_ms[reached]
             admissible = self._within(latency, reach.budget_ms[budget][reached], pool, reached, site, budget)
             some = admissible.any(axis=1)
-            yield SiteRoutes(pool, reached[some], latency[some], admissible[some], tariff)
+            late = self._late(reach, reached[some], site) if self.case.facts.late_usd_per_1000 else None
+            yield SiteRoutes(pool, reached[some], latency[some], admissible[some], late, tariff)
 
     @cached_property
     def one_budget(self) -> bool:
@@ -128,20 +133,25 @@ class Grid:
         if p is None:
             return np.full(len(reach.region), np.nan)
         rtt, mbps, loss, jitter = (figure[reach.region, p] for figure in self._links)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            transfer = 8 * reach.kbyte_in / mbps
-        transfer = np.where(np.isnan(mbps) & reach.is_free, 0.0, transfer)
-        total = reach.round_trips * rtt + transfer
+        total = reach.round_trips * rtt + _transfer_ms(reach, mbps)
         for limit, known in ((reach.max_loss, loss), (reach.max_jitter_ms, jitter)):
             total = np.where(np.isinf(limit) | (known <= limit), total, np.nan)
         return np.where((reach.region >= 0) & reach.allowed[:, self._site_number[site]], total, np.nan)
+
+    def _late(self, reach: "_Reach", classes: Int, site: str) -> Float:
+        """No more than the chance that a request of the classes misses its latency budget at the site, n × D."""
+        mbps = self._links[1][reach.region, self._pairs_column[site]]
+        rest = _transfer_ms(reach, mbps)[classes, None] + reach.ttft_ms[classes]
+        budget, trips = reach.budget_ms[PRIMARY][classes, None], reach.round_trips[classes, None]
+        limit = (budget * (1 + 4 * float(TIE)) - rest) / trips  # more than the exact one, by all that floats lose
+        return 1 - most_chance(self.case.network.pairs, reach.region[classes], self._pairs_column[site], limit)
 
     def _within(self, latency: Float, budget_ms: Float, pool: Pool, classes: Int, site: str, which: str) -> Bool:
         """Where latency ≤ budget (2), n × D; never where it is NaN."""
         budget = budget_ms[:, None]
         with np.errstate(invalid="ignore"):
             inside = np.asarray(latency < budget, np.bool_)  # those near the budget are settled below
-            near = np.abs(latency - budget) <= TIE * budget
+            near = np.abs(latency - budget) <= NEAR * budget
         for i, d in zip(*np.nonzero(near), strict=True):
             region, name, _ = pool.members[classes[i]]
             service = self.case.facts.services[name]
@@ -174,6 +184,7 @@ class _Reach:
 
     region: Int  # number in the pairs, -1 where they do not hold it
     budget_ms: Mapping[str, Float]  # for primary routes and for backups
+    ttft_ms: Float  # C × D
     round_trips: Float
     kbyte_in: Float
     is_free: Bool  # the request is small enough for a wire of unknown bandwidth
@@ -182,10 +193,18 @@ class _Reach:
     allowed: Bool  # C × P: rule 3
 
 
+def _transfer_ms(reach: _Reach, mbps: Float) -> Float:
+    """The request's way up of every class of a pool, C; NaN where the bandwidth would have to be known."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        transfer = 8 * reach.kbyte_in / mbps
+    return np.where(np.isnan(mbps) & reach.is_free, 0.0, transfer)
+
+
 def _reach(case: Case, pool: Pool, sites: tuple[str, ...], number: dict[str, int]) -> _Reach:
     kbyte_in = pool.of_service("kbyte_in")
     return _Reach(
         region=np.array([number.get(region, -1) for region, _, _ in pool.members], np.int64),
+        ttft_ms=pool.ttft_ms,
         budget_ms={which: pool.of_service(which) for which in (PRIMARY, BACKUP)},
         round_trips=pool.of_service("round_trips"),
         kbyte_in=kbyte_in,

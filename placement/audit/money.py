@@ -10,6 +10,7 @@ from placement.audit.exact import cents, exact, settled
 from placement.audit.facts import Key
 from placement.audit.jobs import job_usd, read_jobs
 from placement.audit.limits import monthly_budget_usd
+from placement.audit.met import late_requests
 from placement.audit.month import Month, spell
 from placement.audit.penalties import Penalties
 from placement.audit.plan_files import COST_KINDS, PlanFiles
@@ -53,6 +54,8 @@ def spent(month: Month, penalties: Penalties, added: int) -> Spent:
     usd["load_energy"] = sum((amount * facts.usd_per_kwh[at] for at, amount in kwh.items()), Fraction(0))
     usd["egress"] = sum(egress_usd(month).values(), Fraction(0))
     usd["latency"] = facts.latency_usd_per_million_request_ms * waiting / 10**6
+    if facts.late_usd_per_1000:
+        usd["late"] = facts.late_usd_per_1000 * late_requests(month) / 1000
     jobs = read_jobs(month.case.scenario, month.case.periods[0].name)
     for run in month.jobs:
         if run.job in jobs:

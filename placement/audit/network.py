@@ -1,12 +1,15 @@
-"""Rule 2, for the auditor: what is known of a pair, and the latency that a route plans with."""
+"""Rule 2, for the auditor: what is known of a pair, the latency that a route plans with, how likely it is kept."""
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 
+from placement.audit.arrays import Float
 from placement.audit.exact import known
 from placement.audit.facts import Facts, Key, Service
+from placement.audit.intervals import TIE, Interval, interval_of, percentile_ms
 from placement.topology.pairs import Pairs, State
 
 
@@ -14,10 +17,11 @@ from placement.topology.pairs import Pairs, State
 class Link:
     """What is known between a region and a site; None is unknown."""
 
-    rtt_ms: Fraction | None  # planned: a measured pair's p95, an inferred one's upper end
+    rtt_ms: Fraction | None  # planned: a measured pair's p95, an inferred one's upper end or percentile
     mbps: Fraction | None
     loss: Fraction | None
     jitter_ms: Fraction | None
+    interval: Interval | None = None  # of an inferred pair
 
 
 UNKNOWN = Link(None, None, None, None)
@@ -49,17 +53,23 @@ class Network:
             return UNKNOWN
         at = (self._region[region], self._site[site])
         pairs = self.pairs
-        rtt = {State.MEASURED: pairs.rtt_p95_ms, State.INFERRED: pairs.rtt_upper_ms}.get(
-            State(int(pairs.rtt_state[at]))
-        )
         mbps = None if pairs.mbps_state[at] == State.UNKNOWN else _finite(float(pairs.mbps[at]))
         none = mbps is None or mbps <= 0  # a wire that carries nothing is no wire
         return Link(
-            rtt_ms=None if rtt is None else _finite(float(rtt[at])),
+            rtt_ms=_finite(float(self._planned_ms[at])),
             mbps=None if none else mbps,
             loss=_finite(float(pairs.loss[at])),
             jitter_ms=_finite(float(pairs.jitter_ms[at])),
+            interval=interval_of(pairs, at),
         )
+
+    @cached_property
+    def _planned_ms(self) -> Float:
+        """What is planned with, regions × sites of the pairs; NaN where unknown."""
+        pairs, share = self.pairs, self.facts.percentile
+        inferred = pairs.rtt_upper_ms if share is None else percentile_ms(pairs, share)
+        planned = np.where(pairs.rtt_state == State.INFERRED, inferred, np.nan)
+        return np.where(pairs.rtt_state == State.MEASURED, pairs.rtt_p95_ms, planned)
 
     def network_ms(self, region: str, service: Service, site: str) -> Fraction | None:
         """Round trips and the request's way up, ms; None where a figure that counts is unknown or too high."""
@@ -87,16 +97,30 @@ class Network:
                 return None, f"{what} is limited and not known"
             if limit is not None and figure is not None and figure > limit:
                 return None, f"{what} {float(figure):.6g} is above {float(limit):.6g}"
-        transfer = 8 * service.kbyte_in / link.mbps if link.mbps is not None else Fraction(0)
-        return service.round_trips * link.rtt_ms + transfer, ""
+        return service.round_trips * link.rtt_ms + _transfer_ms(service, link), ""
 
-    def arrays(self) -> tuple["np.ndarray[tuple[int, int], np.dtype[np.float64]]", ...]:
+    def met(self, region: str, service: Service, site: str, ttft_ms: Fraction) -> Fraction:
+        """How likely a request stays within its latency budget there, on a shape with this time to first token.
+
+        0 where no latency is known.
+        """
+        link = self.link(region, site)
+        budget = service.latency_budget_ms * (1 + TIE)
+        limit = (budget - _transfer_ms(service, link) - ttft_ms) / service.round_trips
+        if link.interval is not None:
+            return link.interval.chance(limit)
+        return Fraction(link.rtt_ms is not None and link.rtt_ms <= limit)
+
+    def arrays(self) -> tuple[Float, ...]:
         """Planned RTT, Mbit/s, loss and jitter as float arrays, regions × sites of the pairs; NaN where unknown."""
         pairs = self.pairs
-        rtt = np.where(pairs.rtt_state == State.MEASURED, pairs.rtt_p95_ms, pairs.rtt_upper_ms)
-        rtt = np.where(pairs.rtt_state == State.UNKNOWN, np.nan, rtt)
         mbps = np.where((pairs.mbps_state == State.UNKNOWN) | ~(pairs.mbps > 0), np.nan, pairs.mbps)
-        return tuple(np.where(np.isfinite(a), a, np.nan) for a in (rtt, mbps, pairs.loss, pairs.jitter_ms))
+        return tuple(np.where(np.isfinite(a), a, np.nan) for a in (self._planned_ms, mbps, pairs.loss, pairs.jitter_ms))
+
+
+def _transfer_ms(service: Service, link: Link) -> Fraction:
+    """The request's way up; nothing over a wire of unknown bandwidth, as rule 2 has it for small requests."""
+    return 8 * service.kbyte_in / link.mbps if link.mbps is not None else Fraction(0)
 
 
 def _finite(value: float) -> Fraction | None:

@@ -3,11 +3,11 @@
 A service's own `unserved_usd_per_1000`, else three times the dearest way to serve the row, in every period by the
 period's own rows. A way is an admissible route of the row to a site of a kind where a server of the shape's GPU may
 stand (`stands_at`), whether or not it fits there. It costs the route (load energy, its priced carbon, egress by the GB
-or by mean transit, priced milliseconds), where a peak is billed (peak, p95) the row's own Mbit/s at that price, and
-the GPUs it keeps busy, at the price per GPU of the dearest of those servers, new in any way that the tables offer (buy,
-rent; with support, place, idle energy, priced carbon). A row without any way takes the largest such rate per request of
-its (model, service), else of the period, else 1 USD per 1000. Arrays find the dearest way; its price is then summed
-exactly.
+or by mean transit, priced milliseconds and lateness), where a peak is billed (peak, p95) the row's own Mbit/s at that
+price, and the GPUs it keeps busy, at the price per GPU of the dearest of those servers, new in any way that the tables
+offer (buy, rent; with support, place, idle energy, priced carbon). A row without any way takes the largest such rate
+per request of its (model, service), else of the period, else 1 USD per 1000. Arrays find the dearest way; its price is
+then summed exactly.
 """
 
 from collections.abc import Iterable
@@ -153,7 +153,9 @@ class Penalties:
         if network is None or replica is None:
             return None
         load = case.facts.demand[key].requests_per_s / shape.requests_per_s[service.profile]
-        route = case.prices.route_usd(key, site, name, network + shape.ttft_ms[service.profile])
+        ttft = shape.ttft_ms[service.profile]
+        late = 1 - case.network.met(key[0], service, site, ttft)
+        route = case.prices.route_usd(key, site, name, network + ttft, late)
         return TIMES * (route + case.prices.peak_usd(key, site) + load * replica) / requests
 
     @cached_property

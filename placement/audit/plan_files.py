@@ -10,6 +10,8 @@ from placement.audit.json_text import JsonError, read_json
 from placement.audit.plan_reader import Reader
 from placement.audit.plan_rows import (
     BILLION,
+    BudgetMet,
+    ClassMet,
     DomainRow,
     EarnedRow,
     Economics,
@@ -27,7 +29,11 @@ from placement.audit.route_table import read_routes
 
 R = TypeVar("R")
 
-SCHEMA = "nearserve-plan-2"
+MILLION = 10**6
+
+SCHEMA = "nearserve-plan-3"
+SAME_ROWS = ("nearserve-plan-2", SCHEMA)
+"""Schemas whose rows of servers and replicas are read alike."""
 COST_KINDS = (
     "servers",
     "support",
@@ -37,6 +43,7 @@ COST_KINDS = (
     "open_sites",
     "egress",
     "latency",
+    "late",
     "jobs",
     "moves",
     "carbon",
@@ -50,6 +57,7 @@ JOBS = {"job", "site", "period", "slices", "transfer_hours", "usd_month"}
 MOVES = {"step", "action", "site", "shape", "tenant", "slice", "count", "seconds"}
 DOMAINS = {"domain", "period", "rerouted_share", "lost_share"}
 PERIODS = {"period", "months", "cost", "served_share", "capex_usd", "gpus", "dpus"}
+CLASS_MET = {"region", "model", "service", "served_share", "met_ppm"}
 CARBON = {"energy_tco2e", "embodied_tco2e", "total_tco2e"}
 ECONOMICS = {"horizon_months", "monthly_rate", "revenue_usd_month", "npv_usd", "payback_months", "sites"}
 EARNED_USD = ("revenue_usd_month", "npv_usd", "cost_usd_month", "capex_usd")
@@ -64,6 +72,7 @@ KEYS = {
     "gap",
     "cost",
     "latency",
+    "budget_met",
     "served_share",
     "servers",
     "replicas",
@@ -92,6 +101,7 @@ class PlanFiles:
     gap: Fraction | None = None
     cost: Mapping[str, Fraction] = field(default_factory=dict)
     latency_ms: Mapping[str, Fraction | None] = field(default_factory=dict)
+    budget_met: BudgetMet = field(default_factory=BudgetMet)
     served_share: Fraction | None = None
     servers: tuple[Standing, ...] = ()
     replicas: tuple[Replicas, ...] = ()
@@ -143,6 +153,7 @@ def _plan(read: Reader, routes: tuple[RouteRow, ...]) -> PlanFiles:
         gap=read.maybe_number(at("gap"), "gap"),
         cost=read.figures(read.part("cost", COST_KEYS), "cost"),
         latency_ms={name: read.maybe_number(latency[name], f"latency.{name}") for name in latency},
+        budget_met=_budget_met(read),
         served_share=read.number(at("served_share"), "served_share"),
         servers=_once(read, _servers(read), lambda r: (r.period, r.site, r.server, r.tenant)),
         replicas=_once(read, _replicas(read), lambda r: (r.period, r.site, r.shape, r.tenant, r.slice)),
@@ -159,6 +170,24 @@ def _plan(read: Reader, routes: tuple[RouteRow, ...]) -> PlanFiles:
         unserved=_once(read, _unserved(read), lambda r: (r.period, *r.key)),
         inputs_sha256=_hashes(read, provenance.get("inputs_sha256")),
         routes=routes,
+    )
+
+
+def _budget_met(read: Reader) -> BudgetMet:
+    said = read.part("budget_met", {"met_ppm", "inferred_share", "classes"})
+    if not said:
+        return BudgetMet()
+    found = []
+    for where, row in read.rows_of(said["classes"], "budget_met.classes", CLASS_MET):
+        names = [read.text(row[name], where) for name in ("region", "model", "service")]
+        share, met = read.number(row["served_share"], where), read.count(row["met_ppm"], where, MILLION)
+        if all(names) and share is not None and met is not None:
+            found.append((where, ClassMet((names[0], names[1], names[2]), share, met)))
+    met = said["met_ppm"]
+    return BudgetMet(
+        met_ppm=None if met is None else read.count(met, "budget_met.met_ppm", MILLION),
+        inferred_share=read.maybe_number(said["inferred_share"], "budget_met.inferred_share"),
+        classes=_once(read, found, lambda row: row.name),
     )
 
 
@@ -297,7 +326,7 @@ def read_standing(document: object) -> tuple[tuple[Standing, ...], tuple[Replica
     if not isinstance(document, dict):
         return None
     read = Reader(document, Findings())
-    read.ok(document.get("schema") == SCHEMA, "schema", "is another")
+    read.ok(document.get("schema") in SAME_ROWS, "schema", "is another")
     servers = tuple(row for _, row in _servers(read))
     replicas = tuple(row for _, row in _replicas(read))
     periods = [row.get("period") for row in read.listed(document.get("periods"), "periods") if isinstance(row, dict)]

@@ -100,6 +100,24 @@ class GoalRow:
 
 
 @dataclass(frozen=True)
+class ClassMet:
+    """What a plan says of a class that rides on inferred pairs: how likely what is served of it keeps its budget."""
+
+    name: tuple[str, str, str]  # region, model, service
+    served_share: Fraction
+    met_ppm: int
+
+
+@dataclass(frozen=True)
+class BudgetMet:
+    """The same of all requests; None where nothing is served."""
+
+    met_ppm: int | None = None
+    inferred_share: Fraction | None = None
+    classes: tuple[ClassMet, ...] = ()
+
+
+@dataclass(frozen=True)
 class PeriodRow:
     """What a plan says of one period: a month of it, and what is newly bought in it."""
 

@@ -66,6 +66,11 @@ class Pool:
         return price * SECONDS * self.mean_hours / 10**6
 
     @cached_property
+    def usd_per_late(self) -> Float:
+        """What it costs a month where every request misses its latency budget, T × C."""
+        return float(self.case.facts.late_usd_per_1000) * SECONDS * self.mean_hours / 1000
+
+    @cached_property
     def ttft_ms(self) -> Float:
         """TTFT of each shape for the class's profile, C × D; NaN where the shape lacks the profile."""
         return self._by_profile("ttft_ms")

@@ -177,8 +177,13 @@ class Prices:
         """Priced milliseconds of the planned latency."""
         return self.facts.latency_usd_per_million_request_ms * self.requests_month(key) / 10**6 * latency_ms
 
-    def route_usd(self, key: Key, site: str, shape: str, latency_ms: Fraction) -> Fraction:
+    def late_usd(self, key: Key, late: Fraction) -> Fraction:
+        """Requests of which a share of `late` is expected to miss the latency budget."""
+        return self.facts.late_usd_per_1000 * self.requests_month(key) / 1000 * late
+
+    def route_usd(self, key: Key, site: str, shape: str, latency_ms: Fraction, late: Fraction) -> Fraction:
         """All that serving the whole class there costs beside the servers and a billed peak."""
         carbon = self.carbon_usd(self.load_tco2e(key, site, shape) or Fraction(0))
         energy = self.load_energy_usd(key, site, shape)
-        return energy + carbon + self.egress_usd(key, site) + self.waiting_usd(key, latency_ms)
+        time = self.waiting_usd(key, latency_ms) + self.late_usd(key, late)
+        return energy + carbon + self.egress_usd(key, site) + time

@@ -58,6 +58,7 @@ RULES: tuple[str, ...] = (
     "economics",
     "served share",
     "latency percentiles",
+    "budget met",
     "certificate",
     "bound",
     "gap",

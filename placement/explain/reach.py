@@ -10,9 +10,9 @@ from placement.explain.case import Case
 from placement.frames import Row, keyed, numbered, texts
 from placement.problem.ground import Ground, survey
 from placement.problem.names import DemandRow
-from placement.problem.routes import keyed_by_profile
-from placement.scenario import Scenario
-from placement.topology.pairs import Pairs, State
+from placement.problem.routes import keyed_by_profile, transfer_ms
+from placement.problem.uncertainty import planned_rtt_ms
+from placement.topology.pairs import State
 
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
@@ -171,22 +171,13 @@ class Atlas:
             site_country=self.site_country,
             allowed=allowed,
             state=pairs.rtt_state[r],
-            rtt_ms=pairs.planned_rtt_ms[r],
-            transfer_ms=_transfer_ms(scenario, pairs, service, r),
+            rtt_ms=planned_rtt_ms(pairs, scenario.document.uncertainty.percentile, r),
+            transfer_ms=transfer_ms(scenario, service, pairs.mbps[r]),
             loss=pairs.loss[r],
             jitter_ms=pairs.jitter_ms[r],
             ttft_ms=ttft_ms,
             served_by=served_by,
         )
-
-
-def _transfer_ms(scenario: Scenario, pairs: Pairs, service: Row, region: int) -> Float:
-    """The request's way up; NaN where it is larger than what needs no known bandwidth, and that is unknown."""
-    mbps = pairs.mbps[region]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        transfer = 8 * service["kbyte_in"] / mbps
-    free = service["kbyte_in"] <= scenario.document.limits.bandwidth_free_kbyte
-    return np.asarray(np.where(np.isnan(mbps), 0.0, transfer) if free else transfer, np.float64)
 
 
 def _quickest(ground: Ground, service: Row, model: str) -> tuple[Float, bool]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from placement.plan.backup import Backup, backups
+from placement.plan.budget_met import budget_met
 from placement.plan.carbon import Emitted, carbon_usd, emitted, mean_carbon
 from placement.plan.certificate import certificate_arrays, shadow_prices
 from placement.plan.document import Goal, Move, Period, PlanDocument, Provenance
@@ -92,7 +93,7 @@ def build_plan(solved: Solved, parameters: dict[str, Any]) -> PlanFiles:
     reasons = Reasons(solved.scenario, solved.pairs)
     cost = mean_cost([(part.month.months, part.bill) for part in told])
     document = PlanDocument(
-        schema="nearserve-plan-2",
+        schema="nearserve-plan-3",
         scenario=solved.scenario.document.name,
         status="OPTIMAL" if solution.status == "OPTIMAL" else "FEASIBLE",
         objective_usd_month=cost.total,
@@ -101,6 +102,7 @@ def build_plan(solved: Solved, parameters: dict[str, Any]) -> PlanFiles:
         gap=None,
         cost=cost,
         latency=percentiles(told[0].ways, [part.month for part in told]),
+        budget_met=budget_met([(part.ways, part.month) for part in told]),
         served_share=float(served_share(part.asked_left for part in told)),
         servers=tuple(row for part in told for row in server_rows(part.month)),
         replicas=tuple(row for part in told for row in replica_rows(part.problem, part.names, part.placement)),
@@ -129,7 +131,7 @@ def _told(solved: Solved, h: int, placement: Placement) -> Told:
     rollout, names = solved.built.rollout, solved.built.names[h]
     problem = rollout.periods[h]
     prices = read_prices(solved.scenario, names.slices)
-    ways = Ways(prices, solved.pairs)
+    ways = Ways(prices, solved.pairs, solved.scenario.document.uncertainty.percentile)
     months = exact(float(rollout.months[h]))
     rank = name_ranks(problem, names)
     month, share_ppb = read_month(solved.scenario, prices, problem, names, placement, months, rank)

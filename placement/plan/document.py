@@ -9,6 +9,7 @@ BILLION = 10**9
 
 Count = Annotated[int, Field(ge=0, strict=True)]
 Share = Annotated[int, Field(ge=0, le=BILLION, strict=True)]
+Millionths = Annotated[int, Field(ge=0, le=10**6, strict=True)]
 
 
 class _Value(BaseModel):
@@ -26,6 +27,7 @@ class Cost(_Value):
     open_sites: float
     egress: float  # by the GB, or transit by the Mbit/s
     latency: float
+    late: float  # requests that miss their latency budget, where they have a price
     jobs: float  # their energy, and moving their data
     moves: float
     carbon: float  # priced
@@ -39,6 +41,31 @@ class Latency(_Value):
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None
+
+
+class ClassMet(_Value):
+    """A class some of whose requests ride on inferred pairs, over all slices and periods.
+
+    `met_ppm`: how likely one that is served stays within its latency budget, by the intervals of the pairs.
+    """
+
+    region: str
+    model: str
+    service: str
+    served_share: float
+    met_ppm: Millionths
+
+
+class BudgetMet(_Value):
+    """How likely a served request stays within its latency budget: parts per million, rounded down.
+
+    A measured pair keeps what it promises; classes that ride on measured pairs alone are not listed. Null when nothing
+    is served.
+    """
+
+    met_ppm: Millionths | None
+    inferred_share: float | None  # of served requests, on inferred pairs
+    classes: tuple[ClassMet, ...]
 
 
 class Servers(_Value):
@@ -205,7 +232,7 @@ class PlanDocument(_Value):
     mean over the periods by their months, and so are the shares. A rule that is off leaves its part null or empty.
     """
 
-    schema_: Literal["nearserve-plan-2"] = Field("nearserve-plan-2", alias="schema")
+    schema_: Literal["nearserve-plan-3"] = Field("nearserve-plan-3", alias="schema")
     scenario: str
     status: Literal["OPTIMAL", "FEASIBLE"]
     objective_usd_month: float
@@ -214,6 +241,7 @@ class PlanDocument(_Value):
     gap: float | None
     cost: Cost
     latency: Latency
+    budget_met: BudgetMet
     served_share: float
     servers: tuple[Servers, ...]
     replicas: tuple[Replicas, ...]

@@ -9,23 +9,25 @@ from numpy.typing import NDArray
 
 from placement.frames import numbered
 from placement.plan.document import Latency
-from placement.plan.exact import Whole, exact, grouped, scaled, settled, total
+from placement.plan.exact import Int, Whole, exact, grouped, scaled, settled, total
 from placement.plan.month import Month, places
 from placement.plan.prices import Prices
 from placement.plan.shares import BILLION
-from placement.topology.pairs import Pairs
+from placement.problem.uncertainty import met_chance, planned_rtt_ms
+from placement.topology.pairs import Pairs, State
 
 Float = NDArray[np.float64]
+Bool = NDArray[np.bool_]
 
 PERCENTILES = {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99}
 
 
 class Ways:
-    """Planned latency between regions and sites, in fractions of a millisecond."""
+    """Planned latency between regions and sites, in fractions of a millisecond; `percentile` is of inferred pairs."""
 
-    def __init__(self, prices: Prices, pairs: Pairs) -> None:
+    def __init__(self, prices: Prices, pairs: Pairs, percentile: float | None = None) -> None:
         self.prices, self.pairs = prices, pairs
-        self._rtt_ms = pairs.planned_rtt_ms
+        self._rtt_ms = planned_rtt_ms(pairs, percentile)
         self._region, self._site = numbered(pairs.regions), numbered(pairs.sites)
 
     def network_ms(self, region: str, site: str, service: str) -> Fraction:
@@ -43,7 +45,19 @@ class Ways:
 
     def flow_ms(self, month: Month) -> Float:
         """Of every entry of the flow, U, as floats: good enough to sort by."""
-        region = places(month.regions, self.pairs.regions)[month.demand_region]
+        region, site, trips, rest = self._flow(month)
+        return np.asarray(trips * self._rtt_ms[region, site] + rest, np.float64)
+
+    def flow_met(self, month: Month) -> tuple[Float, Bool]:
+        """How likely each entry of the flow stays within its latency budget, and whether it is on an inferred pair."""
+        region, site, trips, rest = self._flow(month)
+        budget = np.array([self.prices.services[name]["latency_budget_ms"] for name in month.services], np.float64)
+        met = met_chance(self.pairs, region, site, budget[month.demand_service[month.flow.demand]], rest, trips)
+        return met, np.asarray(self.pairs.rtt_state[region, site] == State.INFERRED)
+
+    def _flow(self, month: Month) -> tuple[Int, Int, Float, Float]:
+        """Of every entry of the flow: region and site in the pairs, round trips, and the latency beside them, ms."""
+        region = places(month.regions, self.pairs.regions)[month.demand_region[month.flow.demand]]
         site = places(month.sites, self.pairs.sites)[month.flow.site]
         rows = [self.prices.services[name] for name in month.services]
         trips = np.array([row["round_trips"] for row in rows], np.float64)
@@ -51,12 +65,10 @@ class Ways:
         ttft = np.array(
             [float(self.prices.ttft_ms.get((d.shape, row["profile"]), 0)) for d in month.shapes for row in rows]
         ).reshape(len(month.shapes), len(rows))
-        i = month.flow.demand
-        service = month.demand_service[i]
-        mbps = self.pairs.mbps[region[i], site]
+        service = month.demand_service[month.flow.demand]
+        mbps = self.pairs.mbps[region, site]
         transfer = np.where(np.isnan(mbps), 0.0, 8 * kbyte[service] / mbps)
-        network = trips[service] * self._rtt_ms[region[i], site] + transfer
-        return np.asarray(network + ttft[month.flow.shape, service], np.float64)
+        return region, site, trips[service], transfer + ttft[month.flow.shape, service]
 
 
 def percentiles(ways: Ways, months: Sequence[Month]) -> Latency:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from placement.plan.budget_met import late_requests
 from placement.plan.document import Cost
 from placement.plan.exact import FINEST, cents, exact, exact_or_zero, finest, grouped, scaled, total
 from placement.plan.latency import Ways, served_requests, waiting_ms
@@ -59,6 +60,9 @@ def bill(ways: Ways, month: Month, carbon_usd: Fraction = Fraction()) -> Bill:
     usd["latency"] = Fraction()
     if prices.usd_per_million_request_ms:
         usd["latency"] = prices.usd_per_million_request_ms * waiting_ms(ways, month) / 10**6
+    usd["late"] = Fraction()
+    if prices.usd_per_1000_late:
+        usd["late"] = prices.usd_per_1000_late * late_requests(ways, month) / 1000
     usd["moves"] = prices.usd_per_move * month.added / month.months
     usd["carbon"] = carbon_usd
     usd["unserved"] = total(Fraction(left.share_ppb, BILLION) * left.penalty_usd for left in month.left)

@@ -34,6 +34,7 @@ class Prices:
     busy_kw: Mapping[str, Fraction]
     monthly_rate: Fraction  # wacc/12
     usd_per_million_request_ms: Fraction
+    usd_per_1000_late: Fraction
     usd_per_move: Fraction
     usd_per_tco2e: Fraction | None
 
@@ -79,6 +80,7 @@ def read_prices(scenario: Scenario, slices: Sequence[str]) -> Prices:
         busy_kw=_busy_kw(records(scenario.table("servers"))),
         monthly_rate=exact(document.money.wacc) / 12,
         usd_per_million_request_ms=exact(document.money.latency_usd_per_million_request_ms),
+        usd_per_1000_late=exact(document.uncertainty.late_usd_per_1000),
         usd_per_move=exact(document.stability.usd_per_move or 0.0),
         usd_per_tco2e=None if document.objective.usd_per_tco2e is None else exact(document.objective.usd_per_tco2e),
     )

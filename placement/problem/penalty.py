@@ -80,7 +80,7 @@ def _dearest_usd(
             continue
         shape = np.full(len(part.demand), part.shape)
         replica_usd = gpu_usd[gpu[part.shape]][part.site] * size[part.shape]
-        usd = prices.usd(part.demand, part.site, shape, part.latency_ms)
+        usd = prices.usd(part.demand, part.site, shape, part.latency_ms, part.late)
         usd = usd + prices.load(part.demand, shape) * replica_usd
         if peak is not None:
             usd = usd + out_mbps[part.demand] * peak[part.site]

@@ -1,7 +1,7 @@
 """Rules 2 and 3: which class may be served at which site on which shape, and at what planned latency."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from placement.frames import Row, keyed, numbered, records, texts
 from placement.problem.residency import Residency
 from placement.problem.tenants import Tenants
+from placement.problem.uncertainty import met_chance, planned_rtt_ms
 from placement.scenario import Scenario
 from placement.topology.pairs import Pairs
 from solvers.problem import Index
@@ -24,7 +25,8 @@ Bool = NDArray[np.bool_]
 class Routes:
     """Every admissible (demand row, site, shape): N each, sorted by (demand, site, shape).
 
-    With `backup` a route may be admissible as one of the two only; a mask is None where all routes are.
+    With `backup` a route may be admissible as one of the two only; a mask is None where all routes are. `late` is the
+    chance that a request misses its latency budget there; None where it has no price.
     """
 
     demand: Index
@@ -33,6 +35,7 @@ class Routes:
     latency_ms: Float
     primary: Bool | None = None
     backup: Bool | None = None
+    late: Float | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Part:
     latency_ms: Float
     primary: Bool
     backup: Bool
+    late: Float | None
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class _Group:
     service: Row
     model: str
     rows: Int  # G: positions in the demand frame
+    regions: Int  # G: places in the pairs
     network_ms: Float  # G × P: NaN where no latency is known or a limit of the service is broken
     allowed: Bool  # G × P: residency
 
@@ -83,22 +88,22 @@ def admissible_routes(
     parts = list(route_parts(scenario, pairs, demand, shapes, tenants, residency=residency, backup=backup))
     if not parts:
         none = np.empty(0, np.int32)
-        return Routes(none, none, none, np.empty(0))
+        return Routes(none, none, none, np.empty(0), late=np.empty(0) if _late_priced(scenario) else None)
     site = np.concatenate([part.site for part in parts], dtype=np.int32)
     shape = np.concatenate([np.full(len(part.site), part.shape, np.int32) for part in parts])
     row = np.concatenate([part.demand for part in parts], dtype=np.int32)
     order = np.argsort((row.astype(np.int64) * len(pairs.sites) + site) * len(shapes) + shape, kind="stable")
     latency = np.concatenate([part.latency_ms for part in parts])[order]
-    one_budget = all(part.primary is part.backup for part in parts)
-    masks = (
-        (None, None)
-        if one_budget
-        else (
-            np.concatenate([part.primary for part in parts])[order],
-            np.concatenate([part.backup for part in parts])[order],
+    found = Routes(row[order], site[order], shape[order], latency)
+    if any(part.primary is not part.backup for part in parts):
+        found = replace(
+            found,
+            primary=np.concatenate([part.primary for part in parts])[order],
+            backup=np.concatenate([part.backup for part in parts])[order],
         )
-    )
-    return Routes(row[order], site[order], shape[order], latency, *masks)
+    if _late_priced(scenario):
+        found = replace(found, late=np.concatenate([part.late for part in parts if part.late is not None])[order])
+    return found
 
 
 def route_parts(
@@ -131,9 +136,14 @@ def route_parts(
                 second = group.allowed & _within(group.network_ms, ttft_ms, backup_budget_ms(group.service))
             member, site = np.nonzero(primary | second)
             first = primary[member, site]
-            latency = group.network_ms[member, site] + ttft_ms
             yield Part(
-                d, group.rows[member], site, latency, first, first if second is primary else second[member, site]
+                shape=d,
+                demand=group.rows[member],
+                site=site,
+                latency_ms=group.network_ms[member, site] + ttft_ms,
+                primary=first,
+                backup=first if second is primary else second[member, site],
+                late=_late(scenario, pairs, group, member, site, ttft_ms) if _late_priced(scenario) else None,
             )
 
 
@@ -147,17 +157,32 @@ def network_ms(scenario: Scenario, pairs: Pairs, service: Row, regions: Int) -> 
 
     NaN where the pair is not admissible whatever the shape: unknown latency or bandwidth, or too much loss or jitter.
     """
-    rtt = pairs.planned_rtt_ms[regions]
-    mbps = pairs.mbps[regions]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        transfer = 8 * service["kbyte_in"] / mbps
-    if service["kbyte_in"] <= scenario.document.limits.bandwidth_free_kbyte:
-        transfer = np.where(np.isnan(mbps), 0.0, transfer)
-    total = service["round_trips"] * rtt + transfer
+    rtt = planned_rtt_ms(pairs, scenario.document.uncertainty.percentile, regions)
+    total = service["round_trips"] * rtt + transfer_ms(scenario, service, pairs.mbps[regions])
     for limit, known in ((service["max_loss"], pairs.loss), (service["max_jitter_ms"], pairs.jitter_ms)):
         if not np.isnan(limit):
             total = np.where(known[regions] <= limit, total, np.nan)
     return np.asarray(total, np.float64)
+
+
+def transfer_ms(scenario: Scenario, service: Row, mbps: Float) -> Float:
+    """The request's way up at each bandwidth, ms; NaN where that is unknown and would have to be known."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        transfer = 8 * service["kbyte_in"] / mbps
+    if service["kbyte_in"] <= scenario.document.limits.bandwidth_free_kbyte:
+        transfer = np.where(np.isnan(mbps), 0.0, transfer)
+    return np.asarray(transfer, np.float64)
+
+
+def _late_priced(scenario: Scenario) -> bool:
+    return bool(scenario.document.uncertainty.late_usd_per_1000)
+
+
+def _late(scenario: Scenario, pairs: Pairs, group: _Group, member: Int, site: Int, ttft_ms: float) -> Float:
+    """The chance that a request misses its latency budget, for each (member of the group, site)."""
+    service, region = group.service, group.regions[member]
+    rest_ms = transfer_ms(scenario, service, pairs.mbps[region, site]) + ttft_ms
+    return 1 - met_chance(pairs, region, site, service["latency_budget_ms"], rest_ms, service["round_trips"])
 
 
 def _groups(scenario: Scenario, pairs: Pairs, demand: pd.DataFrame, residency: Residency) -> Iterator[_Group]:
@@ -171,7 +196,8 @@ def _groups(scenario: Scenario, pairs: Pairs, demand: pd.DataFrame, residency: R
     for (service_name, model), member in sorted(members.items()):
         service, rows = services[service_name], np.array(member, np.int64)
         allowed = residency.of_rows(demand.iloc[rows], service)
-        yield _Group(service, model, rows, network_ms(scenario, pairs, service, region_of_row[rows]), allowed)
+        regions = region_of_row[rows]
+        yield _Group(service, model, rows, regions, network_ms(scenario, pairs, service, regions), allowed)
 
 
 def _within(network: Float, ttft_ms: float, budget: float) -> Bool:

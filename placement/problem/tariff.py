@@ -1,4 +1,4 @@
-"""What serving costs by route: energy under load, the way out, priced milliseconds, carbon."""
+"""What serving costs by route: energy under load, the way out, priced milliseconds and lateness, carbon."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -39,6 +39,7 @@ class Tariff:
     out_by_design: Float  # S × P: USD a month for one request/s of the design rate all day
     day: Float  # T: share of the day
     waiting_usd: float  # for a million requests that each wait a millisecond
+    late_usd: float  # for a thousand requests that miss their latency budget
     carbon: Carbon | None
 
     def thousands(self) -> Float:
@@ -49,14 +50,16 @@ class Tariff:
         """(4) replicas that whole rows keep busy, N."""
         return np.asarray(self.design[demand] / self.capacity[shape, self.profile[demand]], np.float64)
 
-    def usd(self, demand: Int, site: Int, shape: Int, latency_ms: Float) -> Float:
-        """USD a month of serving whole rows, N."""
+    def usd(self, demand: Int, site: Int, shape: Int, latency_ms: Float, late: Float | None) -> Float:
+        """USD a month of serving whole rows, N; `late` is the chance that a request is, None where it has no price."""
         t, s, mean = self.slice[demand], self.service[demand], self.mean[demand]
         hours = self.rates.hours[t]
         energy = mean * self.kw[shape, self.profile[demand]] * self.pue[site] * self.rates.price[site, t] * hours
         out = mean * hours * self.out_by_mean[s, site] + self.design[demand] * self.out_by_design[s, site] * self.day[t]
         waiting = self.waiting_usd * (mean * 3600 * hours / 1e6) * latency_ms
         usd = energy + out + waiting
+        if late is not None:
+            usd = usd + self.late_usd * (mean * 3.6 * hours) * late
         if self.carbon is not None and self.carbon.usd_per_tonne > 0:
             usd = usd + self.carbon.usd_per_tonne * self.tonnes(demand, site, shape)
         return np.asarray(usd, np.float64)
@@ -80,7 +83,8 @@ class Tariff:
             elif figure == "tonnes":
                 found[at] = self.tonnes(demand, site, shape)
             else:
-                found[at] = self.usd(demand, site, shape, routes.latency_ms[at])
+                late = None if routes.late is None else routes.late[at]
+                found[at] = self.usd(demand, site, shape, routes.latency_ms[at], late)
         return found
 
 
@@ -109,6 +113,7 @@ def tariff(
         out_by_design=by_design,
         day=rates.hours / MONTH_HOURS,
         waiting_usd=scenario.document.money.latency_usd_per_million_request_ms,
+        late_usd=scenario.document.uncertainty.late_usd_per_1000,
         carbon=carbon,
     )
 

@@ -101,6 +101,19 @@ class Objective(_Part):
     usd_per_tco2e: NotNegative | None = Field(default=None, description="price of carbon")
 
 
+class Uncertainty(_Part):
+    """What the plan makes of a pair that is inferred and not measured (docs/uncertainty.md)."""
+
+    percentile: Annotated[float, Field(ge=0.05, le=0.95, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="an inferred round trip is planned as what this share of its chance lies below, 0.05 … 0.95; "
+        "absent: its upper end",
+    )
+    late_usd_per_1000: NotNegative = Field(
+        default=0.0, description="USD for a thousand requests that miss their latency budget, by the pairs' intervals"
+    )
+
+
 class Document(_Part):
     """scenario.toml. A rule whose key is None, False or empty is off."""
 
@@ -112,10 +125,28 @@ class Document(_Part):
     seed: int = Field(default=0, ge=0, lt=2**63, description="of all randomness")
     money: Money = Money()
     limits: Limits = Limits()
+    uncertainty: Uncertainty = Uncertainty()
     shapes: Shapes = Shapes()
     reliability: Reliability = Reliability()
     stability: Stability = Stability()
     objective: Objective = Objective()
+
+
+OWN_WORDS = {
+    "currency": (
+        "bad-value",
+        "all figures of a scenario are USD",
+        'Convert the tables to US dollars and write currency = "USD".',
+    ),
+    "planning_date": ("planning-date", "not a date", "Write it as 2026-01-31."),
+    "money.wacc": ("units", "the cost of capital is a share of 1 a year", "Write 8 percent as 0.08."),
+    "uncertainty.percentile": (
+        "units",
+        "an interval says nothing of less than 5 % or more than 95 % of the chance",
+        "Write a share from 0.05 to 0.95, as 0.8; leave it out to plan with the upper end.",
+    ),
+}
+"""Keys whose faults have a message and a mend of their own: the rule of the finding, and both."""
 
 
 def parse(text: str) -> tuple[Document | None, list[Finding]]:
@@ -152,14 +183,9 @@ def _translated(detail: ErrorDetails, text: str) -> Finding:
     if detail["type"] == "missing":
         mend = 'Write name = "..." at the top of the file.' if column == "name" else f"Write {column} = ..."
         return Finding("missing-key", FILE, f"the key {column!r} is missing", mend, row, column)
-    if column == "currency":
-        mend = 'Convert the tables to US dollars and write currency = "USD".'
-        return Finding("bad-value", FILE, "all figures of a scenario are USD", mend, row, column, value)
-    if column == "planning_date":
-        return Finding("planning-date", FILE, "not a date", "Write it as 2026-01-31.", row, column, value)
-    if column == "money.wacc":
-        message, mend = "the cost of capital is a share of 1 a year", "Write 8 percent as 0.08."
-        return Finding("units", FILE, message, mend, row, column, value)
+    if column in OWN_WORDS:
+        rule, message, mend = OWN_WORDS[column]
+        return Finding(rule, FILE, message, mend, row, column, value)
     said = detail["msg"][:1].lower() + detail["msg"][1:]
     return Finding("bad-value", FILE, said, "Correct the value.", row, column, value)
 

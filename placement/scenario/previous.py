@@ -8,7 +8,9 @@ from typing import Any
 from placement.scenario.findings import shortened
 
 PLAN = "plan.json"
-SCHEMA = "nearserve-plan-2"
+SCHEMA = "nearserve-plan-3"
+SAME_ROWS = ("nearserve-plan-2", SCHEMA)
+"""Schemas that say in the same words what stands."""
 
 
 _NAME_ONE = "Name the folder of a plan, relative to the scenario; `nearserve plan` writes one."
@@ -34,7 +36,7 @@ def read_previous(folder: Path, name: str) -> tuple[dict[str, Any] | None, str, 
 def _misfit(plan: Any) -> str:
     """Why a JSON value is no plan; "" where it is one."""
     schema = plan.get("schema") if isinstance(plan, dict) else None
-    if schema != SCHEMA:
+    if schema not in SAME_ROWS:
         return f"not a plan of the schema {SCHEMA}: its schema is {shortened(schema) if schema else 'not said'}"
     tests = {"replicas": _is_replicas, "servers": _is_servers, "periods": _is_period}
     for name, sound in tests.items():

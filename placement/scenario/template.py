@@ -28,6 +28,10 @@ bandwidth_free_kbyte = 14  # a request up to this size needs no measured bandwid
 # max_tco2e_month = 50  # wants gco2_per_kwh of sites and embodied_kgco2e of servers
 # min_served_share = 0.99  # of a month's requests
 
+# [uncertainty]  # of round trips that are inferred: docs/uncertainty.md
+# percentile = 0.8  # planned as what 80 % of the chance lies below; without it the upper end of the interval
+# late_usd_per_1000 = 2  # what a thousand requests that miss their latency budget cost
+
 [shapes]  # which shapes of the catalog may be used; an empty list means all
 # gpus = ["rtx-pro-6000-se"]
 # precisions = ["fp8", "fp4"]

@@ -212,8 +212,8 @@ PLAN: dict[str, Any] = {
     },
     # served 17.4762 million: 40 ms 5.3217, 50.8 ms 7.39125, 70.8 ms 3.285, 88 ms .9855, 91.6 ms .49275
     "latency": {"p50_ms": 50.8, "p95_ms": 88.0, "p99_ms": 91.6},
-    # .49275 million from north to brest, inferred 40 to 60 ms: they have 100 - 1.6 - 30 = 68.4 ms, of which more than the
-    # upper end is enough with 1 - .05·(60/68.4)² = .961526623; of chat's 11.169 million from north, of 17.4762 in all
+    # .49275 million from north to brest, inferred 40 to 60 ms: they have 100 - 1.6 - 30 = 68.4 ms, beyond the upper
+    # end: 1 - .05·(60/68.4)² = .961526623; of chat's 11.169 million from north, of 17.4762 in all
     "budget_met": {
         "met_ppm": 998915,
         "inferred_share": 492_750 / 17_476_200,

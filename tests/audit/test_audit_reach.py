@@ -80,7 +80,7 @@ def test_the_arrays_price_every_route_as_the_fractions_do():
             service = told.facts.services[key[2]]
             latency = told.network.network_ms(key[0], service, site)
             latency += told.facts.shapes[shape].ttft_ms[service.profile]
-            route = told.prices.route_usd(key, site, shape, latency)
+            route = told.prices.route_usd(key, site, shape, latency, Fraction(0))
             # of brest's peak of 2 USD a Mbit/s at least the mean over 18 and 6 hours
             share = Fraction(18 if key[3] == "day" else 6, 24)
             peak = share * told.prices.peak_usd(key, site)

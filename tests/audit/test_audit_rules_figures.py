@@ -8,6 +8,8 @@ from audit_world import NAN, ROUTES, certificate, pairs, plan, scenario, write
 
 from placement.audit import audit
 
+SURE = {"region": "south", "model": "m", "service": "chat", "served_share": 0.9, "met_ppm": 10**6}
+
 PLANTED = [
     Case("objective", "a cent off", changed("objective_usd_month", 17229.62)),
     Case("objective", "not the total", changed("cost.total", 17229.62)),
@@ -25,6 +27,18 @@ PLANTED = [
     Case("latency percentiles", "p95 off", changed("latency.p95_ms", 70.8)),
     Case("latency percentiles", "p99 off", changed("latency.p99_ms", 91.601)),
     Case("latency percentiles", "p99 unsaid", changed("latency.p99_ms", None)),
+    Case("budget met", "all requests two millionths too sure", changed("budget_met.met_ppm", 998917)),
+    Case("budget met", "all requests two millionths too unsure", changed("budget_met.met_ppm", 998913)),
+    Case("budget met", "all requests unsaid", changed("budget_met.met_ppm", None)),
+    Case("budget met", "inferred requests hidden", changed("budget_met.inferred_share", 0.0)),
+    Case("budget met", "inferred requests unsaid", changed("budget_met.inferred_share", None)),
+    Case("budget met", "a class two millionths too sure", changed("budget_met.classes.0.met_ppm", 998304)),
+    Case("budget met", "a class two millionths too unsure", changed("budget_met.classes.0.met_ppm", 998300)),
+    Case("budget met", "a class served less", changed("budget_met.classes.0.served_share", 0.99)),
+    Case("budget met", "a class left out", changed("budget_met.classes", [])),
+    Case("budget met", "a class on measured pairs", changed("budget_met.classes.+", SURE)),
+    Case("format", "a class told twice", changed("budget_met.classes.+", plan()["budget_met"]["classes"][0])),
+    Case("format", "more than all", changed("budget_met.met_ppm", 10**6 + 1)),
     Case("certificate", "a negative multiplier", arrays=certificate(budget=np.array(-1.0))),
     Case("certificate", "a NaN", arrays=certificate([NAN, 0, 0, 0, 0])),
     Case("bound", "above what is proved", changed("bound_verified_usd_month", 4525.97)),
@@ -39,6 +53,20 @@ PLANTED = [
 @pytest.mark.parametrize("case", PLANTED, ids=named)
 def test_the_audit_names_the_rule_that_a_planted_violation_breaks(case, tmp_path):
     assert_named(case, audited(case, tmp_path))
+
+
+@pytest.mark.parametrize("ppm", [998914, 998916])
+def test_a_millionth_is_what_logarithms_may_differ_by(ppm, tmp_path):
+    assert audited(Case("", "", changed("budget_met.met_ppm", ppm)), tmp_path).passed
+
+
+def test_a_plan_that_serves_nobody_and_says_how_likely_in_time_is_named(tmp_path):
+    document = plan()
+    keys = sorted({row[:4] for row in ROUTES} | {("south", "m", "code", "day")})
+    names = ("region", "model", "service", "slice")
+    document["unserved"] = [{**LEFT, **dict(zip(names, key, strict=True)), "share_ppb": 10**9} for key in keys]
+    report = audit(write(tmp_path / "plan", document, routes=()), scenario(), pairs())
+    assert {"all requests", "north/m/chat"} == {v.subject for v in report.violations if v.rule == "budget met"}
 
 
 def test_a_missing_certificate_is_named_where_the_plan_states_a_verified_bound(tmp_path):
@@ -72,12 +100,14 @@ def test_an_objective_that_repeats_a_wrong_total_is_named_as_well(tmp_path):
 def test_a_plan_that_serves_nobody_has_no_latency(tmp_path):
     document = plan()
     document["latency"] = {"p50_ms": None, "p95_ms": None, "p99_ms": None}
+    document["budget_met"] = {"met_ppm": None, "inferred_share": None, "classes": []}
     document["served_share"] = 0.0
     keys = sorted({row[:4] for row in ROUTES} | {("south", "m", "code", "day")})
     names = ("region", "model", "service", "slice")
     document["unserved"] = [{**LEFT, **dict(zip(names, key, strict=True)), "share_ppb": 10**9} for key in keys]
     report = audit(write(tmp_path / "plan", document, routes=()), scenario(), pairs())
-    assert not {"latency percentiles", "served share", "1 demand"} & {violation.rule for violation in report.violations}
+    broken = {violation.rule for violation in report.violations}
+    assert not {"latency percentiles", "budget met", "served share", "1 demand"} & broken
 
 
 def test_an_unserved_price_that_cannot_be_read_is_not_compared(tmp_path):
