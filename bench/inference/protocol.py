@@ -50,8 +50,7 @@ class Figures:
     long_median: float
     long_p90: float
     covered: float
-    least_decile: float
-    most_decile: float
+    tenths: tuple[float, ...]  # covered, by what is predicted, the shortest first
     width: float
     median_width: float
 
@@ -113,7 +112,7 @@ def figures(matrix: Matrix, known: Mask, found: Estimate) -> Figures:
     said = np.isfinite(mid) & (mid > 0)
     error = np.where(said, np.abs(np.where(said, mid, 0) - truth) / truth, np.inf)
     far = truth >= LONG_MS
-    covered, least, most, width, median_width = _intervals(truth, found, hidden)
+    covered, tenths, width, median_width = _intervals(truth, found, hidden)
     return Figures(
         hidden=len(truth),
         silent=int((~said).sum()),
@@ -122,8 +121,7 @@ def figures(matrix: Matrix, known: Mask, found: Estimate) -> Figures:
         long_median=quantile(error[far], 0.5),
         long_p90=quantile(error[far], 0.9),
         covered=covered,
-        least_decile=least,
-        most_decile=most,
+        tenths=tenths,
         width=width,
         median_width=median_width,
     )
@@ -134,17 +132,18 @@ def quantile(value: Float, share: float) -> float:
     return float(np.quantile(value, share, method="inverted_cdf")) if len(value) else float("nan")
 
 
-def _intervals(truth: Float, found: Estimate, hidden: Mask) -> tuple[float, float, float, float, float]:
-    """Share covered in all, least and most of the ten tenths by what is predicted, mean and median relative width."""
+def _intervals(truth: Float, found: Estimate, hidden: Mask) -> tuple[float, tuple[float, ...], float, float]:
+    """Share covered in all and of the ten tenths by what is predicted, mean and median relative width."""
     nan = float("nan")
     if found.lower_ms is None or found.upper_ms is None:
-        return nan, nan, nan, nan, nan
+        return nan, (), nan, nan
     lower, mid, upper = found.lower_ms[hidden], found.mid_ms[hidden], found.upper_ms[hidden]
     said = np.isfinite(lower) & np.isfinite(mid) & np.isfinite(upper) & (mid > 0)
     if not said.any():
-        return nan, nan, nan, nan, nan
+        return nan, (), nan, nan
     truth, lower, mid, upper = truth[said], lower[said], mid[said], upper[said]
     covered = (lower <= truth) & (truth <= upper)
-    tenths = [part.mean() for part in np.array_split(covered[np.argsort(mid, kind="stable")], 10) if len(part)]
+    parts = np.array_split(covered[np.argsort(mid, kind="stable")], 10)
+    tenths = tuple(float(part.mean()) if len(part) else nan for part in parts)
     width = (upper - lower) / mid
-    return float(covered.mean()), float(min(tenths)), float(max(tenths)), float(width.mean()), float(np.median(width))
+    return float(covered.mean()), tenths, float(width.mean()), float(np.median(width))

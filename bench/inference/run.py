@@ -4,7 +4,8 @@ python -m bench.inference [--sets NAME ...] [--seeds 3] [--methods NAME ...]
 python -m bench.inference --matrix FILE [--positions FILE] [--two-sided] [--partners 8 16 ...] [--shares 0.3 ...]
 python -m bench.inference.scale
 
-Every figure is the mean over the seeds; ± is half of the spread between the least and the most of them.
+Every figure is the mean over the seeds; ± is half of the spread between the least and the most of them. Coverage by
+deciles of what is predicted is a mean over the seeds as well: the least and the most covered decile are shown.
 """
 
 import argparse
@@ -132,8 +133,8 @@ def line(method: str, runs: list[Run]) -> str:
         text += f" {'-':>12} {'-':>10} {'-':>5} {'-':>6}"
     else:
         text += f" {_spread([100 * share for share in of('covered')], 1):>12}"
-        least, most = 100 * min(of("least_decile")), 100 * max(of("most_decile"))
-        text += f" {f'{least:.0f} … {most:.0f}':>10}"
+        tenths = 100 * np.nanmean([run.figures.tenths for run in runs], axis=0)
+        text += f" {f'{tenths.min():.0f} … {tenths.max():.0f}':>10}"
         text += f" {_mean(of('width'), 2):>5} {_mean(of('median_width'), 2):>6}"
     seconds, memory = (np.mean([getattr(run, name) for run in runs]) for name in ("seconds", "peak_mb"))
     return f"{text} {np.mean(of('silent')):7.0f} {seconds:6.1f} {memory:5.0f}"

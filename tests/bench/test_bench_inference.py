@@ -64,7 +64,7 @@ def test_coverage_by_tenths_of_what_is_predicted() -> None:
     mid = mid[:, order]
     found = figures(matrix, np.zeros((1, 20), bool), Estimate(mid, 0.9 * mid, 1.1 * mid))
     assert found.covered == pytest.approx(17 / 20)
-    assert (found.least_decile, found.most_decile) == (0.0, 1.0)  # 3 and 4 make the second tenth
+    assert found.tenths == (1, 0, 1, 1, 1, 1, 1, 1, 1, 0.5)  # 3 and 4 make the second tenth
     assert found.width == pytest.approx(0.2)
 
 
@@ -143,13 +143,13 @@ def test_vivaldi_finds_points_of_a_plane() -> None:
 
 def test_vivaldi_with_heights_finds_last_miles() -> None:
     random = np.random.default_rng(1)
-    at, mile_ms = random.uniform(0, 100, (100, 3)), random.uniform(1, 30, 100)
+    at, mile_ms = random.uniform(0, 50, (100, 3)), random.uniform(2, 60, 100)
     apart = np.linalg.norm(at[:30, None] - at[None, 30:], axis=2) + mile_ms[:30, None] + mile_ms[None, 30:]
     matrix = Matrix("miles", apart, square=False)
-    known = known_of(matrix, Amount(partners=24), 0)
+    known = known_of(matrix, Amount(partners=16), 0)
     with_heights = hidden_error(matrix, known, vivaldi(given(matrix, known), 0, 3, heights=True))
     without = hidden_error(matrix, known, vivaldi(given(matrix, known), 0, 3, heights=False))
-    assert with_heights[0] < 0.02
+    assert with_heights[0] < 0.03
     assert with_heights[0] < without[0] / 2
 
 
