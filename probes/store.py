@@ -63,7 +63,7 @@ def read_folder(folder: Path | str) -> Any:
     # A listing may show neither a new file nor the old ones that it stands for. The next listing then differs.
     before: list[Path] | None = None
     for _ in range(_LOOKS):
-        paths = list(_files(root))
+        paths = list(files_below(root))
         if paths == before and all(path in read for path in paths):
             break
         before = paths
@@ -109,9 +109,8 @@ def _read_new(paths: Iterable[Path], read: dict[Path, Any], old: set[Path]) -> N
     for path in paths:
         if path in read:
             continue
-        if not path.name.endswith(_SUFFIXES):
-            mend = "turn it into native records with `nearserve import FILE --as FORMAT`, or move it away"
-            read[path] = [BadRecord(str(path), 0, "file", path.name, "is no native Parquet or CSV", mend)]
+        if not is_native(path):
+            read[path] = [foreign(path)]
             continue
         try:
             read[path] = import_file(path, "native").table
@@ -124,13 +123,24 @@ def _read_new(paths: Iterable[Path], read: dict[Path, Any], old: set[Path]) -> N
             del read[path]  # compacted between the two; the next listing says into what
 
 
-def _files(root: Path) -> Iterator[Path]:
+def is_native(path: Path) -> bool:
+    """Whether a file's name is that of native records."""
+    return path.name.endswith(_SUFFIXES)
+
+
+def foreign(path: Path) -> BadRecord:
+    """What is wrong with a file of another name."""
+    mend = "turn it into native records with `nearserve import FILE --as FORMAT`, or move it away"
+    return BadRecord(str(path), 0, "file", path.name, "is no native Parquet or CSV", mend)
+
+
+def files_below(root: Path) -> Iterator[Path]:
     """Every file below the folder that counts, in one order on every machine."""
     for path in sorted(root.iterdir(), key=lambda entry: entry.name):
         if path.name.startswith((".", "_")):
             continue
         if path.is_dir():
-            yield from _files(path)
+            yield from files_below(path)
         else:
             yield path
 

@@ -163,6 +163,8 @@ def _holds_bad_sample(samples: Any) -> Any:
     flat = pc.list_flatten(samples)
     parents = pc.list_parent_indices(samples)
     bad = pc.or_kleene(pc.is_null(flat), pc.fill_null(_not_positive(flat), False))
+    if not pc.any(bad).as_py():
+        return pa.scalar(False)
     return pc.is_in(pa.array(range(len(samples)), parents.type), pc.filter(parents, bad))
 
 

@@ -1,6 +1,7 @@
 """Scenario and measurements to the topology: every pair in exactly one state, and what could not be used by name."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,7 @@ from placement.topology.inference import Inferred, inferred
 from placement.topology.links import Paths, backbone, shortest_paths
 from placement.topology.matches import match
 from placement.topology.pairs import Float, Pairs, Provenance, State
-from placement.topology.summaries import summarise, window_start
-from probes.store import read_folder
+from placement.topology.summaries import Days, days_of_folder, days_of_table, window_start
 from probes.table import empty_table
 
 if TYPE_CHECKING:
@@ -64,15 +64,16 @@ def build_pairs(scenario: "Scenario") -> Topology:
     """The topology of a scenario from the records in its `measurements` folder.
 
     Raises:
-        probes.reading.ImportFailure: a file in the folder is no native record file; every bad record is named.
+        probes.reading.BadRecordsError: a file in the folder is no native record file; every bad record is named.
     """
     folder = scenario.folder / "measurements"
     planning_date = scenario.document.planning_date
     newest = window_start(planning_date, scenario.document.limits.max_age_days)
     names = ("regions", "sites", "endpoints", "links", "domains", "demand")
     tables = {name: scenario.table(name) for name in names}
-    # Handed on without a name here, so that the records are gone once they are summarised.
-    return build_topology(read_folder(folder) if folder.is_dir() else empty_table(), tables, newest)
+    if not folder.is_dir():
+        return build_topology(empty_table(), tables, newest)
+    return _topology(lambda known: days_of_folder(folder, known, newest), tables)
 
 
 def build_topology(records: Any, tables: Mapping[str, pd.DataFrame], newer_than: date | None = None) -> Topology:
@@ -80,11 +81,18 @@ def build_topology(records: Any, tables: Mapping[str, pd.DataFrame], newer_than:
     links, domains and demand of a scenario; records before `newer_than` are counted as stale. The order of rows is
     immaterial.
     """
+    return _topology(lambda known: days_of_table(records, known, newer_than), tables)
+
+
+def _topology(
+    days_under: Callable[[Collection[str]], AbstractContextManager[Days]], tables: Mapping[str, pd.DataFrame]
+) -> Topology:
+    """The topology of the days that `days_under` gives, ends named as the scenario knows them."""
     regions = tables["regions"].sort_values("region", ignore_index=True)
     sites = tables["sites"].sort_values("site", ignore_index=True)
     ends = endpoints(tables["endpoints"], list(regions["region"]), list(sites["site"]))
-    found = summarise(records, ends.names, newer_than)
-    del records
+    with days_under(ends.names) as days:
+        found = days.summaries()
     matches = match(found.frame, ends)
     measured = direct(found.frame, matches, (len(regions), len(sites)))
     distance_km = great_circle_km(

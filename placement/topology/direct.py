@@ -22,6 +22,7 @@ Ints = NDArray[np.int64]
 Columns = Mapping[str, NDArray[Any]]
 """The columns of the summaries, at some matches."""
 
+_NAMES = ("source", "target", "method")
 MATCHES_AT_ONCE = 1_000_000
 
 
@@ -70,7 +71,9 @@ def _by_pair(pair: Ints) -> Iterator[slice]:
 def _measure(found: Direct, summaries: pd.DataFrame, matches: Matches, number: Ints) -> None:
     """Write what the matches, all those of their pairs, say of them into `found`; `number` is each match's pair."""
     numbers, pair = np.unique(number, return_inverse=True)
-    column = {name: summaries[name].to_numpy()[matches.row] for name in summaries.columns}
+    # Names are left out: of millions of rows they would be as many objects.
+    column = {name: summaries[name].to_numpy()[matches.row] for name in summaries.columns if name not in _NAMES}
+    column["method"] = summaries["method"].array[matches.row]
     used = _speaks_of_latency(pair, column, len(numbers))
     timed = used & ~np.isnan(column["rtt_p95_ms"])
     averages = used & np.isnan(column["rtt_p95_ms"])

@@ -38,13 +38,19 @@ def match(summaries: pd.DataFrame, ends: Endpoints, near: str = "region", far: s
     stand under `region`.
     """
     names = pd.Index(sorted(ends.names), dtype=object)
-    source, target = (names.get_indexer(pd.Index(summaries[end])).astype(np.int32) for end in ("source", "target"))
+    source, target = (_codes(summaries[end], names) for end in ("source", "target"))
     regions, sites = (_Side.of(ends.side(side, aggregate=False), names) for side in (near, far))
     ways = [_one_way(source, target, regions, sites), _one_way(target, source, regions, sites)]
     row, region, site, weight = (np.concatenate(parts) for parts in zip(*ways, strict=True))
     forward = np.repeat([True, False], [len(way[0]) for way in ways])
     order = np.lexsort((forward, site, region, row))
     return Matches(row[order], region[order], site[order], weight[order], forward[order])
+
+
+def _codes(column: "pd.Series[str]", names: pd.Index) -> Int32:
+    """The place of every row's name among `names`, -1 where it is not there; the column may be categories."""
+    coded = column.astype("category").cat
+    return np.asarray(names.get_indexer(coded.categories).astype(np.int32)[coded.codes.to_numpy()], np.int32)
 
 
 @dataclass(frozen=True)

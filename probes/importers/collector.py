@@ -36,12 +36,16 @@ class Collector:
 
     def add_table(self, table: Any, rows: Sequence[int]) -> None:
         """A Table of SCHEMA with the row of the file that each of its rows came from."""
+        self._tables.append(self.checked(table, rows))
+
+    def checked(self, table: Any, rows: Sequence[int]) -> Any:
+        """The sound rows of such a Table; the others are reported."""
         found = faults(table)
         self._report(found, rows)
         if found:
             broken = pa.array(sorted({fault.row for fault in found}), pa.int64())
             table = table.filter(pc.invert(pc.is_in(pa.array(range(table.num_rows), pa.int64()), broken)))
-        self._tables.append(table)
+        return table
 
     def bad(self, row: int, column: str, value: object, message: str, mend: str) -> None:
         """Something at this row that is not what the format says."""

@@ -7,7 +7,7 @@ truth values are `true` and `false`. Only `observed_at`, `source`, `target` and 
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, BinaryIO, Final
 
@@ -29,12 +29,17 @@ _TRUTH: Final = {"true": True, "false": False}
 
 def read(stream: BinaryIO, collector: Collector, options: Options) -> None:
     """Reads native Parquet or CSV from a seekable stream; the first four bytes tell which."""
-    head = stream.read(4)
-    stream.seek(0)
-    if head == _PARQUET_MAGIC:
+    if is_parquet(stream):
         _read_parquet(stream, collector, options)
     else:
         _read_csv(stream, collector, options)
+
+
+def is_parquet(stream: BinaryIO) -> bool:
+    """Whether a seekable stream, at its start, is Parquet."""
+    head = stream.read(4)
+    stream.seek(0)
+    return head == _PARQUET_MAGIC
 
 
 def parse_time(text: str) -> int:
@@ -149,16 +154,26 @@ def _record(header: list[str], cells: list[str], line: int, collector: Collector
 
 
 def _read_parquet(stream: BinaryIO, collector: Collector, options: Options) -> None:
+    for row, table in parquet_tables(stream, collector, options):
+        collector.read += table.num_rows
+        collector.add_table(table, range(row, row + table.num_rows))
+
+
+def parquet_tables(
+    stream: BinaryIO, collector: Collector, options: Options, rows: int = 100_000, coded: Sequence[str] = ()
+) -> Iterator[tuple[int, Any]]:
+    """Tables of SCHEMA of up to `rows` rows, not checked, each with the number of its first row, from 1.
+
+    The text columns named in `coded` come dictionary-coded. What cannot be read is reported to the collector.
+    """
     row = 1
     try:
-        file = pq.ParquetFile(stream)
+        file = pq.ParquetFile(stream, read_dictionary=list(coded))
         if not _columns_are_sound(file.schema_arrow.names, collector):
             return
-        for batch in file.iter_batches(batch_size=100_000):
-            table = _native(pa.Table.from_batches([batch]), options)
-            collector.read += table.num_rows
-            collector.add_table(table, range(row, row + table.num_rows))
-            row += table.num_rows
+        for batch in file.iter_batches(batch_size=rows):
+            yield row, _native(pa.Table.from_batches([batch]), options, coded)
+            row += batch.num_rows
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         collector.bad(0, "file", "", f"cannot be read as native Parquet: {error}", "write it anew from its origin")
 
@@ -172,16 +187,19 @@ def _columns_are_sound(names: list[str], collector: Collector) -> bool:
     return not (missing or unknown)
 
 
-def _native(table: Any, options: Options) -> Any:
+def _native(table: Any, options: Options, coded: Sequence[str]) -> Any:
     """The table with exactly the columns of SCHEMA; raises pyarrow.ArrowInvalid where a value does not fit."""
     given = {"source": options.source, "target": options.target, "observed_at": options.observed_at}
     columns = []
-    for field in SCHEMA:
+    wanted = [
+        field.with_type(pa.dictionary(pa.int32(), field.type)) if field.name in coded else field for field in SCHEMA
+    ]
+    for field in wanted:
         if given.get(field.name) is not None:
-            value = pa.scalar(given[field.name], field.type)
-            columns.append(pa.array([value.as_py()] * table.num_rows, field.type))
+            value = pa.scalar(given[field.name], SCHEMA.field(field.name).type)
+            columns.append(pa.array([value.as_py()] * table.num_rows, value.type).cast(field.type))
         elif field.name in table.column_names:
             columns.append(table[field.name].cast(field.type))
         else:
             columns.append(pa.nulls(table.num_rows, field.type))
-    return pa.table(columns, schema=SCHEMA)
+    return pa.table(columns, schema=pa.schema(wanted))
