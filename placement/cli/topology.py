@@ -1,79 +1,89 @@
-"""nearserve topology: what is known of every pair, and what is not."""
+"""nearserve topology: what is known of every pair; and `nearserve topology diff`, what moved between two days."""
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from placement.cli.common import emit_json, format_option, load_scenario, print_table, status_line
+from placement.cli.common import emit_json, format_option, load_scenario, status_line
+from placement.cli.lazy import LazyGroup
+from placement.cli.topology_view import as_json, show
 
 if TYPE_CHECKING:
-    from placement.frames import Row
+    from placement.topology import Topology
 
-SHOWN = {
-    "country": "country",
-    "regions": "regions",
-    "users": "users",
-    "measured": "measured",
-    "inferred": "inferred",
-    "unknown": "unknown",
-    "unknown_demand": "unknown, % of demand",
-    "reachable_users": "users with a site, %",
-    "nearest_p50_ms": "nearest site, ms",
-}
-COUNTS = {"regions", "users", "measured", "inferred", "unknown"}
-SHARES = {"unknown_demand", "reachable_users"}
+COMMANDS = {"diff": ("placement.cli.topology_diff", "What moved between two days, and whether a plan still holds.")}
 
 
-@click.command("topology", epilog="Example: nearserve topology atlas-2025 -o build/topology")
+class _Topology(LazyGroup):
+    """Takes a scenario, unless the first argument is the name of a command; a folder of that name is `./diff`."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """The group's own context, or that of `of_scenario` under the group's name, so that nothing is typed more."""
+        if args and args[0] in self.modules:
+            return super().make_context(info_name, args, parent, **extra)
+        return of_scenario.make_context(info_name, args, parent, **extra)
+
+
+class _OfScenario(click.Command):
+    """Lists the group's commands below its own options."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Options, then commands."""
+        super().format_options(ctx, formatter)
+        command.format_commands(ctx, formatter)
+
+
+@click.command(
+    "topology",
+    cls=_OfScenario,
+    epilog="Example: nearserve topology atlas-2025 -o build/topology   "
+    "Of two days: nearserve topology diff my-scenario --from 2026-11-20 --to 2026-11-21 --plan my-plan",
+)
 @click.argument("scenario")
 @click.option(
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write graph.graphml and pairs.parquet there.",
+    help="Write graph.graphml, pairs.parquet, places.parquet and map.svg there.",
 )
+@click.option("--top", type=click.IntRange(min=1), default=12, show_default=True, help="Countries in the table.")
 @format_option
-def command(scenario: str, output: Path | None, output_format: str) -> None:
-    """Build the graph of SCENARIO from its measurements and show coverage: measured, inferred, unknown."""
+def of_scenario(scenario: str, output: Path | None, top: int, output_format: str) -> None:
+    """Build the graph of SCENARIO from its measurements and show what is known of every pair, and how well.
+
+    `topology diff` shows what moved; a scenario folder that is called diff is ./diff.
+    """
     loaded = load_scenario(scenario)
-    from placement.frames import records  # noqa: PLC0415
     from placement.topology import build_pairs  # noqa: PLC0415
-    from placement.topology.export import write_graphml, write_pairs  # noqa: PLC0415
 
     with status_line() as say:
         say("building the topology")
         topology = build_pairs(loaded)
         if output is not None:
             say("writing")
-            output.mkdir(parents=True, exist_ok=True)
-            write_graphml(topology, output / "graph.graphml")
-            write_pairs(topology, output / "pairs.parquet")
-    coverage = topology.coverage()
-    nowhere = {"unmapped": dict(sorted(topology.unmapped.items())), "stale": dict(sorted(topology.stale.items()))}
+            _write(topology, loaded.document.name, output)
     if output_format == "json":
-        rows = [{name: _plain(value) for name, value in row.items()} for row in records(coverage)]
-        emit_json({"coverage": rows, **nowhere, "output": str(output) if output else None})
+        emit_json({**as_json(topology), "output": str(output) if output else None})
         return
-    cells = [[_cell(row, name) for name in SHOWN] for row in records(coverage)]
-    print_table(list(SHOWN.values()), cells, title=f"Pairs of {loaded.document.name}")
-    for what, names in nowhere.items():
-        if names:
-            examples = ", ".join(list(names)[:8])
-            click.echo(f"\n{len(names)} {what} endpoints ({sum(names.values()):,} records): {examples}")
+    show(topology, loaded.document.name, top)
     if output is not None:
         click.echo(f"\nwritten to {output}")
 
 
-def _cell(row: "Row", name: str) -> object:
-    """A figure for people: shares as percent, absent as nothing."""
-    value = _plain(row[name])
-    if value is None or isinstance(value, str):
-        return value or ""
-    return round(100 * value, 1) if name in SHARES else int(value) if name in COUNTS else value
+def _write(topology: "Topology", name: str, output: Path) -> None:
+    """The files of `-o`; each appears whole or not at all."""
+    from placement.cli.topology_map import write_map  # noqa: PLC0415
+    from placement.topology.drift.stored import write_places  # noqa: PLC0415
+    from placement.topology.export import write_graphml, write_pairs  # noqa: PLC0415
+
+    output.mkdir(parents=True, exist_ok=True)
+    write_graphml(topology, output / "graph.graphml")
+    write_pairs(topology, output / "pairs.parquet")
+    write_places(topology, output / "places.parquet")
+    write_map(topology, name, output / "map.svg")
 
 
-def _plain(value: Any) -> Any:
-    """NaN is absent: null in JSON, empty in a table."""
-    return None if isinstance(value, float) and math.isnan(value) else value
+command = _Topology("topology", modules=COMMANDS, help=of_scenario.help)

@@ -14,7 +14,12 @@ Ints = NDArray[np.int64]
 
 LATENCY: dict[Change, str] = {change: change.name.lower() for change in Change if change != Change.SAME}
 COUNTED = (*LATENCY.values(), "silent")
-MBPS = {Change.APPEARED: "appeared", Change.LOST: "lost", Change.SLOWER: "narrower", Change.FASTER: "wider"}
+MBPS = {
+    Change.APPEARED: "bandwidth appeared",
+    Change.LOST: "bandwidth lost",
+    Change.SLOWER: "narrower",
+    Change.FASTER: "wider",
+}
 LOSS = {Change.SLOWER: "lossier", Change.FASTER: "cleaner"}
 
 

@@ -1,0 +1,147 @@
+"""What `nearserve topology` shows of a topology: first what matters at night, then the rest; JSON has all of it."""
+
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from placement.cli.common import print_table
+
+if TYPE_CHECKING:
+    from placement.frames import Row
+    from placement.topology import Topology
+
+SHOWN = {
+    "country": "country",
+    "regions": "regions",
+    "users": "users",
+    "measured": "measured",
+    "inferred": "inferred",
+    "unknown": "unknown",
+    "unknown_demand": "unknown, % of demand",
+    "reachable_users": "users with a site, %",
+    "nearest_p50_ms": "nearest site, ms",
+}
+COUNTS = {"regions", "users", "measured", "inferred", "unknown"}
+SHARES = {"unknown_demand", "reachable_users"}
+ENDS = {"unmapped": "names stand for no region and no site", "stale": "ways have records too old for the window"}
+NAMES = 5
+
+
+def as_json(topology: "Topology") -> dict[str, Any]:
+    """All of it; an absent figure is null."""
+    from placement.frames import records  # noqa: PLC0415
+
+    return {
+        "coverage": [plain(row) for row in records(topology.coverage())],
+        "kinds": [plain(row) for row in records(_kinds(topology))],
+        "newest": _newest(topology),
+        "unmapped": dict(sorted(topology.unmapped.items())),
+        "stale": dict(sorted(topology.stale.items())),
+    }
+
+
+def show(topology: "Topology", name: str, top: int) -> None:
+    """The tables for people; of countries the `top` with most at stake, and the sum of all."""
+    regions, sites = len(topology.pairs.regions), len(topology.pairs.sites)
+    newest = _newest(topology)
+    title = f"{name}: {regions:,} regions × {sites:,} sites = {regions * sites:,} pairs"
+    click.secho(title + (f", newest observation {newest}" if newest else ", no observation"), bold=True)
+    click.echo()
+    _show_kinds(topology)
+    _show_ends(topology)
+    _show_countries(topology, top)
+
+
+def plain(row: "Row") -> "Row":
+    """A row with null for NaN."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()
+    }
+
+
+def _show_kinds(topology: "Topology") -> None:
+    from placement.frames import records  # noqa: PLC0415
+
+    rows = [plain(row) for row in records(_kinds(topology))]
+    columns = (
+        "known by",
+        "pairs",
+        "% of pairs",
+        "nearest site, % of demand",
+        "± % of the middle",
+        "age, days: half",
+        "95 %",
+    )
+    cells = [
+        (
+            row["kind"],
+            row["pairs"],
+            round(100 * row["share"], 2),
+            _figure(row["demand"], 100, 2),
+            _figure(row["width"], 50, 1),
+            _figure(row["age_p50"], 1, 1),
+            _figure(row["age_p95"], 1, 1),
+        )
+        for row in rows
+    ]
+    print_table(columns, cells)
+
+
+def _show_ends(topology: "Topology") -> None:
+    for what, told in ENDS.items():
+        names = getattr(topology, what)
+        if names:
+            most = sorted(names, key=lambda name: (-names[name], name))[:NAMES]
+            more = f" and {len(names) - NAMES:,} more" if len(names) > NAMES else ""
+            records = f"{sum(names.values()):,} records"
+            click.echo(f"\n{what}: {len(names):,} {told} ({records}): {', '.join(most)}{more}")
+
+
+def _show_countries(topology: "Topology", top: int) -> None:
+    """The countries with the most demand, or the most users, on unknown pairs."""
+    from placement.frames import records  # noqa: PLC0415
+
+    *rows, total = records(topology.coverage())
+    weight = "requests_per_s" if total["requests_per_s"] > 0 else "users"
+    unknown = "unknown_demand" if weight == "requests_per_s" else "unknown_users"
+    rows.sort(
+        key=lambda row: (
+            -row[weight] * (row[unknown] if row[unknown] == row[unknown] else 0),
+            -row[weight],
+            row["country"],
+        )
+    )
+    click.echo()
+    title = "By country of regions" + (f", the {top} with the most at stake of {len(rows)}" if len(rows) > top else "")
+    cells = [[_cell(row, name) for name in SHOWN] for row in [*rows[:top], total]]
+    print_table(list(SHOWN.values()), cells, title=title)
+
+
+def _cell(row: "Row", name: str) -> object:
+    """A figure for people: shares as percent, absent as nothing."""
+    value = row[name]
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and not math.isfinite(value):
+        return ""
+    return round(100 * value, 1) if name in SHARES else int(value) if name in COUNTS else value
+
+
+def _figure(value: float | None, scale: float, digits: int) -> object:
+    return "" if value is None else round(scale * value, digits)
+
+
+def _kinds(topology: "Topology") -> Any:
+    from placement.topology.coverage import kinds  # noqa: PLC0415
+
+    return kinds(topology.pairs, topology.regions, topology.demand)
+
+
+def _newest(topology: "Topology") -> str | None:
+    """The time of the newest observation of any pair, UTC."""
+    import numpy as np  # noqa: PLC0415
+
+    newest = float(np.nanmax(topology.pairs.observed_at_s, initial=-np.inf))
+    return datetime.fromtimestamp(newest, UTC).strftime("%Y-%m-%d %H:%M UTC") if math.isfinite(newest) else None
