@@ -83,9 +83,14 @@ def days_of_table(records: pa.Table, known: Collection[str] = (), newer_than: da
 
 @contextmanager
 def days_of_folder(
-    folder: Path, known: Collection[str] = (), newer_than: date | None = None, cache: Path | None = None
+    folder: Path,
+    known: Collection[str] = (),
+    newer_than: date | None = None,
+    cache: Path | None = None,
+    until: date | None = None,
 ) -> Iterator[Days]:
-    """The days of the native records below `folder`, which is not written to; see `summarise`.
+    """The days of the native records below `folder`, which is not written to; see `summarise`. What was observed after
+    the day `until` is passed over, as if it had not yet been measured.
 
     `cache` is where states lie between runs, by default the user's cache folder: with and without it, the same bytes.
 
@@ -94,7 +99,7 @@ def days_of_folder(
         probes.reading.BadRecordsError: every bad file and record in it.
         TimeoutError: its files never stand still.
     """
-    with _days(lambda gather: gather.of_folder(folder, Cache(folder, cache)), known, newer_than) as days:
+    with _days(lambda gather: gather.of_folder(folder, Cache(folder, cache)), known, newer_than, until) as days:
         yield days
 
 
@@ -111,9 +116,14 @@ def summarise(records: pa.Table, known: Collection[str] = (), newer_than: date |
 
 
 @contextmanager
-def _days(states: Callable[[Gather], list[Path]], known: Collection[str], newer_than: date | None) -> Iterator[Days]:
+def _days(
+    states: Callable[[Gather], list[Path]],
+    known: Collection[str],
+    newer_than: date | None,
+    until: date | None = None,
+) -> Iterator[Days]:
     with tempfile.TemporaryDirectory(prefix="nearserve-") as scratch, duckdb.connect() as connection:
         connection.execute("SET preserve_insertion_order = false")
         connection.execute(f"SET memory_limit = '{MEMORY}'")
         connection.execute("SET temp_directory = ?", [str(Path(scratch) / "spill")])
-        yield Days(Merge(connection, states(Gather(connection, Path(scratch))), known, newer_than))
+        yield Days(Merge(connection, states(Gather(connection, Path(scratch))), known, newer_than, until))

@@ -22,7 +22,7 @@ from placement.topology.summaries.state import BUCKET_SUMS, SUMS
 BUCKETS_AT_ONCE = 4_000_000
 """Buckets that one part of the merge reads, unless a single source has more."""
 
-_FILES = "CREATE OR REPLACE TEMP VIEW {name} AS FROM read_parquet({files})"
+_FILES = "CREATE OR REPLACE TEMP VIEW {name} AS FROM read_parquet({files}) WHERE {kept}"
 _PICKED = """
 CREATE OR REPLACE TEMP TABLE picked AS
 SELECT days.state, days.number, s.code AS source, t.code AS target, k.code AS kind, days.day
@@ -74,7 +74,8 @@ def no_series() -> Part:
 
 
 class Merge:
-    """States side by side; `names` and `kinds` (method, family) are sorted; days before `newer_than` are left out."""
+    """States side by side; `names` and `kinds` (method, family) are sorted; days before `newer_than` are left out, and
+    those after `until` are not there at all."""
 
     def __init__(
         self,
@@ -82,13 +83,16 @@ class Merge:
         states: Sequence[Path],
         known: Collection[str],
         newer_than: date | None,
+        until: date | None = None,
     ) -> None:
         self._connection = connection
         self._newest = -(2**31) if newer_than is None else day_number(newer_than)
         self._states = states
         if states:
-            for name in ("days", "sketch"):
-                connection.execute(_FILES.format(name=name, files=[str(one / f"{name}.parquet") for one in states]))
+            seen = "true" if until is None else f"day <= {day_number(until)}"
+            for name, kept in (("days", seen), ("sketch", "true")):
+                files = [str(one / f"{name}.parquet") for one in states]
+                connection.execute(_FILES.format(name=name, files=files, kept=kept))
         numbers = [_state_number(one) for one in states]
         ends = [pq.read_table(one / "ends.parquet") for one in states]
         called = [_called(one, frozenset(known)) for one in ends]
