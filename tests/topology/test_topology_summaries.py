@@ -149,7 +149,7 @@ def test_many_values_are_summarised_in_parts_with_the_same_result(monkeypatch: p
     records = to_table([record(f"a{i % 7}", f"b{i % 3}", float(i + 1), float(2 * i + 1)) for i in range(100)])
     whole = summarise(records).frame
     monkeypatch.setattr("placement.topology.summaries.gather.ROWS_AT_ONCE", 9)
-    monkeypatch.setattr("placement.topology.summaries.gather.MOST_VALUES", 30)
+    monkeypatch.setattr("placement.topology.summaries.state.MOST_VALUES", 30)
     monkeypatch.setattr("placement.topology.summaries.merge.BUCKETS_AT_ONCE", 30)
     assert summarise(records).frame.equals(whole)
     assert len(whole) == 21

@@ -17,8 +17,6 @@ from probes.folder import StandingFile, key_tables, standing_files, tables
 from probes.reading import BadRecord, BadRecordsError
 
 ROWS_AT_ONCE = 1 << 18
-MOST_VALUES = 16_000_000
-"""Records and samples of one state."""
 CACHED_ROWS = 50_000
 """Files of fewer records together are read each time."""
 MOST_BAD = 100_000
@@ -86,20 +84,22 @@ class Gather:
 
     def _states(self, records: Iterable[Any], name: str = "") -> list[Path]:
         """The states of some records, none of more than MOST_VALUES by much; their numbers follow from the name."""
-        state, states = State(self._connection), list[Path]()
+        state, states = State(), list[Path]()
 
         def write() -> None:
+            nonlocal state
             folder = self._scratch / f"{self._made:06}"
             folder.mkdir()
             state.write(folder, state_number(name, len(states)) if name else self._made)
             states.append(folder)
+            state = State()
             self._made += 1
 
         for table in records:
-            state.add(table)
-            if state.values >= MOST_VALUES:
+            if state.full(table.num_rows) and not state.empty:
                 write()
-        if state.values:
+            state.add(table)
+        if not state.empty:
             write()
         return states
 

@@ -17,11 +17,21 @@ import pyarrow.parquet as pq
 
 from placement.topology.summaries.figures import COUNTED, LEAST, MOST
 from placement.topology.summaries.reading import day_number
-from placement.topology.summaries.state import BUCKET_SUMS, SUMS
 
 BUCKETS_AT_ONCE = 4_000_000
 """Buckets that one part of the merge reads, unless a single source has more."""
 
+MOST_SUM = 2**62
+"""Sums stop here: values beyond all measure must not end the summary of the others."""
+_SUMS = ", ".join(
+    [f"least(sum({name}), {MOST_SUM})::BIGINT AS {name}" for name in COUNTED]
+    + [f"min({name}) AS {name}" for name in LEAST]
+    + [f"max({name}) AS {name}" for name in MOST]
+)
+_BUCKET_SUMS = (
+    f"least(sum(count), {MOST_SUM})::BIGINT AS count, "
+    f"greatest(least(sum(excess), {MOST_SUM}), -{MOST_SUM})::BIGINT AS excess"
+)
 _FILES = "CREATE OR REPLACE TEMP VIEW {name} AS FROM read_parquet({files}) WHERE {kept}"
 _PICKED = """
 CREATE OR REPLACE TEMP TABLE picked AS
@@ -40,11 +50,11 @@ SELECT *, (row_number() OVER (ORDER BY {keys}) - 1)::INTEGER AS series FROM (SEL
 """
 _PLACED = "CREATE OR REPLACE TEMP TABLE placed AS SELECT state, number, series FROM picked JOIN series USING ({keys})"
 _FIGURES = f"""
-SELECT * FROM (SELECT series, {SUMS} FROM days JOIN placed USING (state, number) GROUP BY series)
+SELECT * FROM (SELECT series, {_SUMS} FROM days JOIN placed USING (state, number) GROUP BY series)
 JOIN series USING (series) ORDER BY series
 """
 _BUCKETS = f"""
-SELECT series, figure, bucket, {BUCKET_SUMS} FROM sketch JOIN placed USING (state, number)
+SELECT series, figure, bucket, {_BUCKET_SUMS} FROM sketch JOIN placed USING (state, number)
 GROUP BY series, figure, bucket ORDER BY figure, series, bucket
 """
 _STALE = """

@@ -6,8 +6,6 @@ them: both are whole numbers, so no order of addition shows. It stands for its m
 are equal, and else off by less than WIDTH - 1 of any of them; so is a quantile, which interpolates between two of them.
 """
 
-from typing import Any, NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,17 +17,7 @@ WIDTH = 1.009
 NS_PER_MS = 1e6
 MOST_NS = 2**44 - 1
 """Values above count as this: 4.9 hours, 17.6 Tbit/s."""
-_BUCKET_BITS = 12
 _LEAST_NS = np.concatenate([[0], np.rint(WIDTH ** np.arange(3500.0))]).astype(np.int64)
-
-
-class Entries(NamedTuple):
-    """Filled buckets, one a row, sorted by group and bucket."""
-
-    group: Ints
-    bucket: Ints
-    weight: Ints
-    excess_ns: Ints
 
 
 def whole_ns(value_ms: Float) -> Ints:
@@ -50,22 +38,10 @@ def excess_ns(value_ns: Ints, bucket: Ints) -> Ints:
     return np.asarray(value_ns - _LEAST_NS[bucket])
 
 
-def entries(group: NDArray[np.integer[Any]], value_ns: Ints) -> Entries:
-    """The filled buckets of each group of values; groups are numbered from 0, up to 2^19."""
-    # One sort of plain numbers: by group, and within it by value.
-    packed = np.sort(group.astype(np.uint64) << np.uint64(44) | value_ns.astype(np.uint64))
-    groups, value_ns = (packed >> np.uint64(44)).astype(np.int64), (packed & np.uint64(MOST_NS)).astype(np.int64)
-    bucket = buckets(value_ns)
-    place = groups << _BUCKET_BITS | bucket
-    first = np.flatnonzero(np.diff(place, prepend=-1))
-    count = np.diff(first, append=len(place))
-    excess = np.add.reduceat(excess_ns(value_ns, bucket), first) if len(first) else np.empty(0, np.int64)
-    return Entries(groups[first], bucket[first], count, excess)
-
-
 def means_ms(bucket: Ints, count: Ints, excess: Ints) -> Float:
     """What each bucket stands for, in milliseconds (or Mbit/s)."""
-    return np.asarray((_LEAST_NS[bucket] + excess / np.maximum(count, 1)) / NS_PER_MS)
+    width = _LEAST_NS[bucket + 1] - _LEAST_NS[bucket] + 1
+    return np.asarray((_LEAST_NS[bucket] + np.clip(excess / np.maximum(count, 1), -1, width)) / NS_PER_MS)
 
 
 class Quantiles:

@@ -12,166 +12,139 @@ whatever the scenario calls them; `state` is a number that tells states apart.
 """
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from placement.topology.summaries.buckets import MOST_GROUPS, Buckets
 from placement.topology.summaries.figures import COUNTED, LEAST, MOST, SAMPLES, BatchFigures
 from placement.topology.summaries.reading import NS_PER_DAY, Codes, column, with_all_columns
-from placement.topology.summaries.sketch import Ints, buckets, entries, excess_ns, whole_ns
+from placement.topology.summaries.sketch import Ints
+
+MOST_VALUES = 16_000_000
+"""Records and samples of one state; it may have somewhat more."""
+_END_BITS, _KIND_BITS = 22, 20  # one state has up to MOST_GROUPS series and days, and twice as many ends
 
 Int32 = NDArray[np.int32]
 
-MOST_SUM = 2**62
-"""Sums stop here: values beyond all measure must not end the summary of the others."""
-SUMS = ", ".join(
-    [f"least(sum({name}), {MOST_SUM})::BIGINT AS {name}" for name in COUNTED]
-    + [f"min({name}) AS {name}" for name in LEAST]
-    + [f"max({name}) AS {name}" for name in MOST]
-)
-"""How the figures of a series merge."""
-BUCKET_SUMS = (
-    f"least(sum(count), {MOST_SUM})::BIGINT AS count, "
-    f"greatest(least(sum(excess), {MOST_SUM}), -{MOST_SUM})::BIGINT AS excess"
-)
-"""How a bucket merges."""
-
-_TABLES = f"""
-CREATE OR REPLACE TEMP TABLE partial (
-    row INTEGER, {", ".join(f"{name} BIGINT" for name in COUNTED)},
-    {", ".join(f"{name} {'BIGINT' if name.endswith('_ns') else 'DOUBLE'}" for name in (*LEAST, *MOST))}
-);
-CREATE OR REPLACE TEMP TABLE buckets (row INTEGER, figure TINYINT, bucket SMALLINT, count BIGINT, excess BIGINT);
-"""
-_FIGURES = f"INSERT INTO partial BY NAME SELECT row, {SUMS} FROM given GROUP BY row"
-_SINGLES = f"""
-INSERT INTO buckets BY NAME SELECT row, figure, bucket, {BUCKET_SUMS}
-FROM (SELECT row, figure, bucket, weight AS count, weight::HUGEINT * excess AS excess FROM given)
-GROUP BY row, figure, bucket
-"""
-_DAYS = f"""
-COPY (
-    SELECT {{state}}::BIGINT AS state, number, any_value(source) AS source, any_value(target) AS target,
-        any_value(kind) AS kind, any_value(day) AS day, {SUMS}
-    FROM partial JOIN numbered USING (row) GROUP BY number ORDER BY number
-) TO '{{folder}}/days.parquet' (FORMAT parquet, COMPRESSION zstd)
-"""
-_SKETCH = f"""
-COPY (
-    SELECT {{state}}::BIGINT AS state, number, figure, bucket, {BUCKET_SUMS}
-    FROM buckets JOIN numbered USING (row) GROUP BY number, figure, bucket ORDER BY number, figure, bucket
-) TO '{{folder}}/sketch.parquet' (FORMAT parquet, COMPRESSION zstd)
-"""
-
-
-class Keys(NamedTuple):
-    """What tells series and days apart: codes of ends and kinds, days since 1970 UTC."""
-
-    source: Int32
-    target: Int32
-    kind: Int32
-    day: Int32
-
-    def at(self, rows: Any) -> "Keys":
-        """Some of them."""
-        return Keys(*(one[rows] for one in self))
-
 
 class State:
-    """A state as it grows: `add` batches of records, then `write` it; one at a time on a connection."""
+    """A state as it grows: `add` batches of records while it is not full, then `write` it."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
-        self._begin()
+    def __init__(self) -> None:
+        self._ends, self._kinds, self._kind_days = Codes(), Codes(), Codes()
+        self._series = _Numbers()
+        self._figures = {name: np.empty(0, np.float64 if name.endswith("_ms") else np.int64) for name in _EMPTY}
+        self._buckets = Buckets()
+        self._values = 0
 
-    def _begin(self) -> None:
-        self._ends, self._kinds = Codes(), Codes()
-        self._keys: list[Keys] = []
-        self._rows = 0
-        self.values = 0
-        self._connection.execute(_TABLES)
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return self._values == 0
+
+    def full(self, rows: int) -> bool:
+        """Whether it has no room for so many more records."""
+        return self._values >= MOST_VALUES or len(self._series) + rows > MOST_GROUPS
 
     def add(self, records: pa.Table) -> None:
-        """Some more records: a Table with columns of `reading.COLUMNS`, of up to 2^19 rows."""
+        """Some more records: a Table with columns of `reading.COLUMNS`."""
+        records = with_all_columns(records)
         if not records.num_rows:
             return
-        records = with_all_columns(records)
-        keys = Keys(
-            self._ends.of(column(records, "source"), column(records, "source_alias")),
-            self._ends.of(column(records, "target"), column(records, "target_alias")),
-            self._kinds.of(column(records, "method"), column(records, "family")),
-            (column(records, "observed_at").to_numpy(zero_copy_only=False) // NS_PER_DAY).astype(np.int32),
-        )
-        group, first = _grouped(keys)
-        self._keys.append(keys.at(first))
+        number = self._numbers(records)
         found = BatchFigures(records)
-        figures = {name: pa.array(one, from_pandas=True) for name, one in found.columns.items()}
-        self._insert(_FIGURES, pa.table({"row": group + self._rows, **figures}))
-        self._insert("INSERT INTO buckets BY NAME FROM given", _sampled(found, group, self._rows))
-        self._insert(_SINGLES, _single_values(found, group + self._rows))
-        self._rows += len(first)
-        self.values += records.num_rows + len(found.sample_ns)
+        self._grow()
+        for name in COUNTED:
+            np.add.at(self._figures[name], number, found.columns[name])
+        for name in LEAST:
+            np.fmin.at(self._figures[name], number, found.columns[name])
+        for name in MOST:
+            np.fmax.at(self._figures[name], number, found.columns[name])
+        self._buckets.add_samples(SAMPLES, number[found.sample_record], found.sample_ns)
+        for figure, value_ms, weight in found.singles:
+            at = np.flatnonzero(~np.isnan(value_ms))
+            self._buckets.add_weighted(figure, number[at], value_ms[at], weight[at])
+        self._values += records.num_rows + len(found.sample_ns)
 
     def write(self, folder: Path, state: int) -> None:
-        """Write it into a folder that is there, and begin anew."""
+        """Write it into a folder that is there."""
         ends, end_rank = _ranked(self._ends, ("name", "alias"), pa.string(), pa.string())
         kinds, kind_rank = _ranked(self._kinds, ("method", "family"), pa.string(), pa.int8())
         pq.write_table(ends, folder / "ends.parquet")
         pq.write_table(kinds, folder / "kinds.parquet")
-        keys = Keys(*(np.concatenate(parts) for parts in zip(*self._keys, strict=True)))
-        keys = Keys(end_rank[keys.source], end_rank[keys.target], kind_rank[keys.kind], keys.day)
-        numbered = {"row": np.arange(self._rows, dtype=np.int32), "number": _grouped(keys)[0], **keys._asdict()}
-        self._connection.register("numbered", pa.table(numbered))
-        for query in (_DAYS, _SKETCH):
-            self._connection.execute(query.format(state=state, folder=str(folder).replace("'", "''")))
-        self._connection.unregister("numbered")
-        self._begin()
+        source, target, kind_day = self._series.parts()
+        kind, day = np.array(list(self._kind_days), np.int32).reshape(-1, 2)[kind_day].T
+        source, target, kind = end_rank[source], end_rank[target], kind_rank[kind]
+        order = np.lexsort((day, kind, target, source))
+        keys = {"source": source, "target": target, "kind": kind, "day": day}
+        days = {name: pa.array(one[order], from_pandas=True) for name, one in {**keys, **self._figures}.items()}
+        _write(folder / "days.parquet", state, {"number": np.arange(len(order), dtype=np.int32), **days})
+        rank = np.empty(len(order), np.int64)
+        rank[order] = np.arange(len(order))
+        _write(folder / "sketch.parquet", state, self._buckets.columns(rank))
 
-    def _insert(self, query: str, given: pa.Table) -> None:
-        self._connection.register("given", given)
-        self._connection.execute(query)
-        self._connection.unregister("given")
+    def _numbers(self, records: pa.Table) -> Ints:
+        """The number of each record's series and day, in the order of their first appearance."""
+        source = self._ends.of(column(records, "source"), column(records, "source_alias"))
+        target = self._ends.of(column(records, "target"), column(records, "target_alias"))
+        kind = self._kinds.of(column(records, "method"), column(records, "family"))
+        day = column(records, "observed_at").to_numpy(zero_copy_only=False) // NS_PER_DAY
+        kind_day = self._kind_days.of(pa.array(kind), pa.array(day))
+        return self._series.of(source, target, kind_day)
 
-
-def _grouped(keys: Keys) -> tuple[Int32, Ints]:
-    """The number of each row's key, in the order of keys, and for each number one of its rows."""
-    _, pair = np.unique(keys.source.astype(np.int64) << 32 | keys.target, return_inverse=True)
-    days, day = np.unique(keys.day, return_inverse=True)
-    kinds = int(keys.kind.max(initial=0)) + 1
-    # Up to 2^31 pairs × kinds × days of one state stay far below 2^63.
-    _, first, group = np.unique((pair * kinds + keys.kind) * len(days) + day, return_index=True, return_inverse=True)
-    return group.astype(np.int32), first
-
-
-def _sampled(found: BatchFigures, group: Int32, offset: int) -> pa.Table:
-    """Rows of `buckets` for the samples."""
-    filled = entries(group[found.sample_record], found.sample_ns)
-    return pa.table(
-        {
-            "row": (filled.group + offset).astype(np.int32),
-            "figure": np.full(len(filled.group), SAMPLES, np.int8),
-            "bucket": filled.bucket.astype(np.int16),
-            "count": filled.weight,
-            "excess": filled.excess_ns,
-        }
-    )
+    def _grow(self) -> None:
+        """Room in the figures for every series."""
+        for name, figure in self._figures.items():
+            more = len(self._series) - len(figure)
+            self._figures[name] = np.concatenate([figure, np.full(more, _EMPTY[name], figure.dtype)])
 
 
-def _single_values(found: BatchFigures, row: Int32) -> pa.Table:
-    """row, figure, bucket, weight and excess of every value of which a record has but one."""
-    parts = []
-    for figure, value_ms, weight in found.singles:
-        at = np.flatnonzero(~np.isnan(value_ms))
-        value_ns = whole_ns(value_ms[at])
-        bucket = buckets(value_ns)
-        which = np.full(len(at), figure, np.int8)
-        parts.append((row[at], which, bucket.astype(np.int16), weight[at], excess_ns(value_ns, bucket)))
-    columns = [np.concatenate(part) for part in zip(*parts, strict=True)]
-    return pa.table(dict(zip(("row", "figure", "bucket", "weight", "excess"), columns, strict=True)))
+_EMPTY: dict[str, float] = {
+    **dict.fromkeys(COUNTED, 0),
+    **dict.fromkeys((*LEAST, *MOST), np.nan),
+    "observed_at_ns": np.iinfo(np.int64).min,
+}
+"""What the figures of no records are."""
+
+
+class _Numbers:
+    """Numbers for (source, target, kind and day), given out as they appear."""
+
+    def __init__(self) -> None:
+        self._sorted = np.empty(0, np.uint64)
+        self._number = np.empty(0, np.int64)
+
+    def __len__(self) -> int:
+        return len(self._sorted)
+
+    def of(self, source: Int32, target: Int32, kind_day: Int32) -> Ints:
+        """The number of each row."""
+        key = source.astype(np.uint64) << np.uint64(_END_BITS) | target.astype(np.uint64)
+        key = key << np.uint64(_KIND_BITS) | kind_day.astype(np.uint64)
+        found, row = np.unique(key, return_inverse=True)
+        new = found[~np.isin(found, self._sorted, assume_unique=True)]
+        at = np.searchsorted(self._sorted, new)
+        self._number = np.insert(self._number, at, np.arange(len(new)) + len(self._sorted))
+        self._sorted = np.insert(self._sorted, at, new)
+        return np.asarray(self._number[np.searchsorted(self._sorted, found)][row])
+
+    def parts(self) -> tuple[Int32, Int32, Int32]:
+        """Source, target and kind and day of each number."""
+        key = np.empty_like(self._sorted)
+        key[self._number] = self._sorted
+        pair, kind_day = key >> np.uint64(_KIND_BITS), key & np.uint64(2**_KIND_BITS - 1)
+        source, target = pair >> np.uint64(_END_BITS), pair & np.uint64(2**_END_BITS - 1)
+        return source.astype(np.int32), target.astype(np.int32), kind_day.astype(np.int32)
+
+
+def _write(path: Path, state: int, columns: dict[str, Any]) -> None:
+    rows = len(columns["number"])
+    table = pa.table({"state": pa.repeat(pa.scalar(state, pa.int64()), rows), **columns})
+    pq.write_table(table, path, compression="zstd", row_group_size=1 << 17)
 
 
 def _ranked(codes: Codes, names: tuple[str, str], *kinds: pa.DataType) -> tuple[pa.Table, Int32]:
