@@ -83,7 +83,7 @@ def _measurements(folder: Path) -> tuple[tuple[str, ...], list[Finding]]:
     found = [_unnameable(name) for name in names if not name.isprintable()]
     names = tuple(filter(str.isprintable, names))
     if not names and not found:
-        message = "the folder is empty: no latency is known, so nothing could be served"
+        message = "the folder is empty: no latency is known but over links, if there are some"
         mend = "Put measurement files there; `nearserve import` reads those of other tools."
         return (), [Finding("no-measurements", MEASUREMENTS, message, mend, severity="warning")]
     return names, found

@@ -8,7 +8,7 @@ from placement.scenario.dictionary import tables
 from placement.scenario.document import FILE
 from placement.scenario.files import MEASUREMENTS
 
-_DOCUMENT = """# A scenario: this file, and tables as CSV or Parquet beside it. Five are enough:
+DOCUMENT = """# A scenario: this file, and tables as CSV or Parquet beside it. Five are enough:
 # sites, regions, services, demand and the folder measurements. docs/data-dictionary.md has every table and column.
 name = "my-first"
 currency = "USD"
@@ -27,6 +27,9 @@ bandwidth_free_kbyte = 14  # a request up to this size needs no measured bandwid
 # installs_per_period = 20  # most new servers set up in each period that demand names
 # max_tco2e_month = 50  # wants gco2_per_kwh of sites and embodied_kgco2e of servers
 # min_served_share = 0.99  # of a month's requests
+
+# [quality]  # gates that leave out measurements which cannot be true: docs/quality.md
+# off = ["anycast"]  # those that are not asked
 
 # [uncertainty]  # of round trips that are inferred: docs/uncertainty.md
 # percentile = 0.8  # planned as what 80 % of the chance lies below; without it the upper end of the interval
@@ -111,7 +114,7 @@ def write_template(folder: Path) -> None:
         OSError: it cannot be written.
     """
     _make_room(folder)
-    (folder / FILE).write_text(_DOCUMENT, encoding="utf-8")
+    (folder / FILE).write_text(DOCUMENT, encoding="utf-8")
     for name, rows in _ROWS.items():
         given = [column.name for column in tables()[name].columns if column.name in rows[0]]
         lines = [",".join(given), *(",".join(row[column] for column in given) for row in rows)]
