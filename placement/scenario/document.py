@@ -16,6 +16,7 @@ Name = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=0, lt=2**53, strict=True)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Goal = Literal["cost", "served", "latency", "carbon", "moves"]
+Gate = Literal["units", "clock", "frozen", "route-change", "one-way", "anycast", "geolocation", "light", "stale"]
 ALL_DOMAINS = "all"
 
 
@@ -53,6 +54,16 @@ class Limits(_Part):
     )
     min_served_share: Share | None = Field(
         default=None, description="share of a month's mean requests that must be served, in every period"
+    )
+
+
+class Quality(_Part):
+    """Which measurements are believed (docs/quality.md)."""
+
+    off: tuple[Gate, ...] = Field(
+        default=(),
+        description="gates that are not asked, so that what they would leave out is used: units, clock, frozen, "
+        "route-change, one-way, anycast, geolocation, light, stale",
     )
 
 
@@ -125,6 +136,7 @@ class Document(_Part):
     seed: int = Field(default=0, ge=0, lt=2**63, description="of all randomness")
     money: Money = Money()
     limits: Limits = Limits()
+    quality: Quality = Quality()
     uncertainty: Uncertainty = Uncertainty()
     shapes: Shapes = Shapes()
     reliability: Reliability = Reliability()

@@ -15,6 +15,7 @@ from placement.topology.coverage import coverage
 from placement.topology.direct import Direct, direct
 from placement.topology.elements import EVERYTHING, Selection
 from placement.topology.endpoints import Endpoints, endpoints
+from placement.topology.gates import Verdicts, judge_days, judge_rows, positions
 from placement.topology.graph import graph
 from placement.topology.inference import Inferred, inferred
 from placement.topology.links import Paths, backbone, shortest_paths
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 class Topology:
     """What is known of the network of one scenario.
 
-    `summaries` is the frame of `summaries.Summaries`; `unmapped` counts records by the name of an end that stands for
+    `summaries` is the frame of `summaries.Summaries` without what quality gates left out, `verdicts` says what that is
+    and why (docs/quality.md); `unmapped` counts records by the name of an end that stands for
     no region and no site; `stale` counts records too old for the window, by "source → target". `between` has what
     sites measured of each other (`between.between_sites`), `paths` the ways over links, None where there are none.
     `regions`, `sites`, `links`, `domains` and `demand` are the scenario's tables.
@@ -41,6 +43,7 @@ class Topology:
 
     pairs: Pairs
     summaries: pd.DataFrame
+    verdicts: Verdicts
     unmapped: Mapping[str, int]
     stale: Mapping[str, int]
     regions: pd.DataFrame
@@ -69,45 +72,53 @@ def build_pairs(scenario: "Scenario") -> Topology:
     folder = scenario.folder / "measurements"
     planning_date = scenario.document.planning_date
     newest = window_start(planning_date, scenario.document.limits.max_age_days)
+    off = scenario.document.quality.off
     names = ("regions", "sites", "endpoints", "links", "domains", "demand")
     tables = {name: scenario.table(name) for name in names}
     if not folder.is_dir():
-        return build_topology(empty_table(), tables, newest)
-    return _topology(lambda known: days_of_folder(folder, known, newest), tables)
+        return build_topology(empty_table(), tables, newest, off)
+    return _topology(lambda known: days_of_folder(folder, known, newest), tables, off)
 
 
-def build_topology(records: Any, tables: Mapping[str, pd.DataFrame], newer_than: date | None = None) -> Topology:
+def build_topology(
+    records: Any, tables: Mapping[str, pd.DataFrame], newer_than: date | None = None, off: Collection[str] = ()
+) -> Topology:
     """The topology from records (a pyarrow Table of `probes.table.SCHEMA`) and the tables regions, sites, endpoints,
-    links, domains and demand of a scenario; records before `newer_than` are counted as stale. The order of rows is
-    immaterial.
+    links, domains and demand of a scenario; records before `newer_than` are counted as stale; `off` names quality
+    gates that are not asked. The order of rows is immaterial.
     """
-    return _topology(lambda known: days_of_table(records, known, newer_than), tables)
+    return _topology(lambda known: days_of_table(records, known, newer_than), tables, off)
 
 
 def _topology(
-    days_under: Callable[[Collection[str]], AbstractContextManager[Days]], tables: Mapping[str, pd.DataFrame]
+    days_under: Callable[[Collection[str]], AbstractContextManager[Days]],
+    tables: Mapping[str, pd.DataFrame],
+    off: Collection[str],
 ) -> Topology:
     """The topology of the days that `days_under` gives, ends named as the scenario knows them."""
     regions = tables["regions"].sort_values("region", ignore_index=True)
     sites = tables["sites"].sort_values("site", ignore_index=True)
     ends = endpoints(tables["endpoints"], list(regions["region"]), list(sites["site"]))
     with days_under(ends.names) as days:
-        found = days.summaries()
-    matches = match(found.frame, ends)
-    measured = direct(found.frame, matches, (len(regions), len(sites)))
+        of_days = judge_days(days.daily(), positions(ends, regions, sites), off)
+        found = days.summaries(of_days.excluded_days())
+    standing, of_rows = judge_rows(found.frame, ends, regions, sites, found.stale, off)
+    matches = match(standing, ends)
+    measured = direct(standing, matches, (len(regions), len(sites)))
     distance_km = great_circle_km(
         regions["latitude"].to_numpy()[:, None],
         regions["longitude"].to_numpy()[:, None],
         sites["latitude"].to_numpy()[None, :],
         sites["longitude"].to_numpy()[None, :],
     )
-    between = between_sites(found.frame, ends, len(sites))
+    between = between_sites(standing, ends, len(sites))
     edges = backbone(tables["links"], between, pd.Index(regions["region"]), pd.Index(sites["site"]))
     paths = shortest_paths(measured, edges)
-    known = inferred(found.frame, ends, measured, paths, regions, sites, distance_km)
+    known = inferred(standing, ends, measured, paths, regions, sites, distance_km)
     return Topology(
         pairs=_pairs(regions, sites, measured, known, fibre_floor_ms(distance_km)),
-        summaries=found.frame,
+        summaries=standing,
+        verdicts=Verdicts.together([of_days, of_rows]),
         unmapped=_unmapped(found.frame, ends),
         stale=found.stale,
         regions=regions,

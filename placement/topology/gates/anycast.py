@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from placement.topology.gates.blame import Blamed, blamed, disjoint
-from placement.topology.gates.evidence import Evidence, Finding, Mask
+from placement.topology.gates.evidence import Evidence, Finding, Ints
 from placement.topology.gates.verdicts import EXCLUDE, verdict_rows
 
 NAME = "anycast"
@@ -37,22 +37,23 @@ def judge(evidence: Evidence) -> Finding:
             {
                 "source": name,
                 "method": one.method if is_proxy else None,
-                "series": int(which.sum()),
-                "records": int(evidence.frame["records"].to_numpy()[which].sum()),
+                "series": len(which),
+                "records": evidence.records(which),
                 "action": EXCLUDE,
                 "severity": float(instances),
                 "why": _why(name, one, instances, is_proxy, [str(names[end]) for end in ends]),
             }
         )
-        out |= which
+        out[which] = True
     return Finding(out, _one_an_end(verdict_rows(NAME, rows)))
 
 
-def _rows(evidence: Evidence, one: Blamed, is_proxy: bool) -> Mask:
-    if is_proxy:
-        method = evidence.frame["method"].to_numpy(object)
-        return np.asarray((evidence.source == one.end) & (method == one.method), np.bool_)
-    return np.asarray((evidence.source == one.end) | (evidence.target == one.end), np.bool_)
+def _rows(evidence: Evidence, one: Blamed, is_proxy: bool) -> Ints:
+    which = evidence.rows_of(one.end)
+    if not is_proxy:
+        return which
+    here = (evidence.source == one.end) & (evidence.method == evidence.methods.get_loc(one.method))
+    return np.asarray(np.flatnonzero(here), np.int64)
 
 
 def _why(name: str, one: Blamed, instances: int, is_proxy: bool, far: list[str]) -> str:

@@ -107,7 +107,7 @@ def _edges(evidence: Evidence) -> tuple[list[str], _Edges]:
     """The judged pairs of ends, by their least time either way round, seen from both ends."""
     known = np.flatnonzero(~np.isnan(evidence.least_ms) & ~np.isnan(evidence.km) & (evidence.source != evidence.target))
     source, target, rtt_ms = evidence.source[known], evidence.target[known], evidence.least_ms[known]
-    names, method = np.unique(evidence.frame["method"].to_numpy(object)[known].astype(str), return_inverse=True)
+    names, method = evidence.methods, evidence.method[known]
     ends = len(evidence.positions.names)
     low, high = np.minimum(source, target), np.maximum(source, target)
     order = np.lexsort((source, rtt_ms, (method * ends + low) * ends + high))

@@ -21,19 +21,19 @@ def judge(evidence: Evidence) -> Finding:
     out = np.zeros(len(evidence.frame), np.bool_)
     rows = []
     for one in _worst_by_end(blamed(evidence)):
-        which = np.asarray((evidence.source == one.end) | (evidence.target == one.end), np.bool_)
+        which = evidence.rows_of(one.end)
         name = str(evidence.positions.names[one.end])
         rows.append(
             {
                 "source": name,
-                "series": int(which.sum()),
-                "records": int(evidence.frame["records"].to_numpy()[which].sum()),
+                "series": len(which),
+                "records": evidence.records(which),
                 "action": EXCLUDE,
                 "severity": float(one.accusers),
                 "why": _why(name, one, evidence.positions),
             }
         )
-        out |= which
+        out[which] = True
     return Finding(out, verdict_rows(NAME, rows))
 
 

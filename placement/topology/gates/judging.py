@@ -4,7 +4,8 @@ A gate sees what those before it left, so that every exclusion has one reason. A
 faster than light as well, and so is an end in the wrong place: the more telling name comes first.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -38,15 +39,14 @@ OF_ROWS: Final[Mapping[str, Callable[[Evidence], Finding]]] = {
 }
 
 
-def judge_days(daily: pd.DataFrame, positions: Positions, off: Collection[str] = ()) -> Verdicts:
+def judge_days(daily: Iterable[pd.DataFrame], positions: Positions, off: Collection[str] = ()) -> Verdicts:
     """What the gates say of the days of whole series; `Verdicts.excluded_days` names those that are not to be merged.
 
-    `daily` has one row per (source, target, method, family) and day (UTC, since 1970), in any order, with records,
-    samples, distinct (different times), rtt_base_ms, rtt_p50_ms, rtt_p95_ms, rtt_avg_ms and clock_bad (records whose
-    clock moved). Every series in it must be whole. `off` names gates that are not asked.
+    `daily` gives frames as `summaries.Days.daily` does, rows in any order, every series whole in one of them. `off`
+    names gates that are not asked.
     """
     found = []
-    for series in in_parts(daily, positions):
+    for series in chain.from_iterable(in_parts(part, positions) for part in daily):
         used = ~np.isnan(series.records)
         for name, judge in OF_DAYS.items():
             if name not in off:

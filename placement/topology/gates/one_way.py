@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from placement.topology.gates.evidence import Evidence, Finding, Mask
 from placement.topology.gates.light import GLASS_KM_PER_MS
-from placement.topology.gates.units import pair_codes
 from placement.topology.gates.verdicts import EXCLUDE, FLAG, verdict_rows
 
 NAME = "one-way"
@@ -44,18 +43,16 @@ class _Half(NamedTuple):
 def judge(evidence: Evidence) -> Finding:
     """Excludes, or flags, the rows of methods and of sources that tell half a round trip."""
     out = np.zeros(len(evidence.frame), np.bool_)
-    method = evidence.frame["method"].to_numpy(object)
-    source = evidence.frame["source"].to_numpy(object)
     told: set[str] = set()
     rows = []
-    for half in _halves(_voices(evidence)):
+    for half in _halves(evidence, _voices(evidence)):
         if half.method in told:
             continue
-        which = np.asarray(method == half.method, np.bool_)
+        which = np.asarray(evidence.method == evidence.methods.get_loc(half.method), np.bool_)
         if half.source is None:
             told.add(half.method)
         else:
-            which &= source == half.source
+            which &= evidence.source_name == evidence.names.get_loc(half.source)
         is_sure = len(half.others) >= 2 or _outruns_light(evidence, which)
         if is_sure:
             out |= which
@@ -64,7 +61,7 @@ def judge(evidence: Evidence) -> Finding:
                 "source": half.source,
                 "method": half.method,
                 "series": int(which.sum()),
-                "records": int(evidence.frame["records"].to_numpy()[which].sum()),
+                "records": evidence.records(which),
                 "action": EXCLUDE if is_sure else FLAG,
                 "severity": float(half.pairs),
                 "why": _why(half, is_sure),
@@ -74,61 +71,72 @@ def judge(evidence: Evidence) -> Finding:
 
 
 def _voices(evidence: Evidence) -> pd.DataFrame:
-    """One row per pair, source and method: pair, source, method, rtt_ms (the least of its families)."""
-    frame = evidence.frame[["source", "method"]].assign(pair=pair_codes(evidence.frame), rtt_ms=evidence.least_ms)
-    usable = frame["rtt_ms"].notna() & (frame["method"] != "http")
-    found = frame[usable & (evidence.frame["source"] != evidence.frame["target"])]
-    found = found[found.duplicated("pair", keep=False)]  # a pair that only one voice speaks of compares nothing
-    return found.groupby(["pair", "source", "method"], sort=True)["rtt_ms"].min().reset_index()
+    """One row per pair, source and method, all as numbers, and rtt_ms, the least of its families; of pairs that
+    several voices speak of."""
+    timed = ~np.isnan(evidence.least_ms) & (evidence.source_name != evidence.target_name)
+    if "http" in evidence.methods:
+        timed &= evidence.method != evidence.methods.get_loc("http")
+    frame = pd.DataFrame(
+        {
+            "pair": evidence.pairs(),
+            "source": evidence.source_name,
+            "method": evidence.method,
+            "rtt_ms": evidence.least_ms,
+        }
+    )[timed]
+    found = frame[frame.duplicated("pair", keep=False)]
+    least: pd.DataFrame = found.groupby(["pair", "source", "method"], sort=True, as_index=False).agg({"rtt_ms": "min"})
+    return least
 
 
-def _halves(voices: pd.DataFrame) -> Iterator[_Half]:
+def _halves(evidence: Evidence, voices: pd.DataFrame) -> Iterator[_Half]:
     """Methods first, then sources; sorted."""
-    methods = sorted(voices["method"].unique())
+    spoken = sorted(voices["method"].unique())
     by_method = voices.groupby(["method", "pair"])["rtt_ms"].min()
-    for one in methods:
+    for one in spoken:
         found = []
-        for other in methods:
+        for other in spoken:
             if one != other:
                 both = pd.concat([by_method[one], by_method[other]], axis=1, join="inner", keys=["one", "other"])
                 ratios = (both["one"] / both["other"])[both["other"] >= LEAST_MS].to_numpy()
                 if len(ratios) >= LEAST_OF_METHOD and _is_half(ratios):
-                    found.append((other, ratios))
+                    found.append((str(evidence.methods[other]), ratios))
         if found:
             others = tuple(other for other, _ in found)
             ratios = np.concatenate([ratios for _, ratios in found])
-            yield _Half(None, one, others, max(len(each) for _, each in found), float(np.median(ratios)))
-    yield from _half_sources(voices)
+            most = max(len(each) for _, each in found)
+            yield _Half(None, str(evidence.methods[one]), others, most, float(np.median(ratios)))
+    yield from _half_sources(evidence, voices)
 
 
-def _half_sources(voices: pd.DataFrame) -> Iterator[_Half]:
-    """What one source says by one method, against other methods of its own and the same method of the other end."""
-    other = voices.rename(columns={"source": "source_b", "method": "method_b", "rtt_ms": "other_ms"})
-    parts = []
-    for on, right in (("method", ["pair", "method_b"]), ("source", ["pair", "source_b"])):
-        both = voices.merge(other, left_on=["pair", on], right_on=right)
-        differs = (both["source"] != both["source_b"]) | (both["method"] != both["method_b"])
-        near_half = both["rtt_ms"] / both["other_ms"]
-        voice = both["source_b"] if on == "method" else both["method_b"]
-        parts.append(
-            pd.DataFrame(
-                {
-                    "source": both["source"], "method": both["method"], "kind": on, "voice": voice,
-                    "pair": both["pair"], "ratio": near_half,
-                }
-            )[differs & (both["other_ms"] >= LEAST_MS)]
-        )  # fmt: skip
-    every = pd.concat(parts, ignore_index=True)
-    if not len(every):
-        return
+def _half_sources(evidence: Evidence, voices: pd.DataFrame) -> Iterator[_Half]:
+    """What one source says by one method, against the same method of the other ends, and other methods of its own."""
+    every = pd.concat([_compared(voices, "method", "source"), _compared(voices, "source", "method")], ignore_index=True)
     middle = every.groupby(["source", "method", "kind"])["ratio"].median()
     suspects = middle[(middle >= MIDDLE[0]) & (middle <= MIDDLE[1])].reset_index()[["source", "method", "kind"]]
-    for (source, method), group in every.merge(suspects).groupby(["source", "method"], sort=True):
+    for _, group in every.merge(suspects).groupby(["source", "method"], sort=True):
         halves = [part for _, part in group.groupby("kind") if _is_half_of_enough(part)]
         if halves:
             found = pd.concat(halves)
-            others = tuple(sorted(str(voice) for voice in found["voice"].unique()))
-            yield _Half(str(source), str(method), others, int(found["pair"].nunique()), float(found["ratio"].median()))
+            names = {"method": evidence.names, "source": evidence.methods}
+            told = {str(names[kind][voice]) for kind, voice in zip(found["kind"], found["voice"], strict=True)}
+            first = found.iloc[0]
+            yield _Half(
+                str(evidence.names[int(first["source"])]),
+                str(evidence.methods[int(first["method"])]),
+                tuple(sorted(told)),
+                int(found["pair"].nunique()),
+                float(found["ratio"].median()),
+            )
+
+
+def _compared(voices: pd.DataFrame, same: str, differs: str) -> pd.DataFrame:
+    """Every voice beside each other that speaks of its pair with the same method (or from the same source):
+    source, method, kind (what is the same), voice (the other's source or method), pair and ratio."""
+    both = voices.merge(voices, on=["pair", same], suffixes=("", "_b"))
+    both = both[(both[differs] != both[f"{differs}_b"]) & (both["rtt_ms_b"] >= LEAST_MS)]
+    ratio = both["rtt_ms"] / both["rtt_ms_b"]
+    return both[["source", "method", "pair"]].assign(kind=same, voice=both[f"{differs}_b"], ratio=ratio)
 
 
 def _is_half_of_enough(part: pd.DataFrame) -> bool:

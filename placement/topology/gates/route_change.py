@@ -5,11 +5,11 @@ Clipped CUSUM (Page 1954) on the daily minimum, both ways, in units of its own n
     z_d = clip((base_d - reference) / sigma, -3, 3)
     up_d = max(0, up_{d-1} + z_d - 0.5)      down_d = max(0, down_{d-1} - z_d - 0.5)
 
-The reference is the median of the first five days since the last change, sigma 1.4826 · the median step between days /
-√2, at least 0.2 ms and 2 % of the reference. A sum above 6 is an alarm, and the change began where the sum last left
-zero: clipped, one day or two cannot raise it. It is confirmed if at least three days lie since then and all of them
-are off the old level by max(1 ms, 5 %): after a rise the least of them is above the reference by that much, after a
-fall the most of them is below all that was measured before.
+The reference is the median of the first five days since the last change. sigma is the 80 % quantile of the steps
+between days / 1.812 (that of normal noise; a few changes do not move it, and it holds the long tail of minima), at
+least 0.2 ms and 2 % of the reference. A sum above 8 is an alarm; clipped, three days cannot raise it. It is confirmed
+when at least four days in a row are all off the old level by max(1 ms, 5 %, 2 sigma): after a rise above the reference,
+after a fall below all that was measured before. The change began with the first of them.
 
 Days before the last confirmed change are out of the window; that the days after it are few shows in their samples.
 """
@@ -25,11 +25,13 @@ from placement.topology.pairs import Float
 Ints = NDArray[np.int64]
 
 NAME = "route-change"
-SLACK, LIMIT, CLIP = 0.5, 6.0, 3.0
+SLACK, LIMIT, CLIP = 0.5, 8.0, 3.0
 REFERENCE_DAYS = 5
-LEAST_AFTER = 3
-LEAST_STEP_MS, LEAST_STEP = 1.0, 0.05
+LEAST_AFTER = 4
+LEAST_STEP_MS, LEAST_STEP, LEAST_STEP_SIGMA = 1.0, 0.05, 2.0
 LEAST_SIGMA_MS, LEAST_SIGMA = 0.2, 0.02
+NORMAL_STEP_80 = 1.812
+"""Of normal noise with a deviation of one: 80 % of the differences of two values lie within 1.2816 · √2."""
 
 
 def judge_days(series: Series, used: Mask) -> DayFinding:
@@ -56,9 +58,7 @@ def last_change(base_ms: Float) -> Ints:
     begun = np.zeros(rows, np.int64)
     reference = np.full(rows, np.nan)
     start, count = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
-    sums, onset, span = np.zeros((2, rows)), np.zeros((2, rows), np.int64), np.zeros((2, rows), np.int64)
-    # Since the onset of a rise the least, of a fall the most; and the least of the level before.
-    extreme = np.stack([np.full(rows, np.inf), np.full(rows, -np.inf)])
+    sums, first, run = np.zeros((2, rows)), np.zeros((2, rows), np.int64), np.zeros((2, rows), np.int64)
     lowest = np.full(rows, np.inf)
     for day in range(days):
         value = base_ms[:, day]
@@ -69,42 +69,37 @@ def last_change(base_ms: Float) -> Ints:
         if fresh.any():
             reference[fresh] = _reference(base_ms, fresh, start, day)
         sigma = np.fmax(np.fmax(noise_ms, LEAST_SIGMA_MS), LEAST_SIGMA * reference)
+        step = np.fmax(np.fmax(LEAST_STEP_MS, LEAST_STEP * reference), LEAST_STEP_SIGMA * sigma)
         z = np.clip((value - reference) / sigma, -CLIP, CLIP)
+        off = (value > reference + step, value < np.fmin(lowest, reference) - step)
         for way, sign in ((0, 1.0), (1, -1.0)):
-            grown = sums[way] + np.where(ready, sign * z - SLACK, 0.0)
-            begins = ready & (sums[way] <= 0) & (grown > 0)
-            onset[way] = np.where(begins, day, onset[way])
-            idle = ready & (grown <= 0)
-            sums[way] = np.maximum(grown, 0.0)
-            least_or_most = np.fmin if way == 0 else np.fmax
-            extreme[way] = np.where(begins, value, np.where(here, least_or_most(extreme[way], value), extreme[way]))
-            span[way] = np.where(begins, 1, np.where(idle, 0, span[way] + ready))
-            if way == 1:
-                lowest = np.where(here & (idle | ~ready), np.fmin(lowest, value), lowest)
-        step = np.fmax(LEAST_STEP_MS, LEAST_STEP * reference)
-        rise = (sums[0] > LIMIT) & (span[0] >= LEAST_AFTER) & (extreme[0] > reference + step)
-        fall = (sums[1] > LIMIT) & (span[1] >= LEAST_AFTER) & (extreme[1] < np.fmin(lowest, reference) - step)
-        for changed, way in ((ready & rise, 0), (ready & fall & ~rise, 1)):
+            sums[way] = np.maximum(sums[way] + np.where(ready, sign * z - SLACK, 0.0), 0.0)
+            begins = ready & off[way] & (run[way] == 0)
+            first[way] = np.where(begins, day, first[way])
+            run[way] = np.where(ready, np.where(off[way], run[way] + 1, 0), run[way])
+        lowest = np.where(here & ~(ready & off[1]), np.fmin(lowest, value), lowest)
+        confirmed = ready & (sums > LIMIT) & (run >= LEAST_AFTER)
+        for way in (0, 1):
+            changed = confirmed[way]
             if changed.any():
-                begun[changed] = start[changed] = onset[way][changed]
-                count[changed] = span[way][changed]
+                begun[changed] = start[changed] = first[way][changed]
+                count[changed] = run[way][changed]
                 reference[changed] = np.nan
-                sums[:, changed] = 0.0
+                sums[:, changed], run[:, changed] = 0.0, 0
                 lowest[changed] = _least_since(base_ms, changed, start, day)
     return begun
 
 
 def _noise_ms(base_ms: Float) -> Float:
-    """1.4826 · the median absolute step between measured days / √2, NaN where there is none."""
+    """The 80 % quantile of the absolute steps between measured days, as the deviation of one day; NaN without steps."""
     rows, columns = np.nonzero(~np.isnan(base_ms))
     values = base_ms[rows, columns]
     inside = rows[1:] == rows[:-1]
     row, step = rows[1:][inside], np.abs(np.diff(values))[inside]
     order = np.lexsort((step, row))
-    row, step = row[order], step[order]
     found, first, count = np.unique(row, return_index=True, return_counts=True)
     noise = np.full(len(base_ms), np.nan)
-    noise[found] = 1.4826 / np.sqrt(2) * (step[first + (count - 1) // 2] + step[first + count // 2]) / 2
+    noise[found] = step[order][first + count * 4 // 5 - (count * 4 % 5 == 0)] / NORMAL_STEP_80
     return noise
 
 

@@ -40,7 +40,7 @@ def judge(evidence: Evidence) -> Finding:
 
 def before_window(stale: Mapping[str, int], frame: pd.DataFrame) -> pd.DataFrame:
     """Verdicts on pairs that have records before the window only; `stale` counts them by "source → target"."""
-    fresh = set(zip(frame["source"], frame["target"], strict=True))
+    fresh = set(zip(frame["source"], frame["target"], strict=True)) if stale else set()
     rows = []
     for pair in sorted(stale):
         source, _, target = pair.partition(ARROW)

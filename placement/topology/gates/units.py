@@ -73,50 +73,49 @@ def judge_days(series: Series, used: Mask) -> DayFinding:
 def _groups(evidence: Evidence) -> tuple[Mask, pd.DataFrame]:
     """Rows of methods, and of methods at one source, that are off by 1,000 as a whole."""
     out = np.zeros(len(evidence.frame), np.bool_)
-    method = evidence.frame["method"].to_numpy(object)
-    source = evidence.frame["source"].to_numpy(object)
+    ends = len(evidence.names)
     rows = []
-    for keys in ((method,), (method, source)):
-        for which, factor in _slipped(evidence, keys, out):
-            first = int(np.flatnonzero(which)[0])
-            alone = len(keys) == 2
+    for alone, group in ((False, evidence.method), (True, evidence.method * ends + evidence.source_name)):
+        for which, factor in _slipped(evidence, group, out):
+            first = int(which[0])
+            source = str(evidence.names[evidence.source_name[first]]) if alone else None
+            method = str(evidence.methods[evidence.method[first]])
             rows.append(
                 {
-                    "source": source[first] if alone else None,
-                    "method": method[first],
-                    "series": int(which.sum()),
-                    "records": int(evidence.frame["records"].to_numpy()[which].sum()),
+                    "source": source,
+                    "method": method,
+                    "series": len(which),
+                    "records": evidence.records(which),
                     "action": EXCLUDE,
-                    "severity": float(which.sum()),
-                    "why": _group_why(evidence, which, factor, str(method[first]), str(source[first]) if alone else ""),
+                    "severity": float(len(which)),
+                    "why": _group_why(evidence, which, factor, method, source),
                 }
             )
-            out = out | which
+            out[which] = True
     return out, verdict_rows(NAME, rows)
 
 
-def _slipped(evidence: Evidence, keys: tuple[NDArray[np.object_], ...], out: Mask) -> Iterator[tuple[Mask, float]]:
-    """The rows of each group of equal keys that is off as a whole, and the factor that would put it right."""
+def _slipped(evidence: Evidence, group: Ints, out: Mask) -> Iterator[tuple[Ints, float]]:
+    """The rows of each group that is off as a whole, and the factor that would put it right."""
     far = (evidence.km >= FAR_KM) & ~np.isnan(evidence.least_ms) & ~out
     expected_ms = expected(evidence.km)
     off = np.log10(evidence.least_ms / expected_ms)
     suspect = far & (np.abs(off) > 1.5)
     if not suspect.any():
         return
-    group = pd.MultiIndex.from_arrays([pd.factorize(pd.Series(key), sort=True)[0] for key in keys])
-    code = np.asarray(group.factorize()[0], np.int64)
     possible_ms = least_possible_ms(evidence.km)
-    for number in np.unique(code[suspect]):
-        which = (code == number) & ~out
-        judged = which & far
-        if judged.sum() < LEAST_ROWS:
+    rows = np.flatnonzero(~out & np.isin(group, np.unique(group[suspect])))
+    rows = rows[np.argsort(group[rows], kind="stable")]
+    for own in np.split(rows, np.flatnonzero(np.diff(group[rows])) + 1):
+        judged = own[far[own]]
+        if len(judged) < LEAST_ROWS or not _same_side(off[judged]):
             continue
         for factor in (1000.0, 0.001):
             right = evidence.least_ms[judged] * factor
             near = abs(float(np.median(off[judged])) + np.log10(factor)) < np.log10(NEAR_EXPECTED)
             possible = bool((right >= possible_ms[judged]).mean() >= NOT_FASTER_THAN_LIGHT)
-            if near and possible and _same_side(off[judged]) and _grows(right, expected_ms[judged]):
-                yield which, factor
+            if near and possible and _grows(right, expected_ms[judged]):
+                yield own, factor
 
 
 def _grows(rtt_ms: Float, expected_ms: Float) -> bool:
@@ -137,7 +136,7 @@ def expected(km: Float) -> Float:
     return np.asarray(2 * LAST_MILE_MS + WORLD_INFLATION * km / 100, np.float64)
 
 
-def _group_why(evidence: Evidence, which: Mask, factor: float, method: str, source: str) -> str:
+def _group_why(evidence: Evidence, which: Ints, factor: float, method: str, source: str | None) -> str:
     seen = float(np.nanmedian(evidence.least_ms[which]))
     wanted = float(np.nanmedian(expected(evidence.km[which])))
     unit = "seconds" if factor > 1 else "microseconds"
@@ -150,10 +149,9 @@ def _group_why(evidence: Evidence, which: Mask, factor: float, method: str, sour
 
 def _pairs(evidence: Evidence) -> tuple[Mask, pd.DataFrame]:
     """Rows that lie 500 to 2,000 times off the other rows of their pair."""
-    frame = evidence.frame
-    out = np.zeros(len(frame), np.bool_)
+    out = np.zeros(len(evidence.frame), np.bool_)
     known = np.flatnonzero(~np.isnan(evidence.least_ms))
-    pair = pair_codes(frame)[known]
+    pair = evidence.pairs()[known]
     rtt_ms = evidence.least_ms[known]
     lowest, highest = extremes(pair, rtt_ms)
     apart = highest / lowest >= LEAST_FACTOR
@@ -181,14 +179,6 @@ def _pairs(evidence: Evidence) -> tuple[Mask, pd.DataFrame]:
             f"{spoken_ms(other)} of the same two: microseconds or seconds for milliseconds?"
         )
     return out, verdict_rows(NAME, rows)
-
-
-def pair_codes(frame: pd.DataFrame) -> Ints:
-    """A number for each unordered pair of ends, from 0."""
-    names, codes = np.unique(np.concatenate([frame["source"], frame["target"]]).astype(str), return_inverse=True)
-    one, other = codes[: len(frame)], codes[len(frame) :]
-    pair = np.minimum(one, other).astype(np.int64) * len(names) + np.maximum(one, other)
-    return np.unique(pair, return_inverse=True)[1].astype(np.int64)
 
 
 def extremes(group: Ints, value: Float) -> tuple[Float, Float]:

@@ -57,9 +57,14 @@ class Verdicts:
         return cls(frame, tuple(sorted({name for one in every for name in one.off})))
 
     def excluded_days(self) -> pd.DataFrame:
-        """Columns source, target, method, family, first_day, last_day: the days of series that are not to be merged."""
-        days = (self.frame["action"] == EXCLUDE) & self.frame["first_day"].notna() & self.frame["source"].notna()
-        return self.frame.loc[days, [*SERIES, "first_day", "last_day"]].reset_index(drop=True)
+        """Columns source, target, method, family and day: the days of series that are not to be merged."""
+        spans = self.frame[(self.frame["action"] == EXCLUDE) & self.frame["first_day"].notna()]
+        first, last = (spans[name].to_numpy(np.int64) for name in ("first_day", "last_day"))
+        days = last - first + 1
+        found = spans.loc[spans.index.repeat(days), list(SERIES)].reset_index(drop=True)
+        nth = np.arange(int(days.sum())) - np.repeat(np.cumsum(days) - days, days)
+        found["family"] = found["family"].astype("Float64").to_numpy(np.float64, na_value=np.nan)
+        return found.assign(day=(np.repeat(first, days) + nth).astype(np.int32))
 
     def by_gate(self, gates: Sequence[str]) -> pd.DataFrame:
         """One row for each of the gates, in their order: gate, state (`on`, `off`), verdicts, series, excluded and
