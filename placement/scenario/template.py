@@ -8,7 +8,7 @@ from placement.scenario.dictionary import tables
 from placement.scenario.document import FILE
 from placement.scenario.files import MEASUREMENTS
 
-_DOCUMENT = """# A scenario: this file, and tables as CSV or Parquet beside it. Five are enough:
+DOCUMENT = """# A scenario: this file, and tables as CSV or Parquet beside it. Five are enough:
 # sites, regions, services, demand and the folder measurements. docs/data-dictionary.md has every table and column.
 name = "my-first"
 currency = "USD"
@@ -114,7 +114,7 @@ def write_template(folder: Path) -> None:
         OSError: it cannot be written.
     """
     _make_room(folder)
-    (folder / FILE).write_text(_DOCUMENT, encoding="utf-8")
+    (folder / FILE).write_text(DOCUMENT, encoding="utf-8")
     for name, rows in _ROWS.items():
         given = [column.name for column in tables()[name].columns if column.name in rows[0]]
         lines = [",".join(given), *(",".join(row[column] for column in given) for row in rows)]
