@@ -17,9 +17,10 @@ from placement.topology.elements import EVERYTHING, Selection
 from placement.topology.endpoints import Endpoints, endpoints
 from placement.topology.gates import Verdicts, judge_days, judge_rows, positions
 from placement.topology.graph import graph
-from placement.topology.inference import Inferred, inferred
+from placement.topology.inferred import Inferred, inferred
 from placement.topology.links import Paths, backbone, shortest_paths
 from placement.topology.matches import match
+from placement.topology.neighbours import HeldOut
 from placement.topology.pairs import Float, Pairs, Provenance, State
 from placement.topology.summaries import Days, days_of_folder, days_of_table, window_start
 from probes.table import empty_table
@@ -38,7 +39,8 @@ class Topology:
     and why (docs/quality.md); `unmapped` counts records by the name of an end that stands for
     no region and no site; `stale` counts records too old for the window, by "source → target". `between` has what
     sites measured of each other (`between.between_sites`), `paths` the ways over links, None where there are none.
-    `regions`, `sites`, `links`, `domains` and `demand` are the scenario's tables.
+    `regions`, `sites`, `links`, `domains` and `demand` are the scenario's tables. `held_out` says how well
+    neighbours tell what was measured, None where they are not asked (`neighbours`).
     """
 
     pairs: Pairs
@@ -53,6 +55,7 @@ class Topology:
     links: pd.DataFrame
     domains: pd.DataFrame
     demand: pd.DataFrame
+    held_out: HeldOut | None
 
     def coverage(self) -> pd.DataFrame:
         """How well the pairs are known, by the region's country: see `coverage.coverage`."""
@@ -73,27 +76,34 @@ def build_pairs(scenario: "Scenario") -> Topology:
     planning_date = scenario.document.planning_date
     newest = window_start(planning_date, scenario.document.limits.max_age_days)
     off = scenario.document.quality.off
+    seed = scenario.document.seed
     names = ("regions", "sites", "endpoints", "links", "domains", "demand")
     tables = {name: scenario.table(name) for name in names}
     if not folder.is_dir():
-        return build_topology(empty_table(), tables, newest, off)
-    return _topology(lambda known: days_of_folder(folder, known, newest), tables, off)
+        return build_topology(empty_table(), tables, newest, off, seed)
+    return _topology(lambda known: days_of_folder(folder, known, newest), tables, off, seed)
 
 
 def build_topology(
-    records: Any, tables: Mapping[str, pd.DataFrame], newer_than: date | None = None, off: Collection[str] = ()
+    records: Any,
+    tables: Mapping[str, pd.DataFrame],
+    newer_than: date | None = None,
+    off: Collection[str] = (),
+    seed: int = 0,
 ) -> Topology:
     """The topology from records (a pyarrow Table of `probes.table.SCHEMA`) and the tables regions, sites, endpoints,
     links, domains and demand of a scenario; records before `newer_than` are counted as stale; `off` names quality
-    gates that are not asked. The order of rows is immaterial.
+    gates that are not asked. `seed` is for
+    what is inferred from neighbours. The order of rows is immaterial.
     """
-    return _topology(lambda known: days_of_table(records, known, newer_than), tables, off)
+    return _topology(lambda known: days_of_table(records, known, newer_than), tables, off, seed)
 
 
 def _topology(
     days_under: Callable[[Collection[str]], AbstractContextManager[Days]],
     tables: Mapping[str, pd.DataFrame],
     off: Collection[str],
+    seed: int,
 ) -> Topology:
     """The topology of the days that `days_under` gives, ends named as the scenario knows them."""
     regions = tables["regions"].sort_values("region", ignore_index=True)
@@ -114,7 +124,7 @@ def _topology(
     between = between_sites(standing, ends, len(sites))
     edges = backbone(tables["links"], between, pd.Index(regions["region"]), pd.Index(sites["site"]))
     paths = shortest_paths(measured, edges)
-    known = inferred(standing, ends, measured, paths, regions, sites, distance_km)
+    known = inferred(standing, ends, measured, paths, regions, sites, distance_km, seed)
     return Topology(
         pairs=_pairs(regions, sites, measured, known, fibre_floor_ms(distance_km)),
         summaries=standing,
@@ -128,6 +138,7 @@ def _topology(
         links=tables["links"],
         domains=tables["domains"],
         demand=tables["demand"],
+        held_out=known.held_out,
     )
 
 

@@ -1,17 +1,24 @@
-"""What is not measured between a pair's own ends, but follows: over links, or from figures of another grain."""
+"""What is not measured between a pair's own ends, but follows: from neighbours, over links, or from coarser figures.
+
+Which of two sources stands is never decided by whose interval is lower, as long as both are estimates: the lowest of
+several upper ends that each cover 95 % covers less. Neighbours, where they may speak at all, take the place of country
+and network figures. An average between the pair's own ends and a path over links are other things: the one is of this
+very pair, and on the other traffic may be sent, whatever the pair's own round trip is. They stand where they are lower.
+"""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from placement.geo import fibre_floor_ms
-from placement.topology.aggregate import LEAST_SAMPLES, Figures, figures, fit, mean_distance_km, upper_ms
+from placement.topology.aggregate import LEAST_SAMPLES, Figures, distance_ms, figures, fit, mean_distance_km, upper_ms
 from placement.topology.direct import Direct
 from placement.topology.endpoints import Endpoints
 from placement.topology.links import Paths
+from placement.topology.neighbours import HeldOut, Neighbours, neighbours
 from placement.topology.pairs import Codes, Float, Provenance
 from placement.topology.populace import populaces
 from placement.topology.rates import aggregate_mbps
@@ -32,6 +39,7 @@ class Inferred:
     observed_at_s: Float
     mbps: Float
     mbps_provenance: Codes
+    held_out: HeldOut | None = None  # how well neighbours tell what was measured; None where they were not asked
 
     @classmethod
     def nothing(cls, shape: tuple[int, int]) -> "Inferred":
@@ -62,6 +70,19 @@ class Inferred:
         ):
             array[block] = np.where(better, value, array[block])
 
+    def replace_by(self, near: Neighbours) -> None:
+        """Takes what neighbours say, wherever they speak."""
+        said = ~np.isnan(near.rtt_upper_ms)
+        for array, value in (
+            (self.rtt_lower_ms, near.rtt_lower_ms),
+            (self.rtt_mid_ms, near.rtt_mid_ms),
+            (self.rtt_upper_ms, near.rtt_upper_ms),
+            (self.observed_at_s, near.observed_at_s),
+        ):
+            array[said] = value[said]
+        self.provenance[said] = Provenance.NEIGHBOURS
+        self.samples[said] = 0
+
     def fill_mbps(self, mbps: Float, provenance: Provenance) -> None:
         """Takes the bandwidth wherever none stands yet."""
         new = np.isnan(self.mbps) & ~np.isnan(mbps)
@@ -77,12 +98,19 @@ def inferred(
     regions: pd.DataFrame,
     sites: pd.DataFrame,
     distance_km: Float,
+    seed: int = 0,
 ) -> Inferred:
-    """What follows for every pair; of several intervals the one with the lowest upper end, in the order of this text:
-    averages between the pair's own ends, paths over links, figures for countries and networks. Of bandwidth the first
-    that is known."""
+    """What follows for every pair: figures for countries and networks, what neighbours say in their place, and averages
+    between the pair's own ends and paths over links where their upper ends are lower. Of bandwidth, what a path has,
+    else a country or network. `seed` is for the inference from neighbours."""
     known = Inferred.nothing((len(regions), len(sites)))
     everything = (slice(None), slice(None))
+    coarse = summaries["source"].isin(ends.aggregates) | summaries["target"].isin(ends.aggregates)
+    mapped = summaries["source"].isin(ends.names) & summaries["target"].isin(ends.names)
+    _narrow_by_aggregates(known, summaries[coarse & mapped], ends, regions, sites, distance_km)
+    near = neighbours(measured, _expected_ms(known, distance_km), fibre_floor_ms(distance_km), seed)
+    if near is not None:
+        known.replace_by(near)
     averages_ms = _own_average_upper_ms(measured)
     known.narrow(
         everything, measured.rtt_base_ms, averages_ms, Provenance.DIRECT, measured.samples, measured.observed_at_s
@@ -90,11 +118,14 @@ def inferred(
     if paths is not None:
         known.narrow(everything, paths.rtt_lower_ms, paths.rtt_upper_ms, Provenance.PATH)
         known.fill_mbps(paths.mbps, Provenance.PATH)
-    coarse = summaries["source"].isin(ends.aggregates) | summaries["target"].isin(ends.aggregates)
-    mapped = summaries["source"].isin(ends.names) & summaries["target"].isin(ends.names)
-    _narrow_by_aggregates(known, summaries[coarse & mapped], ends, regions, sites, distance_km)
     known.fill_mbps(aggregate_mbps(summaries[coarse & mapped], ends, distance_km.shape), Provenance.AGGREGATE)
-    return known
+    return known if near is None else replace(known, held_out=near.held_out)
+
+
+def _expected_ms(known: Inferred, distance_km: Float) -> Float:
+    """What a pair's round trip is taken for before any measurement: the middle of its country figure, else distance."""
+    middle_ms = np.where(np.isnan(known.rtt_mid_ms), np.sqrt(known.rtt_lower_ms * known.rtt_upper_ms), known.rtt_mid_ms)
+    return np.where(np.isnan(middle_ms), distance_ms(distance_km), middle_ms)
 
 
 def _own_average_upper_ms(measured: Direct) -> Float:
