@@ -3,7 +3,8 @@
 `Known` is what is known of a network, `Inference` what follows for every pair of it. Nothing here knows of scenarios,
 files or records; `placement.topology` asks.
 
-    known ─► pairs (sorted, logarithms, folds) ─► embedding (members, each without a fold) ─► intervals
+    known ─► links (sorted, logarithms, folds) ─► a view without each fold: embedding ─► kernel ─┐
+             └► strangers (ends that nobody measured)                          boosting, intervals ◄┘
 """
 
 from placement.inference.known import Inference, Known

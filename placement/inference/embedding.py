@@ -18,28 +18,22 @@ HEIGHT = -2.0  # the log of a last mile that nothing speaks of, in units of the 
 HEIGHT_RIDGE = 0.03
 PLACE_RIDGE = 1.0
 SOFT = 1e-4  # |x| is sqrt(x² + SOFT²): smooth where two nodes meet
-DIMENSIONS = (3, 5)
+DIMENSIONS = (3, 3, 5)
 START = 0.2  # standard deviation of the first places
-MOST_STEPS, WORK = 2000, 20_000_000  # of one fit; pairs times steps
+MOST_STEPS, WORK = 2000, 10_000_000  # of one fit; pairs times steps
 MEMORY = 8  # steps that the quasi-Newton method remembers
 LEAST_GAIN = 1e-4  # of the cost over ten steps; less is noise
 
 
-def members(data: Links, seed: int) -> list[list[Float]]:
-    """For every fold the coordinates, one array per dimension, fitted to the pairs of the other folds."""
-    found = []
-    for fold in range(data.folds):
-        own = data.fold != fold if data.folds > 1 else np.full(len(data.fold), True)
-        pair = data.a[own], data.b[own], data.log_rtt[own], np.ones(int(own.sum()))
-        steps = min(MOST_STEPS, max(100, WORK // max(len(pair[0]), 1)))
-        group = []
-        for dimension in DIMENSIONS:
-            random = np.random.default_rng([seed, 2, fold, dimension])
-            start = random.normal(0, START, (data.nodes, dimension + 1))
-            start[:, -1] = HEIGHT
-            group.append(fit(start, *pair, steps))
-        found.append(group)
-    return found
+def member(data: Links, fold: int, which: int, seed: int) -> Float:
+    """Coordinates of DIMENSIONS[which] dimensions (nodes × (d + 1)), fitted to all links but those of a fold."""
+    own = data.fold != fold
+    pair = data.a[own], data.b[own], data.log_rtt[own]
+    steps = min(MOST_STEPS, max(100, WORK // max(len(pair[0]), 1)))
+    random = np.random.default_rng([seed, 2, fold, which])
+    start = random.normal(0, START, (data.nodes, DIMENSIONS[which] + 1))
+    start[:, -1] = HEIGHT
+    return fit(start, *pair, np.ones(len(pair[0])), steps)
 
 
 @njit(cache=True, nogil=True)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from placement.inference.known import Float, Ints, Known
 
@@ -22,6 +21,7 @@ class Links:
     a: Ints
     b: Ints
     nodes: int
+    square: bool
     log_rtt: Float
     unit_ms: float
     fold: Ints
@@ -65,10 +65,4 @@ def links(known: Known, folds: int, seed: int) -> Links:
     log_rtt = np.bincount(which, np.log(rtt_ms[order] / unit_ms), len(distinct)) / times
     folds = max(1, min(folds, len(distinct)))
     part = np.random.default_rng([seed, 1]).permutation(len(distinct)) % folds
-    return Links(distinct // nodes, distinct % nodes, nodes, log_rtt, unit_ms, part, folds)
-
-
-def all_pairs(known: Known, rows: NDArray[np.int64]) -> tuple[Ints, Ints]:
-    """Both ends, as nodes, of every pair of some rows."""
-    columns = np.arange(known.shape[1]) + (0 if known.square else known.shape[0])
-    return np.repeat(rows, len(columns)), np.tile(columns, len(rows))
+    return Links(distinct // nodes, distinct % nodes, nodes, known.square, log_rtt, unit_ms, part, folds)
