@@ -14,7 +14,7 @@ A pair of which nothing is known has no edge; `via` names the sites that a path 
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -173,5 +173,9 @@ def _among(wanted: Collection[str], names: Collection[str]) -> NDArray[np.bool_]
 def _table(columns: dict[str, object], kind: str, rows: int) -> pa.Table:
     """Columns under EDGE; null in those that this kind has not."""
     have = {**columns, "kind": pa.array([kind] * rows, pa.string())}
-    arrays = [pa.array(have[f.name]).cast(f.type) if f.name in have else pa.nulls(rows, f.type) for f in EDGE]
+    arrays = [_cast(have[f.name], f.type) if f.name in have else pa.nulls(rows, f.type) for f in EDGE]
     return pa.Table.from_arrays(arrays, schema=EDGE)
+
+
+def _cast(values: Any, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
+    return (values if isinstance(values, pa.ChunkedArray) else pa.array(values)).cast(kind)

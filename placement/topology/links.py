@@ -27,25 +27,6 @@ class Paths:
     mbps: Float
     before: NDArray[np.int32]
 
-    def ways(self, region: Ints, site: Ints) -> tuple[Ints, Ints]:
-        """The sites on the way to each pair asked for, its own included, in the order of travel.
-
-        Returns `first` (K + 1) and `passed`: pair k goes by the sites `passed[first[k]:first[k + 1]]`.
-        """
-        regions = self.before.shape[0]
-        steps = []
-        walking, node = np.arange(len(region)), site + regions
-        while len(walking):
-            steps.append((walking, node - regions))
-            node = self.before[region[walking], node].astype(np.int64)
-            going_on = node >= regions
-            walking, node = walking[going_on], node[going_on]
-        pair = np.concatenate([pairs for pairs, _ in steps]) if steps else np.empty(0, np.int64)
-        passed = np.concatenate([sites for _, sites in steps]) if steps else np.empty(0, np.int64)
-        # They were walked backwards: the later a step was found, the earlier it is travelled.
-        order = np.lexsort((-np.arange(len(pair)), pair))
-        return np.searchsorted(pair[order], np.arange(len(region) + 1)), passed[order]
-
 
 def shortest_paths(measured: Direct, edges: pd.DataFrame) -> Paths | None:
     """Paths of a measured pair followed by links, or of links alone; None where there is no usable link.
@@ -130,22 +111,28 @@ def _distances(rtt_ms: Float, edges: pd.DataFrame, column: str) -> tuple[Float, 
 def _bottleneck(
     before: NDArray[np.int32], measured_mbps: Float, edges: pd.DataFrame, known: NDArray[np.bool_]
 ) -> Float:
-    """R × P least Mbit/s on the way found, region to site; walks all paths back one step at a time."""
-    regions, sites = measured_mbps.shape
+    """R × P least Mbit/s on the way found, region to site; NaN where one step's is not known.
+
+    Every pair knows its last step; what it knows and what the site before knows is twice as far. So ways of any length
+    take a few rounds over the whole matrix.
+    """
+    regions, _ = measured_mbps.shape
     region, site = np.nonzero(known)
-    least, node = np.full(len(region), np.inf), site + regions
-    walking = np.arange(len(region))
-    while len(walking):
-        at, of = node[walking], region[walking]
-        came_from = before[of, at].astype(np.int64)
-        first = (came_from == of) & ~np.isnan(measured_mbps[of, at - regions])
-        step = np.where(first, measured_mbps[of, at - regions], _edge_mbps(edges, came_from, at))
-        least[walking] = np.minimum(least[walking], step)  # NaN stays: one unknown step makes the path unknown
-        node[walking] = came_from
-        walking = walking[came_from != of]
-    out = np.full((regions, sites), np.nan)
-    out[region, site] = least
-    return out
+    came_from = before[region, site + regions].astype(np.int64)
+    own = (came_from == region) & ~np.isnan(measured_mbps[region, site])
+    least = np.full(measured_mbps.shape, np.inf)
+    least[region, site] = np.where(own, measured_mbps[region, site], _edge_mbps(edges, came_from, site + regions))
+    earlier = np.full(measured_mbps.shape, -1, np.int32)  # the site up to which `least` does not reach yet
+    earlier[region, site] = np.maximum(came_from - regions, -1)
+    while len(region):
+        going_on = earlier[region, site] >= 0
+        region, site = region[going_on], site[going_on]
+        at = earlier[region, site]
+        # Both are read before either is written: all pairs go on by the same round.
+        further, step = least[region, at], earlier[region, at]
+        least[region, site] = np.minimum(least[region, site], further)  # NaN stays
+        earlier[region, site] = step
+    return np.where(known, least, np.nan)
 
 
 def _edge_mbps(edges: pd.DataFrame, source: Ints, target: Ints) -> Float:

@@ -7,6 +7,8 @@ import pytest
 from topology_world import endpoints, links, record, regions, sites, topology
 
 from placement.topology import Provenance, State
+from placement.topology.export import pairs_table
+from placement.topology.ways import via
 
 
 def rate(region: str, site: str, mbps: float):  # type: ignore[no-untyped-def]
@@ -59,7 +61,7 @@ def test_links_to_places_that_do_not_exist_lead_nowhere() -> None:
     assert (pairs.rtt_state != State.UNKNOWN).sum() == 1
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(8))
 def test_paths_agree_with_a_search_over_all_simple_paths(seed: int) -> None:
     random = np.random.default_rng(seed)
     names = [f"s{i}" for i in range(5)]
@@ -71,8 +73,12 @@ def test_paths_agree_with_a_search_over_all_simple_paths(seed: int) -> None:
     }
     first = {name: float(random.integers(100, 200)) for name in names if random.random() < 0.5}
     records = [record("r1", name, rtt_ms) for name, rtt_ms in first.items()]
-    backbone = links(*[(a, b, rtt_ms, None) for (a, b), rtt_ms in step.items()])
-    pairs = topology(records, regions=regions("r1"), sites=sites(*names), links=backbone).pairs
+    mbps = {name: float(random.integers(1, 40)) for name in names}
+    wide = {frozenset(ends): random.choice([np.nan, *range(1, 40)], p=[0.1, *[0.9 / 39] * 39]) for ends in step}
+    backbone = links(*[(a, b, rtt_ms, wide[frozenset((a, b))]) for (a, b), rtt_ms in step.items()])
+    records += [rate("r1", name, mbps[name]) for name in first]
+    found = topology(records, regions=regions("r1"), sites=sites(*names), links=backbone)
+    pairs, ways = found.pairs, pairs_table(found.pairs, found.paths)["via"].to_pylist() if found.paths else []
     either = {**step, **{(b, a): rtt_ms for (a, b), rtt_ms in step.items()}}
     for column, name in enumerate(names):
         if name in first:
@@ -86,6 +92,10 @@ def test_paths_agree_with_a_search_over_all_simple_paths(seed: int) -> None:
         ]
         if sums:
             assert pairs.rtt_upper_ms[0, column] == min(sums)
+            named = ["r1", *filter(None, (ways[column] or "").replace("site:", "").split(";")), name]
+            assert first[named[1]] + sum(either[hop] for hop in pairwise(named[1:])) == min(sums)
+            widths = [mbps[named[1]], *(wide[frozenset(hop)] for hop in pairwise(named[1:]))]
+            assert np.array_equal(pairs.mbps[0, column], np.min(widths), equal_nan=True)  # NaN is the least of all
         else:
             assert pairs.rtt_state[0, column] == State.UNKNOWN
 
@@ -119,13 +129,13 @@ def test_what_one_sites_own_probes_measured_of_each_other_joins_nothing() -> Non
 def test_a_path_says_which_sites_it_goes_by() -> None:
     world = sites("s1", "s2", "s3", "s4")
     backbone = links(("s1", "s2", 3.0, None), ("s2", "s4", 3.0, None), ("s1", "s4", 9.0, None), ("r2", "s3", 1.0, None))
-    paths = topology([record("r1", "s1", 10.0)], sites=world, links=backbone).paths
-    assert paths is not None
-    first, passed = paths.ways(np.array([0, 0, 1, 0]), np.array([3, 0, 2, 1]))
-    ways = [passed[a:b].tolist() for a, b in pairwise(first)]
-    assert ways == [[0, 1, 3], [0], [2], [0, 1]]
-    none = paths.ways(np.array([], np.int64), np.array([], np.int64))
-    assert [array.tolist() for array in none] == [[0], []]
+    found = topology([record("r1", "s1", 10.0)], sites=world, links=backbone)
+    way = pairs_table(found.pairs, found.paths)["via"].to_pylist()
+    assert way == [None, "site:s1", None, "site:s1;site:s2", None, None, None, None]
+    assert found.paths is not None
+    some = via(found.pairs, found.paths, np.array([0, 0]), np.array([3, 1]))
+    assert some.to_pylist() == ["site:s1;site:s2", "site:s1"]
+    assert len(via(found.pairs, found.paths, np.array([], np.int64), np.array([], np.int64))) == 0
 
 
 def test_the_bandwidth_of_a_pair_says_where_it_comes_from_apart_from_its_latency() -> None:
