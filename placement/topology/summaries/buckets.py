@@ -9,8 +9,8 @@ from placement.topology.summaries.sketch import MOST_NS, Float, Ints, buckets, e
 
 MOST_GROUPS = 2**20
 _NS_BITS, _FIGURE_BITS, _BUCKET_BITS = 44, 3, 12
-_SAMPLES_AT_ONCE = 4_000_000
-_RUNS_AT_ONCE = 6_000_000
+_SAMPLES_AT_ONCE = 1_000_000
+_BUCKETS_AT_ONCE = 3_000_000
 _MOST_EXCESS = 2.0**52
 """No value adds more; a mean beyond its bucket is put back into it (`sketch.means_ms`)."""
 
@@ -22,7 +22,9 @@ class Buckets:
         self._samples: list[NDArray[np.uint64]] = []
         self._figure = 0
         self._waiting = 0
-        self._runs: list[tuple[Ints, Ints, Ints]] = []
+        self._places: list[Ints] = []
+        self._counts: list[Ints] = []
+        self._excesses: list[Ints] = []
 
     def add_samples(self, figure: int, group: Ints, value_ns: Ints) -> None:
         """Values of one figure, the same for all calls."""
@@ -43,14 +45,12 @@ class Buckets:
     def columns(self, rank: Ints) -> dict[str, NDArray[Any]]:
         """number (the `rank` of its group), figure, bucket, count and excess of all, sorted by the first three."""
         self._settle()
-        runs = [(rank[place >> _FIGURE_BITS + _BUCKET_BITS], place, *more) for place, *more in self._runs]
-        low = (1 << _FIGURE_BITS + _BUCKET_BITS) - 1
-        self._runs = [(number << _FIGURE_BITS + _BUCKET_BITS | place & low, *more) for number, place, *more in runs]
-        del runs
-        place, count, excess = self._merged()
-        self._runs = []
+        below = _FIGURE_BITS + _BUCKET_BITS
+        self._places = [rank[one >> below] << below | one & (1 << below) - 1 for one in self._places]
+        self._merge()
+        (place,), (count,), (excess,) = self._places, self._counts, self._excesses
         return {
-            "number": (place >> _FIGURE_BITS + _BUCKET_BITS).astype(np.int32),
+            "number": (place >> below).astype(np.int32),
             "figure": (place >> _BUCKET_BITS & 2**_FIGURE_BITS - 1).astype(np.int8),
             "bucket": (place & 2**_BUCKET_BITS - 1).astype(np.int16),
             "count": count,
@@ -68,23 +68,37 @@ class Buckets:
         bucket = buckets(value_ns)
         place = _place((packed >> np.uint64(_NS_BITS)).astype(np.int64), self._figure, bucket)
         first = np.flatnonzero(np.diff(place, prepend=-1))
-        excess = np.add.reduceat(excess_ns(value_ns, bucket), first)
-        self._keep(place[first], np.diff(first, append=len(place)), excess)
+        self._keep(place[first], np.diff(first, append=len(place)), _summed(excess_ns(value_ns, bucket), first))
 
     def _keep(self, place: Ints, count: Ints, excess: Ints) -> None:
-        self._runs.append((place, count, excess))
-        if len(self._runs) > 1 and sum(len(run[0]) for run in self._runs) > _RUNS_AT_ONCE:
-            self._runs = [self._merged()]
+        self._places.append(place)
+        self._counts.append(count)
+        self._excesses.append(excess)
+        if len(self._places) > 1 and sum(map(len, self._places)) > _BUCKETS_AT_ONCE:
+            self._merge()
 
-    def _merged(self) -> tuple[Ints, Ints, Ints]:
-        """All runs as one, sorted."""
-        place, count, excess = (np.concatenate(parts) for parts in zip(*self._runs, strict=True))
+    def _merge(self) -> None:
+        """All runs become one, sorted. They are large: each array goes as soon as what follows from it is there."""
+        place = _joined(self._places)
         order = np.argsort(place)
         place = place[order]
         first = np.flatnonzero(np.diff(place, prepend=-1))
-        if not len(first):
-            return place, count, excess
-        return place[first], np.add.reduceat(count[order], first), np.add.reduceat(excess[order], first)
+        self._places = [place[first]]
+        del place
+        self._counts = [_summed(_joined(self._counts)[order], first)]
+        self._excesses = [_summed(_joined(self._excesses)[order], first)]
+
+
+def _joined(parts: list[Ints]) -> Ints:
+    """The parts as one array; the list is empty then."""
+    whole = np.concatenate([np.empty(0, np.int64), *parts])
+    parts.clear()
+    return whole
+
+
+def _summed(values: Ints, first: Ints) -> Ints:
+    """Sums from each first place to the next."""
+    return np.asarray(np.add.reduceat(values, first)) if len(first) else values
 
 
 def _place(group: Ints, figure: int, bucket: Ints) -> Ints:

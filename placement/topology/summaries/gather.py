@@ -16,7 +16,7 @@ from placement.topology.summaries.state import State
 from probes.folder import StandingFile, key_tables, standing_files, tables
 from probes.reading import BadRecord, BadRecordsError
 
-ROWS_AT_ONCE = 1 << 18
+ROWS_AT_ONCE = 1 << 16
 CACHED_ROWS = 50_000
 """Files of fewer records together are read each time."""
 MOST_BAD = 100_000
@@ -40,7 +40,7 @@ class Gather:
     def of_table(self, records: Any) -> list[Path]:
         """The states of records in memory."""
         parts = [records.slice(first, ROWS_AT_ONCE) for first in range(0, records.num_rows, ROWS_AT_ONCE)]
-        return self._states(each_once(self._connection, parts, parts, ROWS_AT_ONCE))
+        return self._states(each_once(self._connection, lambda: parts, parts, records.num_rows, ROWS_AT_ONCE))
 
     def of_folder(self, folder: Path, cache: Cache) -> list[Path]:
         """The states of the files below a folder.
@@ -105,9 +105,15 @@ class Gather:
 
     def _records(self, unit: Unit, bad: list[BadRecord]) -> Iterator[Any]:
         """The records of some files, each once."""
-        keys = (table for file in unit if file.keyed for table in _followed(file, key_tables(file, ROWS_AT_ONCE), []))
+
+        def keys() -> Iterator[Any]:
+            for file in unit:
+                if file.keyed:
+                    yield from _followed(file, key_tables(file, ROWS_AT_ONCE), [])
+
+        expected = sum(file.rows or 0 for file in unit if file.keyed)
         records = (table for file in unit for table in _followed(file, tables(file, ROWS_AT_ONCE), bad))
-        return each_once(self._connection, keys, records, ROWS_AT_ONCE)
+        return each_once(self._connection, keys, records, expected, ROWS_AT_ONCE)
 
 
 def _followed(file: StandingFile, given: Iterator[Any], bad: list[BadRecord]) -> Iterator[Any]:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from placement.topology.summaries.figures import COUNTED, LEAST, MOST
 from placement.topology.summaries.reading import day_number
 
-BUCKETS_AT_ONCE = 4_000_000
+BUCKETS_AT_ONCE = 2_000_000
 """Buckets that one part of the merge reads, unless a single source has more."""
 
 MOST_SUM = 2**62

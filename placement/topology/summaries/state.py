@@ -24,7 +24,7 @@ from placement.topology.summaries.figures import COUNTED, LEAST, MOST, SAMPLES, 
 from placement.topology.summaries.reading import NS_PER_DAY, Codes, column, with_all_columns
 from placement.topology.summaries.sketch import Ints
 
-MOST_VALUES = 16_000_000
+MOST_VALUES = 8_000_000
 """Records and samples of one state; it may have somewhat more."""
 _END_BITS, _KIND_BITS = 22, 20  # one state has up to MOST_GROUPS series and days, and twice as many ends
 
