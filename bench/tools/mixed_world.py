@@ -17,6 +17,8 @@ RULES = (
     "residency", "vendor", "tenants", "transit", "carbon_price", "rent", "fleet", "stock", "energy", "rack_kw",
     "points", "latency_price", "own_penalty", "downlink", "open_price", *EXACT_ONLY,
 )  # fmt: skip
+UNCERTAIN = ("averages", "percentile", "late_price")
+"""Drawn by themselves, after the others: a seed's world is what it was without them."""
 LIKELY = {name: 0.04 if name in EXACT_ONLY else 0.4 for name in RULES} | {"own_penalty": 0.7, "slices": 0.6}
 PLACES = {"DE": "DE,50,8", "FR": "FR,47,2", "CH": "CH,47,8"}
 COUNTRIES = tuple(PLACES)
@@ -38,7 +40,7 @@ def write(folder: Path, seed: int) -> MixedWorld:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
-    return MixedWorld(folder, tuple(rule for rule in RULES if draw.on(rule)))
+    return MixedWorld(folder, tuple(rule for rule in (*RULES, *UNCERTAIN) if draw.on(rule)))
 
 
 class _Draw:
@@ -48,8 +50,12 @@ class _Draw:
         self.seed = seed
         self.rng = np.random.default_rng([seed, 4])
         self.rules = {rule for rule in RULES if self.rng.random() < LIKELY[rule]}
-        # What means nothing alone: replicas that follow slices, a policy without failures, installs without periods.
-        for rule, needs in (("follow", "slices"), ("failover", "n_minus_1"), ("installs", "periods")):
+        self.doubt = np.random.default_rng([seed, 5])
+        self.rules |= {rule for rule in UNCERTAIN if self.doubt.random() < 0.5}
+        # What means nothing alone: replicas that follow slices, a policy without failures, installs without periods, a
+        # percentile or a price on being late where all is measured.
+        needed = {"follow": "slices", "failover": "n_minus_1", "installs": "periods"}
+        for rule, needs in (needed | {"percentile": "averages", "late_price": "averages"}).items():
             if needs not in self.rules:
                 self.rules.discard(rule)
         self.sites = [f"p{k}" for k in range(int(self.rng.integers(2, 5)))]
@@ -121,6 +127,11 @@ class _Draw:
         if self.on("moves"):
             lines += ["[stability]", 'previous_plan = "before"', f"usd_per_move = {self.pick(0, 5, 60)}"]
             lines += [f"max_moves = {self.pick(1, 2, 4)}"] if self.coin(0.5) else []
+        lines.append("[uncertainty]")
+        if self.on("percentile"):
+            lines.append(f"percentile = {self.doubt.choice([0.05, 0.3, 0.5, 0.8])}")
+        if self.on("late_price"):
+            lines.append(f"late_usd_per_1000 = {self.doubt.choice([0.05, 0.5, 3])}")
         lines.append("[objective]")
         if self.on("carbon_price"):
             lines.append(f"usd_per_tco2e = {self.pick(100, 1000)}")
@@ -229,14 +240,17 @@ class _Draw:
         return rows
 
     def _pairs(self) -> list[str]:
-        rows = ["observed_at,source,target,method,sent,received,rtt_ms"]
+        rows = ["observed_at,source,target,method,sent,received,rtt_ms,rtt_min_ms,rtt_avg_ms"]
         for r in self.regions:
             for p in self.sites:
                 if self.coin(0.88):
                     ms = self.number(10, 90)
-                    rows.append(f"2026-11-30T00:00:00Z,{r},{p},icmp,3,3,{ms};{ms};{ms}")
+                    figures = f"{ms};{ms};{ms},,"
+                    if self.on("averages") and self.doubt.random() < 0.7:  # of which an interval is inferred
+                        figures = f",{round(ms * self.doubt.uniform(0.3, 1), 3)},{ms}"
+                    rows.append(f"2026-11-30T00:00:00Z,{r},{p},icmp,3,3,{figures}")
         if len(rows) == 1:
-            rows.append(f"2026-11-30T00:00:00Z,{next(iter(self.regions))},{self.sites[0]},icmp,3,3,9;9;9")
+            rows.append(f"2026-11-30T00:00:00Z,{next(iter(self.regions))},{self.sites[0]},icmp,3,3,9;9;9,,")
         return rows
 
     def _limits(self) -> dict[str, list[str]]:
@@ -331,4 +345,4 @@ class _Draw:
              "count": int(self.rng.integers(1, 3))}
             for p in self.sites if self.coin(0.6)
         ]  # fmt: skip
-        return {"schema": "nearserve-plan-2", "periods": [], "replicas": replicas, "servers": []}
+        return {"schema": "nearserve-plan-3", "periods": [], "replicas": replicas, "servers": []}

@@ -8,6 +8,10 @@ import numpy as np
 from audit_milp import Model, Name, Terms
 from audit_model_world import HOURS, World, energy_of, key_of, mean_of
 
+from placement.topology.pairs import Pairs
+
+CHANCES = (0.05, 0.5, 0.95)
+"""That a round trip is below the lower end, the middle and the upper end of an interval."""
 FREE = {"peak": 0.0, "p95": 0.05}
 """Share of the day that is left out of a billed peak."""
 
@@ -46,7 +50,7 @@ def routes_of(world: World, period: str, budget: str = "latency_budget_ms") -> A
             at = pairs.regions.index(row["region"]), pairs.sites.index(site["site"])
             if pairs.rtt_state[at] == 0 or (pairs.mbps_state[at] == 0 and service["kbyte_in"] > 14):
                 continue
-            way = pairs.rtt_p95_ms[at] + (8 * service["kbyte_in"] / pairs.mbps[at] if pairs.mbps_state[at] else 0)
+            way = rtt_ms(world, at) + (8 * service["kbyte_in"] / pairs.mbps[at] if pairs.mbps_state[at] else 0)
             for d in scenario.table("shapes").to_dict("records"):
                 latency = way + d["ttft_p95_ms"]
                 if (d["model"], d["profile"]) != (row["model"], service["profile"]):
@@ -60,9 +64,39 @@ def routes_of(world: World, period: str, budget: str = "latency_budget_ms") -> A
                     d["shape"],
                     world.owner(row["service"]),
                     row["requests_per_s"] / d["requests_per_s"],
-                    _route_usd(world, row, service, site, kw, latency),
+                    _route_usd(world, row, service, site, kw, latency)
+                    + _late_usd(world, row, at, service["latency_budget_ms"] - latency + rtt_ms(world, at)),
                     *(8 * row["requests_per_s"] * service[name] / 1000 for name in ("kbyte_out", "kbyte_in")),
                 )
+
+
+def rtt_ms(world: World, at: tuple[int, int]) -> float:
+    """What is planned with: a measured p95, the upper end of an interval or, in microseconds, a percentile of it."""
+    pairs, share = world.pairs, world.scenario.document.uncertainty.percentile
+    if pairs.rtt_state[at] == 2:
+        return float(pairs.rtt_p95_ms[at])
+    if share is None:
+        return float(pairs.rtt_upper_ms[at])
+    ms = np.exp(np.interp(share, CHANCES, np.log(_ends(pairs, at))))
+    return float(np.ceil(np.round(ms * 1000, 6)) / 1000)
+
+
+def _ends(pairs: Pairs, at: tuple[int, int]) -> list[float]:
+    return [pairs.rtt_lower_ms[at], pairs.rtt_mid_ms[at], pairs.rtt_upper_ms[at]]
+
+
+def _late_usd(world: World, row: Any, at: tuple[int, int], limit_ms: float) -> float:
+    """A month of the whole class where the round trip may be no longer than the limit."""
+    if world.pairs.rtt_state[at] == 2:
+        return 0.0
+    ends = _ends(world.pairs, at)
+    met = 0.0
+    if limit_ms > ends[2]:
+        met = 1 - 0.05 * (ends[2] / limit_ms) ** 2
+    elif limit_ms >= ends[0] - 1e-9:
+        met = float(np.interp(np.log(limit_ms), np.log(ends), CHANCES))
+    month = mean_of(row) * 3600 * world.hours[row["slice"]]
+    return float(world.scenario.document.uncertainty.late_usd_per_1000 * month / 1000 * (1 - met))
 
 
 def _route_usd(world: World, row: Any, service: Any, site: Any, kw: float, latency: float) -> float:

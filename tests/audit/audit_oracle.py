@@ -4,6 +4,7 @@ Seeds below 100 have one GPU type, those from 100 on two, and from 200 on power 
 1000 on has more of the rules, as `FEATURES` says by its thousands: 1000 + s is the base world s with them.
 """
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -43,6 +44,8 @@ FEATURES = {
     8: ("periods", "follow", "transit", "carbon", "cloud", "tenants"),
     9: ("failures",),
     10: ("failures", "follow", "tenants"),
+    11: ("uncertain",),
+    12: ("uncertain", "failures"),
 }
 
 
@@ -54,6 +57,7 @@ ONE_GPU = (  # nothing shares a site's power and rack units: the bound is the pr
     *_seeds(0, range(10), range(200, 203)),
     *(seed for feature in range(1, 6) for seed in _seeds(feature, range(4))),
     *_seeds(7, range(6)),
+    *_seeds(11, range(6)),
 )
 SHARED = (*_seeds(0, range(100, 104)), *_seeds(6, range(4)), *_seeds(8, range(1), range(100, 102)))
 OWN_ROOM = _seeds(6, range(200, 204))  # tenants with room for all of them
@@ -145,7 +149,26 @@ def random_world(seed: int) -> World:
         "objective": {"usd_per_tco2e": float(pick(100, 1000))} if "carbon" in features else {},
         "reliability": {"n_minus_1": ["metro"] if "failures" in features else []},
     }
-    return World(audit_world.scenario(changes, toml), _random_pairs(rng, sites, regions))
+    pairs = _random_pairs(rng, sites, regions)
+    if "uncertain" in features:
+        toml["uncertainty"], pairs = _uncertain(pairs, np.random.default_rng(seed))
+    return World(audit_world.scenario(changes, toml), pairs)
+
+
+def _uncertain(pairs: Pairs, rng: np.random.Generator) -> tuple[dict[str, Any], Pairs]:
+    """A price on being late that counts, a percentile or none, and intervals of all widths around what is known."""
+    told = {"late_usd_per_1000": float(rng.choice([0.2, 2])), "percentile": rng.choice([None, 0.05, 0.31, 0.5, 0.8])}
+    shape = pairs.rtt_state.shape
+    states = np.where((pairs.rtt_state > 0) & (rng.random(shape) < 0.8), 1, pairs.rtt_state).astype(np.int8)
+    inferred, ms = states == 1, pairs.rtt_p95_ms
+    lower, upper = np.round(ms * rng.uniform(0.2, 1, shape), 3), np.round(ms * rng.uniform(1, 3, shape), 3) + 0.001
+    return told, replace(
+        pairs,
+        rtt_state=states,
+        rtt_p95_ms=np.where(inferred, np.nan, ms),
+        rtt_lower_ms=np.where(inferred, lower, ms),
+        rtt_upper_ms=np.where(inferred, upper, ms),
+    )
 
 
 def _period_tables(rng: np.random.Generator) -> dict[str, str | None]:

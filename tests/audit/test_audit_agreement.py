@@ -57,3 +57,20 @@ def test_limits_and_the_price_of_holding_a_server_are_the_same(seed):
         servers = case.facts.servers
         held = [case.prices.held_usd(offer.site, servers[offer.server], offer.way) for offer in names.offers]
         assert problem.offer_usd == pytest.approx([float(usd) for usd in held], rel=1e-10)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_a_route_costs_is_the_same_and_none_is_planned_that_the_auditor_refuses(seed):
+    for case, problem, names in both(seed, priced=True):
+        facts, network = case.facts, case.network
+        for n in range(problem.pairs):
+            row, block = names.demands[problem.pair_demand[n]], problem.pair_block[n]
+            key, site = (row.region, row.model, row.service, row.slice), names.sites[problem.block_site[block]]
+            shape, service = names.shapes[problem.block_shape[block]].shape, facts.services[row.service]
+            ttft, on_way = facts.shapes[shape].ttft_ms[service.profile], network.network_ms(row.region, service, site)
+            assert on_way is not None
+            assert on_way + ttft <= service.latency_budget_ms
+            late = 1 - network.met(row.region, service, site, ttft)
+            exact = case.prices.route_usd(key, site, shape, on_way + ttft, late)
+            if not case.prices.peak_usd(key, site):  # which the arrays may hold, where the flow is its own peak
+                assert problem.pair_usd[n] == pytest.approx(float(exact), rel=1e-10)

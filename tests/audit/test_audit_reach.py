@@ -72,25 +72,42 @@ def test_a_site_that_the_pairs_do_not_hold_can_serve_nobody():
     assert found.constant_usd == penalties(network={"rtt_state": np.array([[2, 0], [0, 0]], np.int8)}).constant_usd
 
 
-def test_the_arrays_price_every_route_as_the_fractions_do():
-    told = case()
-    routes = 0
+@pytest.mark.parametrize(
+    ("uncertainty", "ends", "shown"),
+    [
+        ({}, (40.0, 50.0, 60.0), 0),
+        ({"late_usd_per_1000": 7}, (40.0, 50.0, 60.0), 5),  # beyond the upper end on all five ways to brest
+        ({"late_usd_per_1000": 7, "percentile": 0.5}, (40.0, 50.0, 90.0), 5),  # between the middle and the upper end
+        ({"late_usd_per_1000": 7, "percentile": 0.05}, (50.0, 90.0, 99.0), 6),  # between the lower end and the middle
+        ({"late_usd_per_1000": 7, "percentile": 0.05}, (0.0, 0.0, 60.0), 10),
+    ],
+)
+def test_the_arrays_price_every_route_as_the_fractions_do(uncertainty, ends, shown):
+    names = ("rtt_lower_ms", "rtt_mid_ms", "rtt_upper_ms")
+    network = {name: np.array([[20.0, end], [NAN, 10.0]]) for name, end in zip(names, ends, strict=True)}
+    told = case(document={"uncertainty": uncertainty}, network=network)
+    routes, risky = 0, 0
     for site in Grid(told).sites:
         for key, shape, usd, load in ways(Grid(told), site):
             service = told.facts.services[key[2]]
             latency = told.network.network_ms(key[0], service, site)
             latency += told.facts.shapes[shape].ttft_ms[service.profile]
-            route = told.prices.route_usd(key, site, shape, latency, Fraction(0))
+            late = 1 - told.network.met(key[0], service, site, told.facts.shapes[shape].ttft_ms[service.profile])
+            route = told.prices.route_usd(key, site, shape, latency, late)
             # of brest's peak of 2 USD a Mbit/s at least the mean over 18 and 6 hours
             share = Fraction(18 if key[3] == "day" else 6, 24)
             peak = share * told.prices.peak_usd(key, site)
-            assert usd == pytest.approx(float(route + peak), rel=1e-12)
+            assert usd == pytest.approx(float(route + peak), rel=1e-10)
+            assert usd <= float(route + peak) * (1 + 1e-15) or not late
+            assert not late or usd > float(route + peak - told.prices.late_usd(key, late))
             expected = told.facts.demand[key].requests_per_s / told.facts.shapes[shape].requests_per_s[service.profile]
             assert load == pytest.approx(float(expected), rel=1e-12)
             routes += 1
+            risky += bool(late and uncertainty)
     # north at alba: chat on quarter, one, two by day and by night, code on quarter, one; at brest chat on one, two by
     # day and by night, code on one; south's chat at brest on quarter, one, one-far (100 ms exactly), two
-    assert routes == 8 + 5 + 4
+    # a way of 50 ms instead of 60 opens code on quarter, one of 0.01 ms also chat on quarter and one-far
+    assert (routes, risky) == (8 + max(shown, 5) + 4, shown)
 
 
 def test_the_arrays_price_wires_as_the_rule_does():
