@@ -10,6 +10,7 @@ from placement.cli.lazy import LazyGroup
 from placement.cli.topology_view import as_json, show
 
 if TYPE_CHECKING:
+    from placement.scenario import Scenario
     from placement.topology import Topology
 
 COMMANDS = {"diff": ("placement.cli.topology_diff", "What moved between two days, and whether a plan still holds.")}
@@ -47,7 +48,7 @@ class _OfScenario(click.Command):
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write graph.graphml, pairs.parquet, places.parquet and map.svg there.",
+    help="Write graph.graphml, pairs.parquet, places.parquet, findings.parquet and map.svg there.",
 )
 @click.option("--top", type=click.IntRange(min=1), default=12, show_default=True, help="Countries in the table.")
 @format_option
@@ -64,7 +65,7 @@ def of_scenario(scenario: str, output: Path | None, top: int, output_format: str
         topology = build_pairs(loaded)
         if output is not None:
             say("writing")
-            _write(topology, loaded.document.name, output)
+            _write(topology, loaded, output)
     if output_format == "json":
         emit_json({**as_json(topology), "output": str(output) if output else None})
         return
@@ -73,17 +74,19 @@ def of_scenario(scenario: str, output: Path | None, top: int, output_format: str
         click.echo(f"\nwritten to {output}")
 
 
-def _write(topology: "Topology", name: str, output: Path) -> None:
+def _write(topology: "Topology", scenario: "Scenario", output: Path) -> None:
     """The files of `-o`; each appears whole or not at all."""
     from placement.cli.topology_map import write_map  # noqa: PLC0415
-    from placement.topology.drift.stored import write_places  # noqa: PLC0415
+    from placement.topology.drift.findings import FINDINGS, findings, write_findings  # noqa: PLC0415
+    from placement.topology.drift.stored import PAIRS, PLACES, write_places  # noqa: PLC0415
     from placement.topology.export import write_graphml, write_pairs  # noqa: PLC0415
 
     output.mkdir(parents=True, exist_ok=True)
     write_graphml(topology, output / "graph.graphml")
-    write_pairs(topology, output / "pairs.parquet")
-    write_places(topology, output / "places.parquet")
-    write_map(topology, name, output / "map.svg")
+    write_pairs(topology, output / PAIRS)
+    write_places(topology, output / PLACES)
+    write_findings(findings(topology, scenario.table("endpoints")), output / FINDINGS)
+    write_map(topology, scenario.document.name, output / "map.svg")
 
 
 command = _Topology("topology", modules=COMMANDS, help=of_scenario.help)

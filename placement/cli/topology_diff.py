@@ -1,6 +1,6 @@
 """nearserve topology diff: what moved between two days, and whether the plan in force still holds."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,8 +15,7 @@ from placement.cli.common import Exit, Failure, emit_json, format_option, load_s
 if TYPE_CHECKING:
     from placement.cli.topology_diff_view import Answer
     from placement.scenario import Scenario
-    from placement.topology.drift.tally import Places
-    from placement.topology.pairs import Pairs
+    from placement.topology.drift.stored import Stored
 
 Say: TypeAlias = Callable[[str], None]
 DAY = click.DateTime(["%Y-%m-%d"])
@@ -128,19 +127,20 @@ def _refuse(asked: Asked) -> None:
 
 
 def _of_days(asked: Asked, say: Say) -> "Answer":
-    from placement.topology.drift.days import topologies, window  # noqa: PLC0415
-    from placement.topology.drift.stored import places_of  # noqa: PLC0415
+    from placement.topology.drift.days import topologies  # noqa: PLC0415
+    from placement.topology.drift.stored import stored_of  # noqa: PLC0415
+    from placement.topology.summaries import window_ending  # noqa: PLC0415
 
     assert asked.from_day is not None and asked.to_day is not None
     scenario = load_scenario(asked.places[0])
     length = asked.window_days or scenario.document.limits.max_age_days
-    windows = window(asked.from_day.date(), length), window(asked.to_day.date(), length)
-    say("building the topology of the day before")
-    built = topologies(scenario, *windows)
-    old = next(built).pairs
-    say("building the topology of the day after")
-    new = next(built)
-    return _answer(asked, say, (str(windows[0]), str(windows[1])), (old, new.pairs), places_of(new), scenario)
+    windows = window_ending(asked.from_day.date(), length), window_ending(asked.to_day.date(), length)
+    days = []
+    say(f"building the topology of {windows[0]}")
+    for topology in topologies(scenario, *windows):
+        days.append(stored_of(topology, scenario.table("endpoints")))
+        say(f"building the topology of {windows[1]}")
+    return _answer(asked, say, (str(windows[0]), str(windows[1])), days, scenario)
 
 
 def _of_folders(asked: Asked, say: Say) -> "Answer":
@@ -148,30 +148,29 @@ def _of_folders(asked: Asked, say: Say) -> "Answer":
 
     say("reading")
     scenario = None if asked.plan is None else load_scenario(asked.scenario or named_in(asked.plan))
-    old, new = read_stored(*(Path(place) for place in asked.places))
-    return _answer(asked, say, (asked.places[0], asked.places[1]), (old.pairs, new.pairs), new.places, scenario)
+    days = read_stored(*(Path(place) for place in asked.places))
+    return _answer(asked, say, (asked.places[0], asked.places[1]), days, scenario)
 
 
 def _answer(
-    asked: Asked,
-    say: Say,
-    names: tuple[str, str],
-    both: "tuple[Pairs, Pairs]",
-    places: "Places",
-    scenario: "Scenario | None",
+    asked: Asked, say: Say, names: tuple[str, str], days: "Sequence[Stored]", scenario: "Scenario | None"
 ) -> "Answer":
     from placement.cli.topology_diff_view import Answer  # noqa: PLC0415
+    from placement.topology.drift.findings import newly  # noqa: PLC0415
     from placement.topology.drift.moves import drift  # noqa: PLC0415
 
     say("comparing")
-    moved, held = drift(*both), None
+    old, new = days
+    moved, held = drift(old.pairs, new.pairs), None
     if asked.plan is not None and scenario is not None:
         from placement.topology.drift.holding import holding  # noqa: PLC0415
 
         say("auditing the plan")
-        held = holding(asked.plan, scenario, *both, asked.headroom)
-    mend = f"nearserve plan {asked.scenario or asked.places[0]} -o NEW_PLAN --start {asked.plan}"
-    return Answer(names, moved, places, held, asked.headroom, mend)
+        held = holding(asked.plan, scenario, old.pairs, new.pairs, asked.headroom)
+    of = asked.places[0] if asked.of_days else asked.scenario or (scenario.document.name if scenario else "")
+    mend = f"nearserve plan {of} -o NEW_PLAN --start {asked.plan}"
+    begun, gone = newly(old.findings, new.findings), newly(new.findings, old.findings)
+    return Answer(names, moved, new.places, begun, gone, held, asked.headroom, mend)
 
 
 def _write(answer: "Answer", output: Path) -> None:
@@ -179,10 +178,11 @@ def _write(answer: "Answer", output: Path) -> None:
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
+    from placement.topology.drift.findings import reasons  # noqa: PLC0415
     from placement.topology.drift.tally import movers, movers_table  # noqa: PLC0415
     from placement.topology.export import atomically  # noqa: PLC0415
 
-    frame = movers_table(answer.drift, answer.places, movers(answer.drift, answer.places))
+    frame = movers_table(answer.drift, answer.places, movers(answer.drift, answer.places), reasons(answer.begun))
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
     atomically(output, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
 

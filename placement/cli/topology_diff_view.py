@@ -10,6 +10,8 @@ from placement.cli.common import print_table
 from placement.cli.topology_view import plain
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from placement.frames import Row
     from placement.topology.drift.holding import Holding
     from placement.topology.drift.moves import Drift
@@ -38,11 +40,14 @@ MEANS = {
 
 @dataclass(frozen=True)
 class Answer:
-    """Both days by name, what moved between them, and what became of a plan; `mend` is the command to plan again."""
+    """Both days by name, what moved between them, which findings of quality gates begun and which are gone, and what
+    became of a plan; `mend` is the command to plan again."""
 
     names: tuple[str, str]
     drift: "Drift"
     places: "Places"
+    begun: "pd.DataFrame"
+    gone: "pd.DataFrame"
     holding: "Holding | None"
     headroom: float
     mend: str
@@ -52,8 +57,9 @@ def as_json(answer: Answer) -> dict[str, Any]:
     """All of it, of the pairs the weightiest MOST_PAIRS; an absent figure is null."""
     from placement.frames import records  # noqa: PLC0415
     from placement.topology.drift import tally  # noqa: PLC0415
+    from placement.topology.drift.findings import reasons as of_pairs  # noqa: PLC0415
 
-    drift, places = answer.drift, answer.places
+    drift, places, reasons = answer.drift, answer.places, of_pairs(answer.begun)
     at = tally.movers(drift, places)
     return {
         "before": answer.names[0],
@@ -64,8 +70,9 @@ def as_json(answer: Answer) -> dict[str, Any]:
         "places": _places(drift),
         "countries": [plain(row) for row in records(tally.by_country(drift, places))],
         "sites": [plain(row) for row in records(tally.by_site(drift))],
-        "moved": [plain(row) for row in records(tally.movers_table(drift, places, at[:MOST_PAIRS]))],
+        "moved": [plain(row) for row in records(tally.movers_table(drift, places, at[:MOST_PAIRS], reasons))],
         "moved_left_out": max(len(at) - MOST_PAIRS, 0),
+        "findings": {name: _by_gate(getattr(answer, name)) for name in ("begun", "gone")},
         "plan": None if answer.holding is None else _holding_json(answer, answer.holding),
     }
 
@@ -76,6 +83,7 @@ def show(answer: Answer, top: int) -> None:
     click.secho(f"{answer.names[0]}  →  {answer.names[1]}", bold=True)
     _show_places(drift)
     _show_counts(drift)
+    _show_findings(answer)
     if drift.moved.any():
         _show_where(answer, top)
         _show_pairs(answer, top)
@@ -137,6 +145,19 @@ def _show_counts(drift: "Drift") -> None:
         print_table(("before", "after", "pairs"), states.head(FEW * 2).to_numpy(object).tolist(), title="States")
 
 
+def _by_gate(found: "pd.DataFrame") -> dict[str, int]:
+    """How many findings each gate has; one that speaks of several pairs counts once."""
+    once = found.drop(columns=["region", "site"]).drop_duplicates()
+    return {str(gate): int(count) for gate, count in once.groupby("gate", sort=True).size().items()}
+
+
+def _show_findings(answer: Answer) -> None:
+    for told, found in (("new findings of quality gates", answer.begun), ("findings gone", answer.gone)):
+        gates = _by_gate(found)
+        if gates:
+            click.echo(f"{told}: {', '.join(f'{gate} ({count:,})' for gate, count in gates.items())}")
+
+
 def _show_where(answer: Answer, top: int) -> None:
     """By country of regions, and by site: the kinds that there are."""
     from placement.topology.drift import tally  # noqa: PLC0415
@@ -160,23 +181,25 @@ def _show_where(answer: Answer, top: int) -> None:
 def _show_pairs(answer: Answer, top: int) -> None:
     from placement.frames import records  # noqa: PLC0415
     from placement.topology.drift import tally  # noqa: PLC0415
+    from placement.topology.drift.findings import reasons  # noqa: PLC0415
 
     at = tally.movers(answer.drift, answer.places)
-    shown = records(tally.movers_table(answer.drift, answer.places, at[:top]))
+    shown = records(tally.movers_table(answer.drift, answer.places, at[:top], reasons(answer.begun)))
     rows = [
         (
             f"{row['region']} – {row['site']}",
             ", ".join(word for word in (row["latency"], row["bandwidth"], row["loss"]) if word),
             _interval(row, "before"),
             _interval(row, "after"),
-            row["kind_before"]
-            if row["kind_before"] == row["kind_after"]
-            else f"{row['kind_before']} → {row['kind_after']}",
+            " → ".join(dict.fromkeys((row["kind_before"], row["kind_after"]))),
         )
         for row in shown
     ]
     click.echo()
     print_table(("pair", "", "before, ms", "after, ms", "known by"), rows, title=_of("Pairs", len(rows), len(at)))
+    for row in shown:
+        if row["why"]:
+            click.echo(f"{row['region']} – {row['site']}: {row['why']}")
 
 
 def _show_plan(answer: Answer, held: "Holding", top: int) -> None:

@@ -9,6 +9,8 @@ import click
 from placement.cli.common import print_table
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from placement.frames import Row
     from placement.topology import Topology
 
@@ -27,16 +29,22 @@ COUNTS = {"regions", "users", "measured", "inferred", "unknown"}
 SHARES = {"unknown_demand", "reachable_users"}
 ENDS = {"unmapped": "names stand for no region and no site", "stale": "ways have records too old for the window"}
 NAMES = 5
+MOST_FINDINGS = 10_000
+DAYS = ("first_day", "last_day")
 
 
 def as_json(topology: "Topology") -> dict[str, Any]:
-    """All of it; an absent figure is null."""
+    """All of it, of the findings the first MOST_FINDINGS; an absent figure is null."""
     from placement.frames import records  # noqa: PLC0415
+    from placement.topology.gates import quality  # noqa: PLC0415
 
     return {
         "coverage": [plain(row) for row in records(topology.coverage())],
         "kinds": [plain(row) for row in records(_kinds(topology))],
         "newest": _newest(topology),
+        "quality": records(quality(topology.verdicts)),
+        "findings": records(topology.verdicts.frame.head(MOST_FINDINGS).pipe(_spoken)),
+        "findings_left_out": max(len(topology.verdicts.frame) - MOST_FINDINGS, 0),
         "unmapped": dict(sorted(topology.unmapped.items())),
         "stale": dict(sorted(topology.stale.items())),
     }
@@ -50,6 +58,7 @@ def show(topology: "Topology", name: str, top: int) -> None:
     click.secho(title + (f", newest observation {newest}" if newest else ", no observation"), bold=True)
     click.echo()
     _show_kinds(topology)
+    _show_quality(topology)
     _show_ends(topology)
     _show_countries(topology, top)
 
@@ -87,6 +96,34 @@ def _show_kinds(topology: "Topology") -> None:
         for row in rows
     ]
     print_table(columns, cells)
+
+
+def _show_quality(topology: "Topology") -> None:
+    """The gates that found something, with the worst of it; the others by name."""
+    from placement.frames import records  # noqa: PLC0415
+    from placement.topology.gates import quality  # noqa: PLC0415
+
+    rows = records(quality(topology.verdicts))
+    found = [row for row in rows if row["verdicts"]]
+    click.echo()
+    if found:
+        columns = ("gate", "findings", "records left out", "records flagged", "the worst")
+        cells = [(row["gate"], row["verdicts"], row["excluded"], row["flagged"], row["worst"]) for row in found]
+        print_table(columns, cells, title="Measurements that cannot be true, or no longer are")
+    quiet = [row["gate"] for row in rows if not row["verdicts"] and row["state"] == "on"]
+    off = [row["gate"] for row in rows if row["state"] == "off"]
+    for told, gates in (("gates without a finding", quiet), ("gates that are off", off)):
+        if gates:
+            click.echo(f"{told}: {', '.join(gates)}")
+
+
+def _spoken(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Days as people write them, and None for what is absent."""
+    import numpy as np  # noqa: PLC0415
+
+    days = {name: frame[name].map(lambda day: str(np.datetime64(int(day), "D")), na_action="ignore") for name in DAYS}
+    frame = frame.astype(object).assign(**days)
+    return frame.where(frame.notna(), None)
 
 
 def _show_ends(topology: "Topology") -> None:

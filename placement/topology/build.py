@@ -22,7 +22,7 @@ from placement.topology.links import Paths, backbone, shortest_paths
 from placement.topology.matches import match
 from placement.topology.neighbours import HeldOut
 from placement.topology.pairs import Float, Pairs, Provenance, State
-from placement.topology.summaries import Days, days_of_folder, days_of_table, window_start
+from placement.topology.summaries import Days, Window, days_of_folder, days_of_table, window_start
 from probes.table import empty_table
 
 if TYPE_CHECKING:
@@ -66,22 +66,24 @@ class Topology:
         return graph(self, selection)
 
 
-def build_pairs(scenario: "Scenario") -> Topology:
-    """The topology of a scenario from the records in its `measurements` folder.
+def build_pairs(scenario: "Scenario", window: Window | None = None) -> Topology:
+    """The topology of a scenario from the records in its `measurements` folder: those of the days in `window`, by
+    default the `limits.max_age_days` before the planning date and all after it. Later ones are not seen at all.
 
     Raises:
         probes.reading.BadRecordsError: a file in the folder is no native record file; every bad record is named.
     """
     folder = scenario.folder / "measurements"
-    planning_date = scenario.document.planning_date
-    newest = window_start(planning_date, scenario.document.limits.max_age_days)
+    if window is None:
+        window = Window(window_start(scenario.document.planning_date, scenario.document.limits.max_age_days))
+    first, last = window.first, window.last
     off = scenario.document.quality.off
     seed = scenario.document.seed
     names = ("regions", "sites", "endpoints", "links", "domains", "demand")
     tables = {name: scenario.table(name) for name in names}
     if not folder.is_dir():
-        return build_topology(empty_table(), tables, newest, off, seed)
-    return _topology(lambda known: days_of_folder(folder, known, newest), tables, off, seed)
+        return build_topology(empty_table(), tables, first, off, seed)
+    return _topology(lambda known: days_of_folder(folder, known, first, until=last), tables, off, seed)
 
 
 def build_topology(

@@ -9,13 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tiny
-from topology_world import demand, record, topology
+from topology_world import demand, endpoints, record, regions, topology
 
 from placement.scenario import Scenario, load
 from placement.topology import Pairs, Topology, build_pairs
-from placement.topology.drift.days import NoRecordsError, Window, topologies, window
+from placement.topology.drift.days import NoRecordsError, topologies
+from placement.topology.drift.findings import findings, newly, read_findings, reasons, write_findings
 from placement.topology.drift.stored import StoredError, places_of, read_stored, write_places
 from placement.topology.export import write_pairs
+from placement.topology.summaries import Window, window_ending
 
 HEADER = "observed_at,source,target,method,sent,received,rtt_ms\n"
 DAYS = {
@@ -54,6 +56,7 @@ def kept(found: Topology, folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     write_pairs(found, folder / "pairs.parquet")
     write_places(found, folder / "places.parquet")
+    write_findings(findings(found, endpoints()), folder / "findings.parquet")
     return folder
 
 
@@ -84,7 +87,7 @@ def test_all_that_is_wrong_with_both_folders_is_told_at_once(found: Topology, tm
         read_stored(one, other, tmp_path / "none")
     told = str(failure.value).splitlines()
     assert "one/places.parquet: there is no such file" in told[0]
-    assert "other/pairs.parquet: 3 rows are not 2 regions × 2 sites" in told[1]
+    assert "other: 3 rows are not 2 regions × 2 sites" in told[1]
     assert [line.split(":")[0] for line in told[2:]] == [
         str(tmp_path / "none" / name) for name in ("pairs.parquet", "places.parquet")
     ]
@@ -94,24 +97,24 @@ def test_all_that_is_wrong_with_both_folders_is_told_at_once(found: Topology, tm
 
 
 def test_a_window_ends_with_its_day_and_has_as_many_days_as_it_says() -> None:
-    assert window(date(2025, 12, 31), 1) == Window(date(2025, 12, 31), date(2025, 12, 31))
-    assert window(date(2025, 12, 31), 7) == Window(date(2025, 12, 25), date(2025, 12, 31))
-    assert window(date(2025, 12, 31), 0.5) == Window(date(2025, 12, 31), date(2025, 12, 31))
-    assert window(date(2025, 12, 31), None) == Window(None, date(2025, 12, 31))
+    assert window_ending(date(2025, 12, 31), 1) == Window(date(2025, 12, 31), date(2025, 12, 31))
+    assert window_ending(date(2025, 12, 31), 7) == Window(date(2025, 12, 25), date(2025, 12, 31))
+    assert window_ending(date(2025, 12, 31), 0.5) == Window(date(2025, 12, 31), date(2025, 12, 31))
+    assert window_ending(date(2025, 12, 31), None) == Window(None, date(2025, 12, 31))
 
 
 @pytest.mark.parametrize(("days", "seen"), [(1, (30,)), (2, (29, 30)), (None, (29, 30))])
 def test_a_day_sees_its_window_and_nothing_after_it(tmp_path: Path, days: float | None, seen: tuple[int, ...]) -> None:
     whole = scenario_of(tmp_path / "whole", 29, 30, 31)
     part = scenario_of(tmp_path / "part", *seen)
-    assert same(next(topologies(whole, window(date(2025, 12, 30), days))).pairs, build_pairs(part).pairs)
+    assert same(next(topologies(whole, window_ending(date(2025, 12, 30), days))).pairs, build_pairs(part).pairs)
 
 
 def test_the_last_day_of_a_window_is_what_a_plan_of_that_night_sees(tmp_path: Path) -> None:
     """A plan for 1 January with max_age_days = 2 counts the 30th and the 31st."""
     scenario = scenario_of(tmp_path, 29, 30, 31, more="[limits]\nmax_age_days = 2\n")
     assert scenario.document.planning_date == date(2026, 1, 1)
-    of_day = next(topologies(scenario, window(date(2025, 12, 31), scenario.document.limits.max_age_days)))
+    of_day = next(topologies(scenario, window_ending(date(2025, 12, 31), scenario.document.limits.max_age_days)))
     assert same(of_day.pairs, build_pairs(scenario).pairs)
     newest = datetime.fromtimestamp(np.nanmax(of_day.pairs.observed_at_s), UTC)
     assert newest == datetime(2025, 12, 31, 23, 59, tzinfo=UTC)
@@ -120,4 +123,21 @@ def test_the_last_day_of_a_window_is_what_a_plan_of_that_night_sees(tmp_path: Pa
 def test_a_day_without_any_record_is_named_with_those_that_have_some(tmp_path: Path) -> None:
     scenario = scenario_of(tmp_path, 29, 30)
     with pytest.raises(NoRecordsError, match="2026-02-01 alone: records are from 2025-12-29 to 2025-12-30"):
-        list(topologies(scenario, window(date(2025, 12, 30), 1), window(date(2026, 2, 1), 1)))
+        list(topologies(scenario, window_ending(date(2025, 12, 30), 1), window_ending(date(2026, 2, 1), 1)))
+
+
+def test_findings_that_begin_are_told_of_their_pairs_and_those_that_go_on_are_not(tmp_path: Path) -> None:
+    # r5 is 445 km from s1: light needs 3.4 ms at least there and back
+    wide, table = regions("r1", "r2", "r3", "r4", "r5"), endpoints(("probe", "host", "r4", "", None))
+    honest, wrong = record("r5", "s1", 9.0), record("r5", "s1", 0.5)
+    other = [record("probe", "s1", 0.5), record("nobody", "s1", 0.5)]
+    worlds = ([honest, *other], [wrong, *other], [wrong, honest, *other])
+    one, two, three = (findings(topology(rows, regions=wide, endpoints=table), table) for rows in worlds)
+    assert one[["gate", "region", "site"]].to_numpy().tolist() == [["light", "r4", "s1"]]
+    begun = newly(one, two)
+    assert list(reasons(begun)) == [("r5", "s1")]
+    assert reasons(begun)["r5", "s1"].startswith("light: r5 to s1 took 0.5 ms")
+    assert newly(two, three).empty and newly(two, two).empty
+    write_findings(two, tmp_path / "findings.parquet")
+    assert read_findings(tmp_path / "findings.parquet").equals(two)
+    assert newly(read_findings(tmp_path / "none.parquet"), two).equals(two)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from placement.topology.coverage import requests_per_s
+from placement.topology.drift.findings import FINDINGS, findings, read_findings
 from placement.topology.drift.tally import Places
 from placement.topology.export import atomically
 from placement.topology.pairs import Pairs, Provenance, State
@@ -33,6 +34,12 @@ class Stored:
 
     pairs: Pairs
     places: Places
+    findings: pd.DataFrame  # of the quality gates, see `findings.findings`
+
+
+def stored_of(topology: "Topology", endpoints: pd.DataFrame) -> Stored:
+    """What would be kept of a topology at hand; `endpoints` is the scenario's table."""
+    return Stored(topology.pairs, places_of(topology), findings(topology, endpoints))
 
 
 def places_of(topology: "Topology") -> Places:
@@ -78,9 +85,9 @@ def _read(folder: Path, wrong: list[str]) -> Stored | None:
     if table is None or places is None:
         return None
     try:
-        return Stored(_pairs(table), _places(places.to_pandas()))
+        return Stored(_pairs(table), _places(places.to_pandas()), read_findings(folder / FINDINGS))
     except (ValueError, KeyError, pa.ArrowException) as error:
-        wrong.append(f"{folder / PAIRS}: {error}")
+        wrong.append(f"{folder}: {error}")
         return None
 
 

@@ -1,5 +1,6 @@
 """What moved, summed up: by the region's country, by site, by state, and pair by pair the weightiest first."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,8 +115,11 @@ def movers(drift: Drift, places: Places) -> Ints:
     return at[np.argsort(-score, kind="stable")]
 
 
-def movers_table(drift: Drift, places: Places, at: Ints) -> pd.DataFrame:
-    """The pairs with these flat numbers as rows: what they are, what they were, and what became of them."""
+def movers_table(
+    drift: Drift, places: Places, at: Ints, reasons: Mapping[tuple[str, str], str] | None = None
+) -> pd.DataFrame:
+    """The pairs with these flat numbers as rows: what they were, what they are, and what became of them. `reasons` are
+    words by region and site, for the column `why`; "" where there are none."""
     row, column = at // max(len(drift.old.sites), 1), at % max(len(drift.old.sites), 1)
     words, weight = np.array(kind_words(), object), places.weight(drift.old.regions)
     table = pd.DataFrame(
@@ -133,7 +137,8 @@ def movers_table(drift: Drift, places: Places, at: Ints) -> pd.DataFrame:
         table[f"kind_{when}"] = words[kind_codes(pairs).ravel()[at]]
         for name in ("rtt_lower_ms", "rtt_mid_ms", "rtt_upper_ms", "mbps", "loss"):
             table[f"{name}_{when}"] = getattr(pairs, name).ravel()[at]
-    return table
+    told = reasons or {}
+    return table.assign(why=[told.get(pair, "") for pair in zip(table["region"], table["site"], strict=True)])
 
 
 def _counted(drift: Drift, axis: int) -> list[Ints]:

@@ -9,6 +9,15 @@ order of addition shows in the last bit.
 """
 
 from placement.topology.summaries.days import Days, Summaries, days_of_folder, days_of_table, summarise
-from placement.topology.summaries.window import window_start
+from placement.topology.summaries.window import Window, window_ending, window_start
 
-__all__ = ["Days", "Summaries", "days_of_folder", "days_of_table", "summarise", "window_start"]
+__all__ = [
+    "Days",
+    "Summaries",
+    "Window",
+    "days_of_folder",
+    "days_of_table",
+    "summarise",
+    "window_ending",
+    "window_start",
+]
