@@ -62,23 +62,25 @@ def boost(features: Float, target: Float, clip: float, seed: list[int]) -> Trees
     allowed = random.random((TREES, features.shape[1])) < SHARE
     allowed[np.arange(TREES), random.integers(features.shape[1], size=TREES)] = True
     start = float(np.median(target)) if np.isfinite(clip) else float(np.mean(target))
-    found = _grow(codes(features, edges), target - start, clip, allowed)
+    found = _grow(codes(features, edges), target - start, clip, allowed, LEVELS, RATE, SHRINK)
     return Trees(edges, *found, start)
 
 
 @njit(cache=True, nogil=True)
-def _grow(code: Codes, target: Float, clip: float, allowed: NDArray[np.bool_]) -> tuple[Ints, Ints, Float]:
+def _grow(
+    code: Codes, target: Float, clip: float, allowed: NDArray[np.bool_], levels: int, rate: float, shrink: float
+) -> tuple[Ints, Ints, Float]:
     trees, features, n = len(allowed), code.shape[0], code.shape[1]
-    feature, last = np.zeros((trees, LEVELS), np.int64), np.zeros((trees, LEVELS), np.int64)
-    leaf = np.zeros((trees, 1 << LEVELS))
+    feature, last = np.zeros((trees, levels), np.int64), np.zeros((trees, levels), np.int64)
+    leaf = np.zeros((trees, 1 << levels))
     left_over, pull = target.copy(), np.empty(n)
-    place = np.empty(n, np.int64)
-    total, count = np.empty((1 << LEVELS, BINS + 1)), np.empty((1 << LEVELS, BINS + 1))
+    place, classes = np.empty(n, np.int64), int(code.max()) + 1
+    total, count = np.empty((leaf.shape[1], classes)), np.empty((leaf.shape[1], classes))
     for t in range(trees):
         for p in range(n):
             pull[p] = min(max(left_over[p], -clip), clip)
         place[:] = 0
-        for level in range(LEVELS):
+        for level in range(levels):
             best, leaves = -1.0, 1 << level
             for f in range(features):
                 if not allowed[t, f]:
@@ -87,7 +89,7 @@ def _grow(code: Codes, target: Float, clip: float, allowed: NDArray[np.bool_]) -
                 for p in range(n):
                     total[place[p], code[f, p]] += pull[p]
                     count[place[p], code[f, p]] += 1.0
-                gain, cut = _best_cut(total[:leaves], count[:leaves])
+                gain, cut = _best_cut(total[:leaves], count[:leaves], shrink)
                 if gain > best:
                     best, feature[t, level], last[t, level] = gain, f, cut
             asked = code[feature[t, level]]
@@ -97,15 +99,15 @@ def _grow(code: Codes, target: Float, clip: float, allowed: NDArray[np.bool_]) -
         for p in range(n):
             total[place[p], 0] += pull[p]
             count[place[p], 0] += 1.0
-        for k in range(1 << LEVELS):
-            leaf[t, k] = RATE * total[k, 0] / (count[k, 0] + SHRINK)
+        for k in range(leaf.shape[1]):
+            leaf[t, k] = rate * total[k, 0] / (count[k, 0] + shrink)
         for p in range(n):
             left_over[p] -= leaf[t, place[p]]
     return feature, last, leaf
 
 
 @njit(cache=True, nogil=True)
-def _best_cut(total: Float, count: Float) -> tuple[float, int]:
+def _best_cut(total: Float, count: Float, shrink: float) -> tuple[float, int]:
     """The class after which to cut all leaves, by the sum of (Σ pull)² / (number + SHRINK) of both sides."""
     leaves, bins = total.shape
     best, cut = -1.0, 0
@@ -121,7 +123,7 @@ def _best_cut(total: Float, count: Float) -> tuple[float, int]:
             left[k] += total[k, c]
             number[k] += count[k, c]
             right, rest = whole[k] - left[k], members[k] - number[k]
-            gain += left[k] ** 2 / (number[k] + SHRINK) + right**2 / (rest + SHRINK)
+            gain += left[k] ** 2 / (number[k] + shrink) + right**2 / (rest + shrink)
         if gain > best:
             best, cut = gain, c
     return best, cut
@@ -134,7 +136,7 @@ def predicted(code: Codes, feature: Ints, last: Ints, leaf: Float) -> Float:
     place = np.empty(code.shape[1], np.int64)
     for t in range(len(feature)):
         place[:] = 0
-        for level in range(LEVELS):
+        for level in range(feature.shape[1]):
             asked, cut = code[feature[t, level]], last[t, level]
             for p in range(len(place)):
                 place[p] = 2 * place[p] + (1 if asked[p] > cut else 0)
