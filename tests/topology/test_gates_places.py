@@ -132,8 +132,8 @@ def test_an_address_that_is_near_to_everybody_is_anycast() -> None:
 
 def test_discs_that_touch_are_no_proof_of_two_machines() -> None:
     positions = Positions(pd.Index(["a", "b", "c"], dtype=object), np.zeros(3), np.array([0.0, 10.0, 20.0]))
-    touching = Blamed(0, "icmp", 3, 3, 0.0, np.array([1, 2]), np.array([556.0, 556.0]))  # 1,111.95 km apart
-    apart = Blamed(0, "icmp", 3, 3, 0.0, np.array([1, 2]), np.array([555.0, 556.0]))
+    touching = Blamed(0, "icmp", 3, 3, 0.0, 0.0, np.array([1, 2]), np.array([556.0, 556.0]))  # 1,111.95 km apart
+    apart = Blamed(0, "icmp", 3, 3, 0.0, 0.0, np.array([1, 2]), np.array([555.0, 556.0]))
     assert len(disjoint(positions, touching)[0]) == 0
     ends, instances = disjoint(positions, apart)
     assert (ends.tolist(), instances) == ([1, 2], 2)
@@ -153,7 +153,7 @@ def test_a_proxy_beside_the_source_takes_out_that_method_only() -> None:
 
 def test_the_estimate_is_the_mean_on_the_sphere() -> None:
     positions = Positions(pd.Index(["a", "b"], dtype=object), np.zeros(2), np.array([170.0, 190.0]))
-    one = Blamed(0, "icmp", 3, 3, 0.0, np.array([0, 1]), np.array([100.0, 100.0]))
+    one = Blamed(0, "icmp", 3, 3, 0.0, 0.0, np.array([0, 1]), np.array([100.0, 100.0]))
     latitude, longitude = estimate(positions, one)
     assert (latitude, abs(longitude)) == pytest.approx((0.0, 180.0))
 

@@ -5,9 +5,11 @@ Two vantage points and the times from them to one place cannot be farther apart 
     km(a, b) > 102.1 km/ms · (rtt_a + rtt_b) + slack    →   more than one machine answers
 
 the discs of Cicalese et al. 2015 ("A fistful of pings: accurate and lightweight anycast enumeration and geolocation").
-Only ends that light contradicts from three places or more are looked at (`blame`), and only vantage points that nothing
-contradicts are asked. If the end was the source, no anycast address is to blame but something beside the source that
-answers in place of its targets (a proxy, a firewall): then only that method is out. All else that a blamed end
+Only ends that light contradicts from three places or more are looked at (`blame`), and from more than a tenth of all
+(the lower end of the interval for that share; a few odd records are out one by one, as `light`). Only vantage points
+that nothing contradicts are asked. Where most of the contradictions are disputed by another method, or the
+end is the source, something beside it answers this method in place of others (a proxy, a firewall): then only what
+was measured of it by this method is out. All else that a blamed end
 measured is out whatever the method, for the plan wants a figure for a place.
 """
 
@@ -19,6 +21,7 @@ from placement.topology.gates.evidence import Evidence, Finding, Ints
 from placement.topology.gates.verdicts import EXCLUDE, verdict_rows
 
 NAME = "anycast"
+LEAST_SHARE = 0.1
 
 
 def judge(evidence: Evidence) -> Finding:
@@ -28,9 +31,9 @@ def judge(evidence: Evidence) -> Finding:
     names = evidence.positions.names
     for one in blamed(evidence):
         ends, instances = disjoint(evidence.positions, one)
-        if not len(ends):
+        if not len(ends) or one.share <= LEAST_SHARE:
             continue
-        is_proxy = one.as_source > 0.5
+        is_proxy = max(one.as_source, one.disputed) > 0.5
         which = _rows(evidence, one, is_proxy)
         name = str(names[one.end])
         rows.append(
@@ -52,8 +55,8 @@ def _rows(evidence: Evidence, one: Blamed, is_proxy: bool) -> Ints:
     which = evidence.rows_of(one.end)
     if not is_proxy:
         return which
-    here = (evidence.source == one.end) & (evidence.method == evidence.methods.get_loc(one.method))
-    return np.asarray(np.flatnonzero(here), np.int64)
+    by_method = evidence.method[which] == evidence.methods.get_loc(one.method)
+    return np.asarray(which[by_method], np.int64)
 
 
 def _why(name: str, one: Blamed, instances: int, is_proxy: bool, far: list[str]) -> str:

@@ -4,6 +4,9 @@ A time too small for its distance says that one of two ends does not stand where
 by method: an end's score is the lower end of a 95 % interval (Wilson 1927) for the share k/n of places that contradict
 it, among the n places it was measured with. An end that three places or more contradict is to blame, if none of the
 ends that it contradicts has a higher score. What it explains is taken away, and the rest is judged again.
+
+A contradiction is disputed where another method (but HTTP) has a possible time for the same two ends: then it is the
+method that is wrong there, and not a place.
 """
 
 from dataclasses import dataclass
@@ -28,7 +31,8 @@ MOST_DISCS = 64
 class Blamed:
     """One end that light contradicts from many places, by one method.
 
-    `accusers` of `judged` places contradict it; `as_source` is the share of those records of which it is the source.
+    `accusers` of `judged` places contradict it; `as_source` is the share of these contradictions of which it is the
+    source, `disputed` that of which another method says otherwise.
     It must stand within `radius_km` of each of the `vantage` positions (indices, the nearest first) of ends that
     nothing contradicts.
     """
@@ -38,8 +42,14 @@ class Blamed:
     accusers: int
     judged: int
     as_source: float
+    disputed: float
     vantage: Ints
     radius_km: Float
+
+    @property
+    def share(self) -> float:
+        """The lower end of the interval for the share of places that contradict it."""
+        return float(wilson_lower(np.array([self.accusers]), np.array([self.judged]))[0])
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,7 @@ class _Edges:
     place: Ints
     rtt_ms: Float
     wrong: NDArray[np.bool_]
+    disputed: NDArray[np.bool_]
     is_source: NDArray[np.bool_]
 
 
@@ -79,6 +90,7 @@ def blamed(evidence: Evidence) -> list[Blamed]:
                 accusers=len(np.unique(edges.place[wrong])),
                 judged=len(np.unique(edges.place[own])),
                 as_source=float(edges.is_source[wrong].mean()),
+                disputed=float(edges.disputed[wrong].mean()),
                 vantage=edges.other[near] % ends,
                 radius_km=GLASS_KM_PER_MS * edges.rtt_ms[near] + PLACE_KM,
             )
@@ -114,6 +126,9 @@ def _edges(evidence: Evidence) -> tuple[list[str], _Edges]:
     key = ((method * ends + low) * ends + high)[order]
     first = order[np.diff(key, prepend=-1) != 0]
     wrong = impossible_km(rtt_ms[first], evidence.km[known][first]) > 0
+    pair = key[np.diff(key, prepend=-1) != 0] % (ends * ends)
+    speaks = method[first] != (names.get_loc("http") if "http" in names else -1)
+    disputed = np.isin(pair, pair[~wrong & speaks])
     where = np.stack([evidence.positions.latitude, evidence.positions.longitude], axis=1)
     place = np.unique(where, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
     a, b, base = source[first], target[first], method[first] * ends
@@ -123,6 +138,7 @@ def _edges(evidence: Evidence) -> tuple[list[str], _Edges]:
         place=np.concatenate([place[b], place[a]]),
         rtt_ms=np.tile(rtt_ms[first], 2),
         wrong=np.tile(wrong, 2),
+        disputed=np.tile(disputed, 2),
         is_source=np.repeat([True, False], len(first)),
     )
 

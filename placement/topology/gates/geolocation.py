@@ -1,15 +1,20 @@
 """Bad geolocation: an end that light contradicts from three places or more, and that one other place would explain.
 
-Who is to blame is worked out in `blame`; an end of which no place on Earth would do is `anycast`, which is asked
-first. What is left stands somewhere else than the endpoints table says. The discs around the vantage points say where:
-it lies within the smallest, and the estimate is the mean of their centres, weighted by 1 / radius² (constraint-based
+Who is to blame is worked out in `blame`. An end of which no place on Earth would do is none of this gate's (`anycast`),
+nor is one of which most contradictions are disputed: another method has a possible time for the same two.
+
+What is left stands somewhere else than the endpoints table says. The discs around the vantage points say where: it lies
+within the smallest, and the estimate is the mean of their centres, weighted by 1 / radius² (constraint-based
 geolocation: Gueye et al. 2006).
 """
+
+from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 
 from placement.geo import great_circle_km
-from placement.topology.gates.blame import Blamed, blamed
+from placement.topology.gates.blame import Blamed, blamed, disjoint
 from placement.topology.gates.evidence import Evidence, Finding, Positions
 from placement.topology.gates.verdicts import EXCLUDE, verdict_rows
 
@@ -20,7 +25,7 @@ def judge(evidence: Evidence) -> Finding:
     """Excludes whatever was measured of ends that stand elsewhere, bandwidth too."""
     out = np.zeros(len(evidence.frame), np.bool_)
     rows = []
-    for one in _worst_by_end(blamed(evidence)):
+    for one in _worst_by_end(filter(partial(_stands_elsewhere, evidence.positions), blamed(evidence))):
         which = evidence.rows_of(one.end)
         name = str(evidence.positions.names[one.end])
         rows.append(
@@ -48,7 +53,12 @@ def estimate(positions: Positions, one: Blamed) -> tuple[float, float]:
     return float(np.degrees(np.arctan2(z, np.hypot(x, y)))), float(np.degrees(np.arctan2(y, x)))
 
 
-def _worst_by_end(found: list[Blamed]) -> list[Blamed]:
+def _stands_elsewhere(positions: Positions, one: Blamed) -> bool:
+    """Whether the blame is the place's, and one other place would do."""
+    return one.disputed <= 0.5 and not len(disjoint(positions, one)[0])
+
+
+def _worst_by_end(found: Iterable[Blamed]) -> list[Blamed]:
     """Of the methods by which an end was found, that with most accusers; sorted by end."""
     worst: dict[int, Blamed] = {}
     for one in found:
