@@ -17,7 +17,7 @@ from probes.folder import StandingFile, key_tables, standing_files, tables
 from probes.reading import BadRecord, BadRecordsError
 
 ROWS_AT_ONCE = 1 << 16
-CACHED_ROWS = 50_000
+CACHED_ROWS = 20_000
 """Files of fewer records together are read each time."""
 MOST_BAD = 100_000
 """So many bad records end the reading."""
