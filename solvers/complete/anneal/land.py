@@ -14,6 +14,7 @@ from solvers.rules import Jobs, Reserve
 
 MUST_USD = 1e12
 """What a row that must be served costs unserved, to the annealing."""
+ROWS_AT_ONCE = 1024  # demand rows: of tens of millions of pairs, a part at a time
 _NONE = np.zeros(0, np.int64)
 NO_JOBS = Jobs(0, _NONE, _NONE, _NONE, _NONE, np.zeros((0, 1), np.bool_), np.zeros(0))
 
@@ -216,16 +217,21 @@ def _sizes(problem: Problem, quarters: Int) -> Float:
 def _tight(problem: Problem, reserve: Reserve) -> Bool:
     """Sites whose links could not carry all that could ever come, in some slice."""
     slices = max(problem.slices, 1)
-    row = np.concatenate([problem.pair_demand, reserve.pair_demand])
-    site = np.concatenate([problem.pair_site, problem.block_site[reserve.pair_block]])
-    there = np.unique(row.astype(np.int64) * problem.sites + site)
-    row, site = there // problem.sites, there % problem.sites
-    key = site * slices + problem.demand_slice[row]
-    found = np.zeros(problem.sites, np.bool_)
-    for mbps, limit in ((problem.out_mbps, problem.uplink_mbps), (problem.in_mbps, problem.downlink_mbps)):
-        flow = np.bincount(key, mbps[row], minlength=problem.sites * slices).reshape(-1, slices)
-        found |= flow.max(axis=1) > limit * (1 - 1e-9)
-    return found
+    out_mbps, in_mbps = np.zeros((slices, problem.sites)), np.zeros((slices, problem.sites))
+    kinds = ((problem.pair_demand, problem.pair_block), (reserve.pair_demand, reserve.pair_block))
+    ends = [np.searchsorted(demand, np.arange(problem.demands + 1)) for demand, _ in kinds]
+    for first in range(0, problem.demands, ROWS_AT_ONCE):
+        last = min(first + ROWS_AT_ONCE, problem.demands)
+        there = np.zeros((last - first, problem.sites), np.bool_)
+        for (demand, block), end in zip(kinds, ends, strict=True):
+            part = slice(end[first], end[last])
+            there[demand[part] - first, problem.block_site[block[part]]] = True
+        for t in range(slices):
+            rows = problem.demand_slice[first:last] == t
+            out_mbps[t] += problem.out_mbps[first:last][rows] @ there[rows]
+            in_mbps[t] += problem.in_mbps[first:last][rows] @ there[rows]
+    found = (out_mbps > problem.uplink_mbps * (1 - 1e-9)) | (in_mbps > problem.downlink_mbps * (1 - 1e-9))
+    return np.asarray(found.any(axis=0), np.bool_)
 
 
 def _domains(reserve: Reserve) -> tuple[Int, Int]:
