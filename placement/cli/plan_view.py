@@ -119,12 +119,30 @@ def _totals(document: "PlanDocument", total: _Place, candidates: int) -> Iterato
     yield "cost", f"{cost.total:,.2f} USD a month" + (", mean over the periods" if document.periods else "")
     yield from (("", line) for line in wrap(paid, WIDTH))
     yield "planned latency", f"p50 {ms[0]} ms, p95 {ms[1]} ms, p99 {ms[2]} ms"
+    yield from _budget_met(document)
     yield "served", f"{100 * document.served_share:.3f} % of requests"
     if document.bound_verified_usd_month is None or document.gap is None:
         yield "verified bound", "none"
     else:
         yield "verified bound", f"{document.bound_verified_usd_month:,.2f} USD a month"
         yield "verified gap", f"{100 * document.gap:.2f} % net of what nobody can serve"
+
+
+def _budget_met(document: "PlanDocument", most: int = 3) -> Iterator[Line]:
+    """How likely budgets are met, and the classes with the lowest chance; nothing where all is measured."""
+    said = document.budget_met
+    if said.met_ppm is None or not said.inferred_share:
+        return
+    inferred = f"{100 * said.inferred_share:.3f} % of them on inferred pairs"
+    yield "budget met", f"{_chance(said.met_ppm)} % of served requests; {inferred}"
+    lowest = sorted(said.classes, key=lambda row: (row.met_ppm, row.region, row.model, row.service))
+    for j, row in enumerate(lowest[:most]):
+        who = f"{row.region} {row.model} {row.service}"
+        yield "" if j else "least likely", _fitting(f"{_chance(row.met_ppm)} % {who}", WIDTH)
+
+
+def _chance(ppm: int) -> str:
+    return f"{ppm / 10**4:.3f}"
 
 
 def _rules(document: "PlanDocument") -> Iterator[Line]:

@@ -10,10 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import tiny
 
 from placement.audit import AuditReport, audit
+from placement.cli.plan_view import print_plan
 from placement.plan.build import Solved, build_plan
 from placement.plan.document import PlanDocument
 from placement.plan.folder import write_files
@@ -30,29 +32,31 @@ SAVED_USD = 40.0
 METHODS: tuple[Method, ...] = ("exact", "scale")
 
 
-def world(folder: Path, *lines: str, **more: str) -> Scenario:
-    """The scenario with lines under [uncertainty]."""
-    changed: dict[str, str | None] = {
-        "scenario.toml": "\n".join([tiny.FILES["scenario.toml"], *more.values(), "[uncertainty]", *lines]),
+def changes(*lines: str) -> dict[str, str | None]:
+    """The files of the scenario with lines under [uncertainty]."""
+    return {
+        "scenario.toml": "\n".join([tiny.FILES["scenario.toml"], "[uncertainty]", *lines]),
         "regions.csv": tiny.FILES["regions.csv"].replace("berlin,Berlin,DE,52.52,13.40,3000000\n", ""),
         "demand.csv": tiny.FILES["demand.csv"].replace("berlin,m8,chat,6,6\n", ""),
         "measurements/pairs.csv": "observed_at,source,target,method,sent,received,rtt_ms\n"
         "2025-12-31T00:00:00Z,paris,beta,icmp,3,3,140;140;140\n",
-        **tiny.edited(
-            "sites.csv", "alpha,Paris,FR,48.86,2.35,10,42,1000,0.05,50", "alpha,Paris,FR,48.86,2.35,10,42,1000,0.05,0"
-        ),
+        **tiny.edited("sites.csv", "2.35,10,42,1000,0.05,50", "2.35,10,42,1000,0.05,0"),
     }
-    return load(tiny.write(folder / "scenario", changed))
 
 
-def inferred(pairs: Pairs, ends_ms: tuple[float, float, float] = NEAR_MS) -> Pairs:
-    """The pairs with the one to alpha inferred."""
+def world(folder: Path, *lines: str) -> Scenario:
+    """The scenario with lines under [uncertainty]."""
+    return load(tiny.write(folder / "scenario", changes(*lines)))
+
+
+def inferred(pairs: Pairs, ends_ms: tuple[float, float, float] = NEAR_MS, site: int = 0) -> Pairs:
+    """The pairs with the one to alpha, or another site, inferred."""
     figures = {"rtt_lower_ms": ends_ms[0], "rtt_mid_ms": ends_ms[1], "rtt_upper_ms": ends_ms[2]}
     arrays = {name: getattr(pairs, name).copy() for name in figures}
     state = pairs.rtt_state.copy()
-    state[0, 0] = State.INFERRED
+    state[0, site] = State.INFERRED
     for name, value in figures.items():
-        arrays[name][0, 0] = value
+        arrays[name][0, site] = value
     return replace(pairs, rtt_state=state, **arrays)
 
 
@@ -168,3 +172,41 @@ def test_intervals_at_the_edge_are_read_alike_by_plan_and_audit(
     document, report = planned(scenario, inferred(build_pairs(scenario).pairs, ends_ms), tmp_path / "plan")
     assert report.passed, [str(v) for v in report.violations]
     assert {row.site for row in document.servers} == {"alpha"}
+
+
+def test_the_view_tells_how_likely_budgets_are_met_and_the_least_likely_class(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenario = world(tmp_path, "percentile = 0.5")
+    document, _ = planned(scenario, inferred(build_pairs(scenario).pairs), tmp_path / "plan")
+    print_plan(document, scenario)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    at = lines.index("budget met 78.788 % of served requests; 100.000 % of them on inferred pairs")
+    assert lines[at + 1] == "least likely 78.788 % paris m8 chat"
+
+
+def drawn_ms(ends_ms: tuple[float, float, float], rng: np.random.Generator, count: int) -> np.ndarray:
+    """Round trips as an interval has them: log-linear between its figures, a twentieth beyond each end."""
+    chance = rng.random(count)
+    within = np.exp(np.interp(chance, (0.05, 0.5, 0.95), np.log(ends_ms)))
+    return np.where(chance > 0.95, ends_ms[2] * np.sqrt(0.05 / (1 - chance)), within)
+
+
+@pytest.mark.parametrize("ends_ms", [NEAR_MS, (100.0, 140.0, 400.0), (20.0, 60.0, 90.0)])
+def test_true_round_trips_drawn_from_the_intervals_meet_budgets_as_often_as_the_plan_says(
+    ends_ms: tuple[float, float, float], tmp_path: Path
+) -> None:
+    """Paris splits between alpha, and beta, both inferred and with an uplink for 78 % of it."""
+    full = tiny.FILES["sites.csv"].replace("10,42,1000", "10,42,0.5")
+    scenario = load(tiny.write(tmp_path / "scenario", {**changes("percentile = 0.3"), "sites.csv": full}))
+    pairs = inferred(inferred(build_pairs(scenario).pairs, ends_ms), (60.0, 130.0, 220.0), site=1)
+    document, report = planned(scenario, pairs, tmp_path / "plan")
+    assert report.passed
+    shares = pd.read_parquet(tmp_path / "plan" / "routes.parquet").set_index("site")["share_ppb"] / 1e9
+    assert set(shares.index) == {"alpha", "beta"}
+    rng, count = np.random.default_rng(1), 200_000
+    limit = 200 - 50.0
+    near, far = drawn_ms(ends_ms, rng, count) <= limit, drawn_ms((60.0, 130.0, 220.0), rng, count) <= limit
+    met = shares["alpha"] * near + shares["beta"] * far
+    assert document.budget_met.met_ppm is not None
+    assert abs(met.mean() - document.budget_met.met_ppm / 1e6) < 5 * met.std() / np.sqrt(count) + 1e-6
