@@ -103,18 +103,26 @@ def tables(file: StandingFile, rows: int) -> Iterator[Any]:
 
 
 def key_tables(file: StandingFile, rows: int) -> Iterator[Any]:
-    """The same Tables with the columns agent, boot_id and seq alone, unchecked, of a file that is `keyed`."""
+    """The same Tables with the columns agent, boot_id and seq alone, unchecked, of a file that is `keyed`, as
+    far as it can be read."""
     with file.path.open("rb") as stream:
         if not is_parquet(stream):
             yield from (table.select(_KEY) for table in tables(file, rows))
             return
-        parquet = pq.ParquetFile(stream, read_dictionary=list(CODED))
-        present = [name for name in _KEY if name in parquet.schema_arrow.names]
-        for batch in parquet.iter_batches(batch_size=rows, columns=present):
-            table = pa.Table.from_batches([batch])
-            yield (
-                table if len(present) == len(_KEY) else table.append_column("agent", pa.nulls(len(batch), pa.string()))
-            )
+        try:
+            parquet = pq.ParquetFile(stream, read_dictionary=list(CODED))
+            present = [name for name in _KEY if name in parquet.schema_arrow.names]
+            for batch in parquet.iter_batches(batch_size=rows, columns=present):
+                yield _with_key(pa.Table.from_batches([batch]))
+        except (pa.ArrowException, OSError):
+            return  # `tables` says what is wrong with it
+
+
+def _with_key(table: Any) -> Any:
+    for name in _KEY:
+        if name not in table.column_names:
+            table = table.append_column(name, pa.nulls(table.num_rows, pa.int64() if name == "seq" else pa.string()))
+    return table
 
 
 def _coded(table: Any) -> Any:
