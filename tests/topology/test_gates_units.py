@@ -150,3 +150,9 @@ def test_the_order_of_rows_changes_nothing() -> None:
         one[0].sort_values(by, ignore_index=True), other[0].sort_values(by, ignore_index=True)
     )
     assert np.isfinite(one[1].frame["severity"]).all()
+
+
+def test_a_method_alone_that_light_contradicts_at_half_of_its_ends_is_no_round_trip() -> None:
+    kept, verdicts = judged(frame(*of("imported:x", 0.4)), REGIONS, SITES)
+    assert (len(kept), said(verdicts)) == (0, [("one-way", None, None, "exclude")])
+    assert verdicts.frame["why"][0].startswith("three places or more contradict 38 of 38 ends that imported:x measured")

@@ -98,6 +98,19 @@ def blamed(evidence: Evidence) -> list[Blamed]:
     return sorted(found, key=lambda one: (one.end, one.method))
 
 
+def contradicted(evidence: Evidence) -> dict[str, tuple[int, int]]:
+    """By method: how many of its ends three places or more contradict, and how many it has that were judged."""
+    methods, edges = _edges(evidence)
+    ends = len(evidence.positions.names)
+    accusers = _places(edges.node[edges.wrong], edges.place[edges.wrong], ends * len(methods))
+    judged = np.bincount(edges.node, minlength=ends * len(methods)) > 0
+    accused = (accusers >= LEAST_ACCUSERS).reshape(len(methods), ends).sum(axis=1)
+    return {
+        method: (int(bad), int(of))
+        for method, bad, of in zip(methods, accused, judged.reshape(len(methods), ends).sum(axis=1), strict=True)
+    }
+
+
 def disjoint(positions: Positions, one: Blamed) -> tuple[Ints, int]:
     """Vantage points no single place can satisfy: how many the discs that do not touch each other are, the nearest
     taken first (Cicalese et al. 2015, "A fistful of pings": each holds an instance of its own), and the two farthest

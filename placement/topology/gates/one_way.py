@@ -8,6 +8,9 @@ more, the median ratio lies within 0.45 and 0.55 and 80 % of the ratios within 0
 A half is excluded if it has a witness: two other voices say so, or 10 % of it and at least three pairs are faster than
 light in glass over their distance (the straightest routes at hand take 1.16 times that: half of a round trip is often
 below). A half without a witness is flagged: the other may count two round trips, as a handshake does.
+
+A method that nothing can be compared with is excluded if light contradicts half of its ends or more, of eight or more,
+each from three places: so many ends do not stand elsewhere, and half of a round trip is the usual reason.
 """
 
 from collections.abc import Iterator
@@ -17,6 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from placement.topology.gates.blame import contradicted
 from placement.topology.gates.evidence import Evidence, Finding, Mask
 from placement.topology.gates.light import GLASS_KM_PER_MS
 from placement.topology.gates.verdicts import EXCLUDE, FLAG, verdict_rows
@@ -43,8 +47,8 @@ class _Half(NamedTuple):
 def judge(evidence: Evidence) -> Finding:
     """Excludes, or flags, the rows of methods and of sources that tell half a round trip."""
     out = np.zeros(len(evidence.frame), np.bool_)
-    told: set[str] = set()
     rows = []
+    told: set[str] = set()
     for half in _halves(evidence, _voices(evidence)):
         if half.method in told:
             continue
@@ -56,18 +60,36 @@ def judge(evidence: Evidence) -> Finding:
         is_sure = len(half.others) >= 2 or _outruns_light(evidence, which)
         if is_sure:
             out |= which
-        rows.append(
-            {
-                "source": half.source,
-                "method": half.method,
-                "series": int(which.sum()),
-                "records": evidence.records(which),
-                "action": EXCLUDE if is_sure else FLAG,
-                "severity": float(half.pairs),
-                "why": _why(half, is_sure),
-            }
-        )
+        action = EXCLUDE if is_sure else FLAG
+        told_why = _why(half, is_sure)
+        rows.append(_verdict(evidence, half.source, half.method, which, action, float(half.pairs), told_why))
+    for method, (bad, of) in contradicted(evidence.without(out)).items():
+        if of >= LEAST_OF_SOURCE and 2 * bad >= of:
+            which = np.asarray((evidence.method == evidence.methods.get_loc(method)) & ~out, np.bool_)
+            out |= which
+            rows.append(_verdict(evidence, None, method, which, EXCLUDE, float(bad), _why_light(method, bad, of)))
     return Finding(out, verdict_rows(NAME, rows))
+
+
+def _verdict(
+    evidence: Evidence, source: str | None, method: str, which: Mask, action: str, severity: float, why: str
+) -> dict[str, object]:
+    return {
+        "source": source,
+        "method": method,
+        "series": int(which.sum()),
+        "records": evidence.records(which),
+        "action": action,
+        "severity": severity,
+        "why": why,
+    }
+
+
+def _why_light(method: str, bad: int, of: int) -> str:
+    return (
+        f"three places or more contradict {bad} of {of} ends that {method} measured: faster than light nearly "
+        "everywhere, so these are no round trips, or the positions of the places are wrong altogether"
+    )
 
 
 def _voices(evidence: Evidence) -> pd.DataFrame:
