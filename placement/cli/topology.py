@@ -50,9 +50,12 @@ class _OfScenario(click.Command):
     type=click.Path(file_okay=False, path_type=Path),
     help="Write graph.graphml, pairs.parquet, places.parquet, findings.parquet and map.svg there.",
 )
+@click.option(
+    "--nearest", type=click.IntRange(min=1), help="In graph.graphml, only each region's pairs with so many sites."
+)
 @click.option("--top", type=click.IntRange(min=1), default=12, show_default=True, help="Countries in the table.")
 @format_option
-def of_scenario(scenario: str, output: Path | None, top: int, output_format: str) -> None:
+def of_scenario(scenario: str, output: Path | None, nearest: int | None, top: int, output_format: str) -> None:
     """Build the graph of SCENARIO from its measurements and show what is known of every pair, and how well.
 
     `topology diff` shows what moved; a scenario folder that is called diff is ./diff.
@@ -65,7 +68,7 @@ def of_scenario(scenario: str, output: Path | None, top: int, output_format: str
         topology = build_pairs(loaded)
         if output is not None:
             say("writing")
-            _write(topology, loaded, output)
+            _write(topology, loaded, output, nearest)
     if output_format == "json":
         emit_json({**as_json(topology), "output": str(output) if output else None})
         return
@@ -74,15 +77,16 @@ def of_scenario(scenario: str, output: Path | None, top: int, output_format: str
         click.echo(f"\nwritten to {output}")
 
 
-def _write(topology: "Topology", scenario: "Scenario", output: Path) -> None:
+def _write(topology: "Topology", scenario: "Scenario", output: Path, nearest: int | None) -> None:
     """The files of `-o`; each appears whole or not at all."""
     from placement.cli.topology_map import write_map  # noqa: PLC0415
     from placement.topology.drift.findings import FINDINGS, findings, write_findings  # noqa: PLC0415
     from placement.topology.drift.stored import PAIRS, PLACES, write_places  # noqa: PLC0415
+    from placement.topology.elements import Selection  # noqa: PLC0415
     from placement.topology.export import write_graphml, write_pairs  # noqa: PLC0415
 
     output.mkdir(parents=True, exist_ok=True)
-    write_graphml(topology, output / "graph.graphml")
+    write_graphml(topology, output / "graph.graphml", Selection(nearest=nearest))
     write_pairs(topology, output / PAIRS)
     write_places(topology, output / PLACES)
     write_findings(findings(topology, scenario.table("endpoints")), output / FINDINGS)

@@ -155,7 +155,7 @@ def _show_findings(answer: Answer) -> None:
     for told, found in (("new findings of quality gates", answer.begun), ("findings gone", answer.gone)):
         gates = _by_gate(found)
         if gates:
-            click.echo(f"{told}: {', '.join(f'{gate} ({count:,})' for gate, count in gates.items())}")
+            click.echo(f"\n{told}: {', '.join(f'{gate} ({count:,})' for gate, count in gates.items())}")
 
 
 def _show_where(answer: Answer, top: int) -> None:

@@ -1,6 +1,7 @@
 """What `nearserve topology` shows of a topology: first what matters at night, then the rest; JSON has all of it."""
 
 import math
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,7 @@ def as_json(topology: "Topology") -> dict[str, Any]:
     return {
         "coverage": [plain(row) for row in records(topology.coverage())],
         "kinds": [plain(row) for row in records(_kinds(topology))],
+        "held_out": None if topology.held_out is None else plain(asdict(topology.held_out)),
         "newest": _newest(topology),
         "quality": records(quality(topology.verdicts)),
         "findings": records(topology.verdicts.frame.head(MOST_FINDINGS).pipe(_spoken)),
@@ -58,6 +60,7 @@ def show(topology: "Topology", name: str, top: int) -> None:
     click.secho(title + (f", newest observation {newest}" if newest else ", no observation"), bold=True)
     click.echo()
     _show_kinds(topology)
+    _show_held_out(topology)
     _show_quality(topology)
     _show_ends(topology)
     _show_countries(topology, top)
@@ -96,6 +99,17 @@ def _show_kinds(topology: "Topology") -> None:
         for row in rows
     ]
     print_table(columns, cells)
+
+
+def _show_held_out(topology: "Topology") -> None:
+    """How well the inference tells pairs that were measured, from the others alone."""
+    told = topology.held_out
+    if told is None:
+        return
+    click.echo(f"\nneighbours, asked for {told.pairs:,} measured pairs that they did not see:")
+    covered, below, above, off = (f"{100 * v:.1f} %" for v in (told.covered, told.below, told.above, told.median_error))
+    click.echo(f"  {covered} lie within the 90 % interval, {below} below it, {above} above it")
+    click.echo(f"  its middle is off by {off}, and it is ± {50 * told.median_width:.1f} % wide (medians)")
 
 
 def _show_quality(topology: "Topology") -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import networkx as nx
 import pyarrow.parquet as pq
 import pytest
 import tiny
@@ -131,6 +132,14 @@ def test_the_output_holds_a_map_with_a_dot_for_each_region(tmp_path: Path) -> No
     titles = [title.text for title in tree.iter("{http://www.w3.org/2000/svg}title")]
     assert "Paris (paris): alpha, 10 ms, measured" in titles
     assert "Berlin (berlin): no site is known" in titles
+
+
+def test_the_graph_may_keep_the_nearest_sites_alone(scenario: Path, tmp_path: Path) -> None:
+    assert run("topology", scenario, "-o", tmp_path / "out", "--nearest", "1").exit_code == 0
+    graph = nx.read_graphml(tmp_path / "out" / "graph.graphml")
+    edges = {(one, other) for one, other, kind in graph.edges(data="kind") if kind == "pair"}
+    assert edges == {("region:paris", "site:alpha"), ("region:berlin", "site:beta")}
+    assert pq.read_table(tmp_path / "out" / "pairs.parquet").num_rows == 4
 
 
 def test_the_difference_of_two_days_and_of_the_folders_of_these_days_is_the_same(
