@@ -1,5 +1,7 @@
 """Buckets against numpy's exact quantiles: merged in any order and any split, off by less than one percent."""
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -30,8 +32,8 @@ def filled(parts: list[list[tuple[int, float]]]) -> dict[str, np.ndarray]:
 @settings(max_examples=200, deadline=None)
 @given(GROUPS, st.randoms(use_true_random=False), st.integers(1, 6))
 def test_quantiles_are_within_one_percent_of_numpys_whatever_the_order_and_the_split(
-    values: list[tuple[int, float]], random, parts: int
-) -> None:  # type: ignore[no-untyped-def]
+    values: list[tuple[int, float]], random: Random, parts: int
+) -> None:
     shuffled = values.copy()
     random.shuffle(shuffled)
     whole = filled([values])

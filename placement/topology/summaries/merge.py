@@ -21,6 +21,8 @@ from placement.topology.summaries.reading import day_number
 BUCKETS_AT_ONCE = 2_000_000
 """Buckets that one part of the merge reads, unless a single source has more."""
 
+_EVER = -(2**31)
+"""A day before all days."""
 MOST_SUM = 2**62
 """Sums stop here: values beyond all measure must not end the summary of the others."""
 _SUMS = ", ".join(
@@ -96,7 +98,7 @@ class Merge:
         until: date | None = None,
     ) -> None:
         self._connection = connection
-        self._newest = -(2**31) if newer_than is None else day_number(newer_than)
+        self._newest = _EVER if newer_than is None else day_number(newer_than)
         self._states = states
         if states:
             seen = "true" if until is None else f"day <= {day_number(until)}"
@@ -131,7 +133,7 @@ class Merge:
 
     def stale(self) -> dict[str, int]:
         """Records of days before the first one, by "source → target"."""
-        if not self._states:
+        if not self._states or self._newest == _EVER:
             return {}
         rows = self._connection.execute(_STALE.format(newest=self._newest)).fetchall()
         return {f"{self.names[source]} → {self.names[target]}": int(records) for source, target, records in rows}
