@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from placement.geo import great_circle_km
+from placement.geo import EARTH_RADIUS_KM, great_circle_km
 from placement.topology.pairs import Float
 
 METRO_KM = 50.0
@@ -47,16 +48,19 @@ def _listed(sites: pd.DataFrame, domains: pd.DataFrame) -> pd.DataFrame:
     return found.iloc[np.flatnonzero(place >= 0)]
 
 
-def _by_distance(sites: pd.DataFrame, alone: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]") -> pd.DataFrame:
+def _by_distance(sites: pd.DataFrame, alone: NDArray[np.int64]) -> pd.DataFrame:
     names, country = sites["site"].to_numpy(object), sites["country"].to_numpy(object)
     latitude, longitude = sites["latitude"].to_numpy(np.float64), sites["longitude"].to_numpy(np.float64)
-    heads: dict[object, list[int]] = {}
+    points = _on_sphere(sites)
+    # Straight through the earth, and a little more: the exact distance decides.
+    around = cKDTree(points).query_ball_point(points[alone], 1.001 * METRO_KM / EARTH_RADIUS_KM, return_sorted=True)
+    began: set[int] = set()
     metro = []
-    for site in alone:
-        first = heads.setdefault(country[site], [])
+    for site, near in zip(alone.tolist(), around, strict=True):
+        first = [head for head in near if head in began and country[head] == country[site]]
         km = great_circle_km(latitude[site], longitude[site], latitude[first], longitude[first])
         if km.min(initial=np.inf) > METRO_KM:
-            first.append(int(site))
+            began.add(site)
             metro.append(names[site])
         else:
             metro.append(names[first[int(km.argmin())]])
