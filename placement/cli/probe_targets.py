@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from placement.topology import Pairs
 
 SHOWN = 20
-COLUMNS = ("region", "site", "why", "score", "RTT, ms", "bearable", "days old", "wants")
+COLUMNS = ("region", "site", "why", "requests/s", "RTT, ms", "bearable", "days old", "wants")
+PRICED = ("region", "site", "why", "USD/month", "RTT, ms", "bearable", "days old", "wants", "what may change")
+CHANGE = {
+    "serve": "{} could be served at last",
+    "save": "{} could be served for less",
+    "hold": "{} is served there, maybe too late",
+}
 DAYS = 30.0
 DAY_S = 86_400
 
@@ -132,7 +138,7 @@ def _needs(
     limits = scenario.document.limits.model_copy(update={"max_age_days": None})
     topology = build_pairs(replace(scenario, document=scenario.document.model_copy(update={"limits": limits})))
     say("weighing the pairs")
-    return needs(scenario, topology, oldest_s, planned), topology.pairs
+    return needs(scenario, topology.pairs, oldest_s, planned), topology.pairs
 
 
 def _write(found: "Errands", output: Path | None, methods: Sequence[str], bandwidth: str | None) -> dict[str, int]:
@@ -162,14 +168,16 @@ def _show(head: Mapping[str, Any], found: "Errands") -> None:
     errands = found.found[:SHOWN]
     if errands:
         rows = [(*_cells(errand.need), ", ".join(errand.addresses)) for errand in errands]
-        print_table((*COLUMNS, "target"), rows, title=f"To measure for {head['scenario']}, as of {head['as_of']}")
+        title = f"To measure for {head['scenario']}, as of {head['as_of']}"
+        print_table((*_columns([errand.need for errand in errands]), "target"), rows, title=title)
         click.echo()
     more = len(found.found) - len(errands)
     if more:
         click.echo(f"... and {more:,} more; --format json lists them all")
     if found.left:
         click.echo(f"{found.left:,} more pairs are beyond --limit")
-    click.echo(f"score: {head['score_unit']} that the answer may change; * it could change the plan")
+    unit = {"USD a month": "USD/month"}.get(head["score_unit"], head["score_unit"])
+    click.echo(f"{unit}: what the answer may change, times how likely it does; * it could change the plan")
     click.echo(
         f"not listed: {head['fresh']:,} pairs measured within {head['max_age_days']:g} days, "
         f"{head['useless']:,} that no class could use"
@@ -192,7 +200,11 @@ def _show_nowhere(found: "Errands") -> None:
     )
     click.echo("add them to the table endpoints: endpoint,kind,region,site as in 192.0.2.1,address,,fra")
     if not found.found:
-        print_table(COLUMNS, [_cells(need) for need in found.missed], title="\nThe first of them")
+        print_table(_columns(found.missed), [_cells(need) for need in found.missed], title="\nThe first of them")
+
+
+def _columns(told: "Sequence[Need]") -> tuple[str, ...]:
+    return COLUMNS if told and told[0].change is None else PRICED
 
 
 def _cells(need: "Need") -> tuple[object, ...]:
@@ -206,6 +218,7 @@ def _cells(need: "Need") -> tuple[object, ...]:
         f"{need.bearable_ms:,.0f}",
         age,
         "+".join(need.wants),
+        *(() if need.change is None else (CHANGE[need.change].format(f"{need.service} on {need.model}"),)),
     )
 
 

@@ -1,34 +1,54 @@
 """Which pairs to measure next: those whose figure is missing or too old, in the order of what the answer may change.
 
-For a class i and a pair, let b be the longest round trip that i can bear (2), c the chance that the pair's is at most
-b (`belief`), and n the number of sites that may serve i as far as is known now. What the answer may change for i is
+For a class i and a site p, let b_d be the longest round trip with which shape d still serves i there in time (2), and
+F(b_d) the chance that the pair's is no longer (`belief`).
 
-    weight_i · c · 1/(1+n)          where the pair does not serve i now, and might
-    weight_i · (1-c) · part         where it does, and might prove too far
+Without a plan, n sites may serve i on the quickest shape as far as is known now, and i is worth its requests/s:
 
-and a pair's score is the sum over its region's classes. Without a plan the weight is the requests/s and the part is
-1/n. With a plan the weight is what the class costs at the plan's own prices in USD a month (its penalty, where it is
-left unserved), the part is what the pair carries of it, and a pair to a site where no replica of the model stands
-counts half, since it would first have to be opened there. A pair is decisive where some class could be served at the
-lower end of what is believed and not for sure at the upper one, or where the plan sends traffic over it.
+    score_ip = requests_i · F(b) / (1 + n)          where p may not serve i now
+    score_ip = requests_i · (1 - F(b)) / n          where it may, and might prove too far
+
+With a plan and its certificate there are prices, USD a month: π_i is what the class pays (its penalty, where the plan
+leaves a part of it unserved), and serving it at p on d saves the *reduced cost*
+
+    s_d = π_i - (1 + ν)·pair_usd - μ_p·mbps - load_d·(the part of the cheapest server there that a replica of d fills)
+
+A measurement opens shapes one after the other, the least demanding first. With those beyond what may be used now, and
+s+ the increase of the best saving so far over them in that order,
+
+    gain_ip = Σ_d s+_d · F(b_d) · open_p · sought_ip
+    open_p  = 1 where the plan uses the site; else 1 - open_usd / (what all classes could save there at the very best),
+              at least 0: what would not even then pay for opening the site is not worth a probe
+    F       is less for an inferred pair of a class whose measured pairs disappointed (`worth._sobered`)
+    sought_ip = Π (1 - F) over the sites of i with a larger gain: it needs one of them, not all
+    risk_ip = share that the plan sends there · (1 - F(b_d)) · (penalty_i - π_i)
+              what it costs to find out by users that come too late, instead of serving them elsewhere at i's price
+
+    score_ip = gain_ip + risk_ip
+
+and a pair's score is the sum over its region's classes. A pair is decisive where some class could be served at the
+lower end of what is believed and not for sure at the upper one, or where the plan sends traffic over it. Without a
+plan decisive pairs come first; with one the score alone decides.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from placement.frames import floats
 from placement.geo import great_circle_km
 from placement.needs.belief import DAY_S, Belief, Why, believe
 from placement.needs.classes import Bool, Class, Group, Ints, groups
 from placement.needs.planned import Planned
+from placement.needs.worth import Worth, worth
 from placement.scenario import Scenario
-from placement.topology import Pairs, Topology
-from placement.topology.pairs import Float
+from placement.topology.pairs import Float, Pairs
 
-NEW_SITE = 0.5
 Reason = Literal["unknown", "inferred", "stale", "bandwidth"]
+Change = Literal["serve", "save", "hold"]
+"""With a plan: the class could be served at last; it could be served for less; where it is served may be too far."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +57,8 @@ class Need:
 
     `score` is in `Needs.unit`. `age_days` is that of the newest record. `wants` names the figures that are missing.
     `model` and `service` are those of the class that weighs most, `bearable_ms` the longest round trip that it bears;
-    `requests_per_s` is what the plan sends over the pair.
+    `requests_per_s` is what the plan sends over the pair, and `change` what the answer may bring to that class; both
+    are None without a plan.
     """
 
     region: str
@@ -53,6 +74,7 @@ class Need:
     service: str
     bearable_ms: float
     requests_per_s: float | None
+    change: Change | None
 
 
 @dataclass(frozen=True)
@@ -111,17 +133,21 @@ class Needs:
             service=most[2],
             bearable_ms=_rounded(float(ledger.top_bearable_ms[r, p])),
             requests_per_s=None if ledger.carried is None else _rounded(float(ledger.carried[r, p])),
+            change=None if ledger.priced is None else CHANGES[int(ledger.top_change[r, p])],
         )
 
 
+CHANGES: tuple[Change, ...] = ("serve", "save", "hold")
+SERVE, SAVE, HOLD = range(3)
 _REASON: dict[Why, Reason] = {Why.STALE: "stale", Why.INFERRED: "inferred", Why.UNKNOWN: "unknown"}
 
 
-def needs(scenario: Scenario, topology: Topology, oldest_s: float, planned: Planned | None = None) -> Needs:
+def needs(scenario: Scenario, pairs: Pairs, oldest_s: float, planned: Planned | None = None) -> Needs:
     """What to measure next. `oldest_s`: a pair whose newest record is from before this time (seconds since 1970 UTC)
-    is stale; the topology should be one that left no record out for its age.
+    is stale; the pairs should be of a topology that left no record out for its age.
     """
-    pairs, regions, sites = topology.pairs, topology.regions, topology.sites
+    regions = scenario.table("regions").set_index("region").loc[list(pairs.regions)]
+    sites = scenario.table("sites").set_index("site").loc[list(pairs.sites)]
     distance_km = great_circle_km(
         floats(regions, "latitude")[:, None],
         floats(regions, "longitude")[:, None],
@@ -129,14 +155,16 @@ def needs(scenario: Scenario, topology: Topology, oldest_s: float, planned: Plan
         floats(sites, "longitude")[None, :],
     )
     belief = believe(pairs, distance_km, oldest_s)
-    ledger = _Ledger(pairs, belief, planned)
+    priced = worth(scenario, pairs, belief, planned) if planned is not None and planned.prices else None
+    ledger = _Ledger(pairs, belief, planned, priced)
     for group in groups(scenario, pairs):
         ledger.add(group)
     fresh = (belief.why == Why.NOT) & ~ledger.short
     wanted = np.flatnonzero((ledger.usable & ~fresh).reshape(-1))
     # Rounded first: the last bits of a sum must not decide about the order.
     score = _six_figures(ledger.score.reshape(-1)[wanted])
-    order = np.lexsort((wanted, -score, ~ledger.decisive.reshape(-1)[wanted]))
+    late = np.zeros(len(wanted), np.bool_) if ledger.in_usd else ~ledger.decisive.reshape(-1)[wanted]
+    order = np.lexsort((wanted, -score, late))
     return Needs(
         order=wanted[order],
         unit="USD a month" if ledger.in_usd else "requests/s",
@@ -152,16 +180,17 @@ def needs(scenario: Scenario, topology: Topology, oldest_s: float, planned: Plan
 class _Ledger:
     """What the classes say of the pairs, added up group by group; R × P arrays."""
 
-    def __init__(self, pairs: Pairs, belief: Belief, planned: Planned | None) -> None:
+    def __init__(self, pairs: Pairs, belief: Belief, planned: Planned | None, priced: Worth | None) -> None:
         shape = pairs.rtt_state.shape
-        self.pairs, self.belief, self.planned = pairs, belief, planned
-        self.in_usd = planned is not None and bool(planned.usd_month)
+        self.pairs, self.belief, self.priced = pairs, belief, priced
+        self.share = {} if planned is None else planned.share()
+        self.in_usd = priced is not None
         self.score, self.decisive = np.zeros(shape), np.zeros(shape, np.bool_)
         self.usable, self.short = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
         self.carried: Float | None = None if planned is None else np.zeros(shape)
         self.classes: list[Class] = []
         self.top, self.top_class = np.full(shape, -1.0), np.zeros(shape, np.int32)
-        self.top_bearable_ms = np.full(shape, np.nan)
+        self.top_bearable_ms, self.top_change = np.full(shape, np.nan), np.zeros(shape, np.int8)
 
     def add(self, group: Group) -> None:
         """Adds what a group's classes have at stake; no region stands in a group twice."""
@@ -173,9 +202,8 @@ class _Ledger:
         sure = belief.known[rows] & (belief.upper_ms[rows] <= group.bearable_ms) & ~short
         with np.errstate(invalid="ignore"):
             serves = could & ~short & (self.pairs.planned_rtt_ms[rows] <= group.bearable_ms)
-        chance = belief.chance(group.bearable_ms, rows)
-        part, carried = self._parts(group, serves)
-        stake = np.where(asks, self._weight(group)[:, None] * part * np.where(serves, 1 - chance, chance), 0.0)
+        carried = self._carried(group)
+        stake = np.where(asks, self._stake(group, serves), 0.0)
 
         self.score[rows] += stake
         self.decisive[rows] |= asks & ((could & ~sure) | (carried > 0))
@@ -185,27 +213,35 @@ class _Ledger:
             self.carried[rows] += carried * group.requests_per_s[:, None]
         self._remember(group, np.where(possible, stake, -1.0))
 
-    def _weight(self, group: Group) -> Float:
-        if not self.in_usd or self.planned is None:
-            return group.requests_per_s
-        return np.array([self.planned.usd_month.get(cls, 0.0) for cls in group.classes])
-
-    def _parts(self, group: Group, serves: Bool) -> tuple[Float, Float]:
-        """How much of a class hangs on a pair, and how much of it the plan sends there, G × P."""
+    def _stake(self, group: Group, serves: Bool) -> Float:
+        """What the answer may change for each class of a group, G × P."""
+        if self.priced is not None:
+            known = [self.priced.classes[cls] for cls in group.classes]
+            return self.priced.gain_usd[known] + self.priced.risk_usd[known]
+        chance = self.belief.chance(group.bearable_ms, group.regions)
         sites = serves.sum(axis=1, keepdims=True)
-        opens = 1.0 / (1.0 + sites)
-        if self.planned is None:
-            return np.where(serves, 1.0 / np.maximum(sites, 1), opens), np.zeros(serves.shape)
+        change = np.where(serves, (1 - chance) / np.maximum(sites, 1), chance / (1 + sites))
+        return np.asarray(group.requests_per_s[:, None] * change, np.float64)
+
+    def _change(self, group: Group) -> NDArray[np.int8]:
+        """What the answer may bring to each class, G × P: a place in CHANGES."""
+        if self.priced is None:
+            return np.zeros(group.bearable_ms.shape, np.int8)
+        known = [self.priced.classes[cls] for cls in group.classes]
+        holds = self.priced.risk_usd[known] > self.priced.gain_usd[known]
+        found = np.where(holds, HOLD, np.where(self.priced.unserved[known][:, None], SERVE, SAVE))
+        return np.asarray(found, np.int8)
+
+    def _carried(self, group: Group) -> Float:
+        """How much of each class the plan sends to each site, G × P."""
         names = self.pairs.sites
-        model = group.classes[0][1]
-        stands = np.array([(site, model) in self.planned.standing for site in names])
         number = {site: p for p, site in enumerate(names)}
-        carried = np.zeros(serves.shape)
-        for g, cls in enumerate(group.classes):
-            for site, share in self.planned.share.get(cls, {}).items():
+        carried = np.zeros((len(group.classes), len(names)))
+        for g, cls in enumerate(group.classes if self.share else ()):
+            for site, share in self.share.get(cls, {}).items():
                 if site in number:
                     carried[g, number[site]] = share
-        return np.where(carried > 0, carried, np.where(serves, 0.0, opens * np.where(stands, 1.0, NEW_SITE))), carried
+        return carried
 
     def _remember(self, group: Group, stake: Float) -> None:
         """Which class has most at stake, the first of equals."""
@@ -217,6 +253,7 @@ class _Ledger:
             (self.top, stake),
             (self.top_class, np.broadcast_to(number[:, None], stake.shape)),
             (self.top_bearable_ms, group.bearable_ms),
+            (self.top_change, self._change(group)),
         ):
             array[rows] = np.where(more, value, array[rows])
 

@@ -1,7 +1,8 @@
 """Which pairs to measure next: scores worked out on paper, and against plain loops over a generated world.
 
 In the tiny world a round trip of 150 ms is bearable (budget 200 ms, TTFT 50 ms). Paris asks for 8 requests/s, Berlin
-for 6. Measured on 2025-12-31: Paris 10 ms to alpha and 30 ms to beta, Berlin 180 ms to alpha and 8 ms to beta.
+for 6. Measured on 2025-12-31: Paris 10 ms to alpha and 30 ms to beta, Berlin 180 ms to alpha and 8 ms to beta; where
+figures are stale, 160 ms to alpha, which may have been 160/1.1 = 145 ms since.
 """
 
 import math
@@ -17,7 +18,7 @@ from click.testing import CliRunner
 
 from placement.cli import main
 from placement.needs import Need, needs
-from placement.needs.planned import Planned, read_planned
+from placement.needs.planned import Planned, Prices, Route, read_planned
 from placement.scenario import load
 from placement.topology import State, Topology, build_pairs
 
@@ -25,11 +26,17 @@ NEW_YEAR_S = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 EVERYTHING_IS_STALE_S = NEW_YEAR_S
 NOTHING_IS_STALE_S = 0.0
 PAIRS = tiny.FILES["measurements/pairs.csv"]
+NEARLY = tiny.edited("measurements/pairs.csv", "180;180;180", "160;160;160")
+DRIFT = 1.1
+TOO_LATE = {ms: 0.05 * (ms * DRIFT / 150) ** 2 for ms in (8, 10, 30)}
+"""The chance that a stale figure of so many ms has become one above 150 ms: the rest beyond the upper end."""
+IN_TIME = 0.05 + 0.45 * math.log(150 / (160 / DRIFT)) / math.log(DRIFT)
+"""The chance that the stale 160 ms are 150 ms or less."""
 
 
 def found(folder: Path, oldest_s: float = NOTHING_IS_STALE_S, planned: Planned | None = None) -> list[Need]:
     scenario = load(folder)
-    wanted = needs(scenario, build_pairs(scenario), oldest_s, planned)
+    wanted = needs(scenario, build_pairs(scenario).pairs, oldest_s, planned)
     return wanted.rows(wanted.order, NEW_YEAR_S)
 
 
@@ -45,17 +52,15 @@ def without(text: str, *starts: str) -> dict[str, str | None]:
 
 def test_what_is_measured_and_fresh_needs_nothing(tmp_path: Path) -> None:
     scenario = load(tiny.write(tmp_path))
-    wanted = needs(scenario, build_pairs(scenario), NOTHING_IS_STALE_S)
+    wanted = needs(scenario, build_pairs(scenario).pairs, NOTHING_IS_STALE_S)
     assert (wanted.count, wanted.fresh, wanted.useless) == (0, 4, 0)
 
 
 def test_stale_pairs_are_ordered_by_what_the_answer_may_change(tmp_path: Path) -> None:
-    rows = found(tiny.write(tmp_path), EVERYTHING_IS_STALE_S)
-    # Berlin-alpha may lie anywhere from 180/1.25 = 144 ms to 180 · 1.25 = 225 ms; one other site serves Berlin.
-    chance = 0.05 + 0.9 * math.log(150 / 144) / math.log(225 / 144)
-    # The others stay below 150 ms even after a drift; one in twenty does not keep within its interval.
-    by_hand = [6 * chance / 2, 6 * 0.05 / 1, 8 * 0.05 / 2, 8 * 0.05 / 2]
-    assert names(rows) == ["berlin-alpha", "berlin-beta", "paris-alpha", "paris-beta"]
+    rows = found(tiny.write(tmp_path, NEARLY), EVERYTHING_IS_STALE_S)
+    # One other site serves Berlin, and two serve Paris.
+    by_hand = [6 * IN_TIME / 2, 8 * TOO_LATE[30] / 2, 8 * TOO_LATE[10] / 2, 6 * TOO_LATE[8] / 1]
+    assert names(rows) == ["berlin-alpha", "paris-beta", "paris-alpha", "berlin-beta"]
     assert [row.score for row in rows] == pytest.approx(by_hand, rel=1e-5)
     assert [row.decisive for row in rows] == [True, False, False, False]
     assert {row.reason for row in rows} == {"stale"}
@@ -66,8 +71,12 @@ def test_stale_pairs_are_ordered_by_what_the_answer_may_change(tmp_path: Path) -
 def test_an_unknown_pair_comes_before_stale_ones_and_claims_no_figures(tmp_path: Path) -> None:
     rows = found(tiny.write(tmp_path, without(PAIRS, "berlin,beta", "berlin,alpha")), EVERYTHING_IS_STALE_S)
     assert names(rows)[:2] == ["berlin-beta", "berlin-alpha"] or names(rows)[:2] == ["berlin-alpha", "berlin-beta"]
-    # Nothing serves Berlin; twice the world's mean at some 900 km is 79 ms at most: 95 % that 150 ms is kept.
-    assert [row.score for row in rows[:2]] == pytest.approx([6 * 0.95] * 2)
+    # Nothing serves Berlin; 95 % lie below twice the world's mean at its distance, the rest falls off beyond.
+    km = {"berlin-alpha": 878.1, "berlin-beta": 423.7}
+    upper_ms = [2 * (24 + 1.74 * km[name] / 100) for name in names(rows)[:2]]
+    assert [row.score for row in rows[:2]] == pytest.approx(
+        [6 * (1 - 0.05 * (ms / 150) ** 2) for ms in upper_ms], rel=1e-4
+    )
     assert all(row.decisive and row.reason == "unknown" for row in rows[:2])
     assert (rows[0].rtt_lower_ms, rows[0].rtt_upper_ms, rows[0].age_days) == (None, None, None)
     assert rows[0].wants == ("rtt",)
@@ -83,10 +92,13 @@ def test_an_average_gives_an_inferred_pair_whose_interval_decides(tmp_path: Path
     r, p = topology.pairs.regions.index("paris"), topology.pairs.sites.index("alpha")
     upper_ms = float(topology.pairs.rtt_upper_ms[r, p])
     assert topology.pairs.rtt_state[r, p] == State.INFERRED and upper_ms > 150
-    wanted = needs(scenario, topology, NOTHING_IS_STALE_S)
+    wanted = needs(scenario, topology.pairs, NOTHING_IS_STALE_S)
     row = next(row for row in wanted.rows(wanted.order, NEW_YEAR_S) if (row.region, row.site) == ("paris", "alpha"))
     assert (row.reason, row.decisive, row.rtt_lower_ms) == ("inferred", True, 100.0)
-    assert row.score == pytest.approx(8 * (0.05 + 0.9 * math.log(1.5) / math.log(upper_ms / 100)), rel=1e-5)
+    mid_ms = math.sqrt(100 * upper_ms)  # nothing says where in between: the middle of the logarithms
+    assert 100 < mid_ms < 150
+    above = 0.5 + 0.45 * math.log(150 / mid_ms) / math.log(upper_ms / mid_ms)
+    assert row.score == pytest.approx(8 * above, rel=1e-5)
 
 
 def test_a_pair_that_light_itself_makes_too_long_is_useless(tmp_path: Path) -> None:
@@ -111,30 +123,77 @@ def test_a_fresh_pair_lacks_its_bandwidth_where_the_request_is_large(tmp_path: P
     rows = found(tiny.write(tmp_path, {"services.csv": services}))
     # No site serves anybody without a known bandwidth. Berlin-alpha stays too far whatever its bandwidth: 180 ms.
     assert names(rows) == ["paris-alpha", "paris-beta", "berlin-beta"]
-    assert [row.score for row in rows] == pytest.approx([8 * 0.95, 8 * 0.95, 6 * 0.95])
+    assert [row.score for row in rows] == pytest.approx([8, 8, 6])  # the round trips are known
     assert {(row.reason, row.decisive, row.wants) for row in rows} == {("bandwidth", True, ("mbps",))}
 
 
-def test_with_a_plan_money_weighs_and_what_carries_traffic_is_decisive(tmp_path: Path) -> None:
-    paris, berlin = ("paris", "m8", "chat"), ("berlin", "m8", "chat")
+def prices(**class_usd: float) -> Prices:
+    """Prices of the tiny world's one period: what a class pays."""
+    paid = {(region, "m8", "chat", ""): usd for region, usd in class_usd.items()}
+    return Prices(period="", class_usd=paid, up_usd={}, down_usd={}, limit_usd={}, budget=0.0)
+
+
+def route(region: str, site: str, share: float) -> Route:
+    return Route(region, "m8", "chat", "", "", site, "m8-one", share)
+
+
+def test_with_a_plan_a_pair_is_worth_its_reduced_cost_and_its_risk_times_their_chances(tmp_path: Path) -> None:
     planned = Planned(
-        usd_month={paris: 100.0, berlin: 60.0},
-        share={paris: {"beta": 1.0}, berlin: {"beta": 0.75}},
-        standing=frozenset({("beta", "m8")}),
+        prices=(prices(paris=250.0, berlin=260.0),), routes=(route("paris", "beta", 1.0), route("berlin", "beta", 1.0))
     )
-    rows = found(tiny.write(tmp_path), EVERYTHING_IS_STALE_S, planned)
-    chance = 0.05 + 0.9 * math.log(150 / 144) / math.log(225 / 144)
-    # alpha would have to be opened first: half. Paris could go to alpha and does not: nothing hangs on that pair.
+    rows = found(tiny.write(tmp_path, NEARLY), EVERYTHING_IS_STALE_S, planned)
+    # Serving Berlin at alpha: half of a server for each replica, 0.6 replicas, load energy and egress as in tiny.py.
+    server = 100 + 10 + 100 + 21.90
+    berlin_usd = 0.6 * server / 2 + 26.28 + 6 * 3600 * 730 * 10 / 1e6 * 0.05
+    paris_usd = 0.8 * server / 2 + 17.52 + 4 * 3600 * 730 * 10 / 1e6 * 0.05
+    berlin_saves, paris_saves = 260 - berlin_usd, 250 - paris_usd
+    # Paris may use alpha already: a measurement brings nothing new. Opening alpha takes 50 of what both could save.
+    opened = 1 - 50 / (berlin_saves + paris_saves)
+    penalty = {"berlin": 6 * 3600 * 730 / 1000, "paris": 4 * 3600 * 730 / 1000}  # 1 USD for 1,000 requests
     by_hand = {
-        "paris-beta": 100 * 0.05,
-        "berlin-beta": 60 * 0.05 * 0.75,
-        "berlin-alpha": 60 * chance / 2 / 2,
+        "berlin-alpha": berlin_saves * IN_TIME * opened,
+        "paris-beta": (penalty["paris"] - 250) * TOO_LATE[30],
+        "berlin-beta": (penalty["berlin"] - 260) * TOO_LATE[8],
         "paris-alpha": 0.0,
     }
-    assert names(rows) == list(by_hand)
-    assert [row.score for row in rows] == pytest.approx(list(by_hand.values()), rel=1e-5)
-    assert [row.decisive for row in rows] == [True, True, True, False]
-    assert [row.requests_per_s for row in rows] == [8.0, 4.5, 0.0, 0.0]
+    assert names(rows) == sorted(by_hand, key=lambda name: -by_hand[name])
+    assert {name: row.score for name, row in zip(names(rows), rows, strict=True)} == pytest.approx(by_hand, rel=1e-4)
+    assert {name: row.change for name, row in zip(names(rows), rows, strict=True) if row.score} == {
+        "berlin-alpha": "save",
+        "paris-beta": "hold",
+        "berlin-beta": "hold",
+    }
+    assert {row.requests_per_s for row in rows if row.site == "beta"} == {8.0, 6.0}
+
+
+def test_a_class_that_is_left_unserved_pays_its_penalty(tmp_path: Path) -> None:
+    planned = Planned((prices(paris=250.0, berlin=0.0),), (route("paris", "alpha", 1.0),))
+    rows = found(tiny.write(tmp_path, NEARLY), EVERYTHING_IS_STALE_S, planned)
+    row = next(row for row in rows if (row.region, row.site) == ("berlin", "alpha"))
+    server = 100 + 10 + 100 + 21.90
+    saves = 6 * 3600 * 730 / 1000 - (0.6 * server / 2 + 26.28 + 6 * 3600 * 730 * 10 / 1e6 * 0.05)
+    # alpha stands already. Beta may serve Berlin now, so that no measurement of it brings anything.
+    assert (row.score, row.change) == (pytest.approx(saves * IN_TIME, rel=1e-4), "serve")
+
+
+def test_a_site_that_could_never_pay_for_itself_is_worth_no_probe(tmp_path: Path) -> None:
+    dear = tiny.FILES["sites.csv"].replace("0.05,50,", "0.05,5000,")
+    planned = Planned((prices(paris=250.0, berlin=260.0),), (route("paris", "beta", 1.0), route("berlin", "beta", 1.0)))
+    rows = found(tiny.write(tmp_path, {**NEARLY, "sites.csv": dear}), EVERYTHING_IS_STALE_S, planned)
+    assert {row.site for row in rows if row.score == 0} == {"alpha"}
+
+
+def test_a_class_seeks_one_site_and_not_all(tmp_path: Path) -> None:
+    unknown = without(PAIRS, "berlin,beta", "berlin,alpha")
+    planned = Planned((prices(paris=250.0, berlin=0.0),), (route("paris", "beta", 0.5), route("paris", "alpha", 0.5)))
+    rows = [row for row in found(tiny.write(tmp_path, unknown), NOTHING_IS_STALE_S, planned) if row.region == "berlin"]
+    # Both sites are open and very likely near enough: the second is only of use where the first proves too far.
+    assert [row.site for row in rows] == ["beta", "alpha"]
+    km = {"alpha": 878.1, "beta": 423.7}
+    beyond = {site: 0.05 * (2 * (24 + 1.74 * km[site] / 100) / 150) ** 2 for site in km}
+    saves = 6 * 3600 * 730 / 1000 - (0.6 * 231.90 / 2 + 26.28 + 6 * 3600 * 730 * 10 / 1e6 * 0.05)
+    assert rows[0].score == pytest.approx(saves * (1 - beyond["beta"]), rel=1e-4)
+    assert rows[1].score == pytest.approx(saves * (1 - beyond["alpha"]) * beyond["beta"], rel=1e-3)
 
 
 def test_a_plan_that_was_made_says_what_it_carries_and_what_classes_cost(tmp_path: Path) -> None:
@@ -143,12 +202,11 @@ def test_a_plan_that_was_made_says_what_it_carries_and_what_classes_cost(tmp_pat
     assert made.exit_code == 0
     planned = read_planned(tmp_path / "plan")
     paris, berlin = ("paris", "m8", "chat"), ("berlin", "m8", "chat")
-    assert planned.share == {paris: {"beta": 1.0}, berlin: {"beta": 1.0}}
-    assert planned.standing == {("beta", "m8")}
+    assert planned.share() == {paris: {"beta": 1.0}, berlin: {"beta": 1.0}}
     with np.load(tmp_path / "plan" / "certificate.npz") as arrays:
-        prices = dict(zip(arrays["p0_demand_region"].tolist(), arrays["p0_demand_usd"].tolist(), strict=True))
-    assert planned.usd_month == pytest.approx({paris: prices["paris"], berlin: prices["berlin"]})
-    assert min(prices.values()) > 0
+        paid = dict(zip(arrays["p0_demand_region"].tolist(), arrays["p0_demand_usd"].tolist(), strict=True))
+    assert planned.prices[0].class_usd == pytest.approx({(*paris, ""): paid["paris"], (*berlin, ""): paid["berlin"]})
+    assert min(paid.values()) > 0
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -160,7 +218,7 @@ def test_scores_are_those_of_plain_loops_over_a_generated_world(tmp_path: Path, 
     rewrite(tmp_path / "edge" / "demand.csv", "residency", "")
     scenario = load(tmp_path / "edge")
     topology = shaken(build_pairs(scenario), seed)
-    wanted = needs(scenario, topology, NEW_YEAR_S)
+    wanted = needs(scenario, topology.pairs, NEW_YEAR_S)
     score, decisive = plain_loops(scenario, topology, NEW_YEAR_S)
     rows = wanted.rows(wanted.order, NEW_YEAR_S)
     assert len({row.reason for row in rows}) == 4
@@ -187,6 +245,7 @@ def shaken(topology: Topology, seed: int) -> Topology:
         "rtt_base_ms": np.where(state == State.MEASURED, low * draw.uniform(0.5, 1, shape), np.nan),
         "rtt_p95_ms": np.where(state == State.MEASURED, low, np.nan),
         "rtt_lower_ms": np.where(known, low, np.nan),
+        "rtt_mid_ms": np.where(known, np.sqrt(low * high), np.nan),
         "rtt_upper_ms": np.where(known, high, np.nan),
         "mbps": np.where(draw.random(shape) < 0.5, draw.uniform(1, 100, shape), np.nan),
         "observed_at_s": np.where(known, NEW_YEAR_S + draw.uniform(-1e6, 1e6, shape), np.nan),
@@ -195,7 +254,7 @@ def shaken(topology: Topology, seed: int) -> Topology:
     return replace(topology, pairs=pairs)
 
 
-def plain_loops(scenario, topology, oldest_s):  # type: ignore[no-untyped-def]
+def plain_loops(scenario, topology, oldest_s):  # type: ignore[no-untyped-def]  # noqa: PLR0912
     """Scores and decisive pairs by (region, site), straight from the text of the rule, where anyone may be served
     anywhere, all day long.
     """
@@ -234,25 +293,32 @@ def plain_loops(scenario, topology, oldest_s):  # type: ignore[no-untyped-def]
             state, p95 = pairs.rtt_state[r, p], pairs.rtt_p95_ms[r, p]
             stale = state == State.MEASURED and not pairs.observed_at_s[r, p] >= oldest_s
             if stale:
-                low, high = min(pairs.rtt_base_ms[r, p], p95) / 1.25, p95 * 1.25
+                low, mid, high = p95 / 1.1, p95, p95 * 1.1
             elif state == State.UNKNOWN:
-                low, high = km / 100, 2 * (24 + 1.74 * km / 100)
+                low, mid, high = km / 100, 24 + 1.74 * km / 100, 2 * (24 + 1.74 * km / 100)
             else:
-                low, high = pairs.rtt_lower_ms[r, p], pairs.rtt_upper_ms[r, p]
+                low, mid, high = pairs.rtt_lower_ms[r, p], pairs.rtt_mid_ms[r, p], pairs.rtt_upper_ms[r, p]
             low = max(low, 0.01)
-            high = max(high, low)
+            mid = max(mid, low)
+            high = max(high, mid)
             serves = state != State.UNKNOWN and pairs.rtt_upper_ms[r, p] <= bearable and not short
             if bearable < km / 100:
                 continue
             could = low <= bearable
             short = short and could
-            if high > low:
-                inside = min(max(math.log(bearable / low) / math.log(high / low), 0.0), 1.0)
+            if state == State.MEASURED and not stale:
+                within = float(high <= bearable)
+            elif bearable < low:
+                within = 0.05 * max(bearable, 0.0) / low
+            elif bearable >= high:
+                within = 1 - 0.05 * (high / bearable) ** 2
+            elif bearable >= mid:
+                within = 0.5 + 0.45 * math.log(bearable / mid) / math.log(high / mid)
             else:
-                inside = float(bearable >= low)
+                within = 0.05 + 0.45 * math.log(bearable / low) / math.log(mid / low)
             asks = stale or state != State.MEASURED or short
             sure = state != State.UNKNOWN and high <= bearable and not short
-            views[site] = asks, serves, 0.05 + 0.9 * inside, could and not sure
+            views[site] = asks, serves, within, could and not sure
         n = sum(serves for _, serves, _, _ in views.values())
         for site, (asks, serves, chance, decides) in views.items():
             if asks:

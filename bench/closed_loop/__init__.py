@@ -1,0 +1,1 @@
+"""Measuring what decides, in a closed loop: infer, plan, rank, measure, and again."""
