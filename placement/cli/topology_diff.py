@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from placement.cli.topology_diff_view import Answer
     from placement.scenario import Scenario
     from placement.topology.drift.stored import Stored
+    from placement.topology.summaries import Window
 
 Say: TypeAlias = Callable[[str], None]
 DAY = click.DateTime(["%Y-%m-%d"])
@@ -127,20 +128,23 @@ def _refuse(asked: Asked) -> None:
 
 
 def _of_days(asked: Asked, say: Say) -> "Answer":
-    from placement.topology.drift.days import topologies  # noqa: PLC0415
-    from placement.topology.drift.stored import stored_of  # noqa: PLC0415
     from placement.topology.summaries import window_ending  # noqa: PLC0415
 
     assert asked.from_day is not None and asked.to_day is not None
     scenario = load_scenario(asked.places[0])
     length = asked.window_days or scenario.document.limits.max_age_days
     windows = window_ending(asked.from_day.date(), length), window_ending(asked.to_day.date(), length)
-    days = []
-    say(f"building the topology of {windows[0]}")
-    for topology in topologies(scenario, *windows):
-        days.append(stored_of(topology, scenario.table("endpoints")))
-        say(f"building the topology of {windows[1]}")
+    days = [_kept(scenario, one, other, say) for one, other in (windows, windows[::-1])]
     return _answer(asked, say, (str(windows[0]), str(windows[1])), days, scenario)
+
+
+def _kept(scenario: "Scenario", window: "Window", other: "Window", say: Say) -> "Stored":
+    """Of a window's topology only what is compared: it is large, and two need not stand at once."""
+    from placement.topology.drift.days import topology_of  # noqa: PLC0415
+    from placement.topology.drift.stored import stored_of  # noqa: PLC0415
+
+    say(f"building the topology of {window}")
+    return stored_of(topology_of(scenario, window, other), scenario.table("endpoints"))
 
 
 def _of_folders(asked: Asked, say: Say) -> "Answer":

@@ -13,7 +13,7 @@ from topology_world import demand, endpoints, record, regions, topology
 
 from placement.scenario import Scenario, load
 from placement.topology import Pairs, Topology, build_pairs
-from placement.topology.drift.days import NoRecordsError, topologies
+from placement.topology.drift.days import NoRecordsError, topology_of
 from placement.topology.drift.findings import findings, newly, read_findings, reasons, write_findings
 from placement.topology.drift.stored import StoredError, places_of, read_stored, write_places
 from placement.topology.export import write_pairs
@@ -107,14 +107,14 @@ def test_a_window_ends_with_its_day_and_has_as_many_days_as_it_says() -> None:
 def test_a_day_sees_its_window_and_nothing_after_it(tmp_path: Path, days: float | None, seen: tuple[int, ...]) -> None:
     whole = scenario_of(tmp_path / "whole", 29, 30, 31)
     part = scenario_of(tmp_path / "part", *seen)
-    assert same(next(topologies(whole, window_ending(date(2025, 12, 30), days))).pairs, build_pairs(part).pairs)
+    assert same(topology_of(whole, window_ending(date(2025, 12, 30), days)).pairs, build_pairs(part).pairs)
 
 
 def test_the_last_day_of_a_window_is_what_a_plan_of_that_night_sees(tmp_path: Path) -> None:
     """A plan for 1 January with max_age_days = 2 counts the 30th and the 31st."""
     scenario = scenario_of(tmp_path, 29, 30, 31, more="[limits]\nmax_age_days = 2\n")
     assert scenario.document.planning_date == date(2026, 1, 1)
-    of_day = next(topologies(scenario, window_ending(date(2025, 12, 31), scenario.document.limits.max_age_days)))
+    of_day = topology_of(scenario, window_ending(date(2025, 12, 31), scenario.document.limits.max_age_days))
     assert same(of_day.pairs, build_pairs(scenario).pairs)
     newest = datetime.fromtimestamp(np.nanmax(of_day.pairs.observed_at_s), UTC)
     assert newest == datetime(2025, 12, 31, 23, 59, tzinfo=UTC)
@@ -123,7 +123,10 @@ def test_the_last_day_of_a_window_is_what_a_plan_of_that_night_sees(tmp_path: Pa
 def test_a_day_without_any_record_is_named_with_those_that_have_some(tmp_path: Path) -> None:
     scenario = scenario_of(tmp_path, 29, 30)
     with pytest.raises(NoRecordsError, match="2026-02-01 alone: records are from 2025-12-29 to 2025-12-30"):
-        list(topologies(scenario, window_ending(date(2025, 12, 30), 1), window_ending(date(2026, 2, 1), 1)))
+        topology_of(scenario, window_ending(date(2026, 2, 1), 1), window_ending(date(2025, 12, 30), 1))
+    with pytest.raises(NoRecordsError) as failure:
+        topology_of(scenario, *(window_ending(date(2026, month, 1), 1) for month in (2, 3)))
+    assert len(str(failure.value).splitlines()) == 2
 
 
 def test_findings_that_begin_are_told_of_their_pairs_and_those_that_go_on_are_not(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from placement.planning import plan_scenario
 from placement.scenario import Scenario, load
 from placement.solving import Request
 from placement.topology import Pairs, State, build_pairs
-from placement.topology.drift.days import topologies
+from placement.topology.drift.days import topology_of
 from placement.topology.drift.holding import UnreadablePlanError, holding
 from placement.topology.summaries import window_ending
 
@@ -164,8 +164,7 @@ def test_the_day_before_is_read_from_its_records_alone(plan: tuple[Path, Scenari
     (tmp_path / "measurements" / "worse.csv").write_text(worse, "utf-8")
     scenario = load(tmp_path)
     before, after = (
-        one.pairs
-        for one in topologies(scenario, *(window_ending(day, 1) for day in (date(2025, 12, 31), date(2026, 1, 1))))
+        topology_of(scenario, window_ending(day, 1)).pairs for day in (date(2025, 12, 31), date(2026, 1, 1))
     )
     assert np.array_equal(before.rtt_p95_ms, old.rtt_p95_ms)
     found = holding(folder, scenario, before, after, 0.05)

@@ -1,6 +1,5 @@
 """The topology as it stood at the end of a day: what a plan made that night would have known."""
 
-from collections.abc import Iterator
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -20,20 +19,19 @@ class NoRecordsError(ValueError):
     """A day's window holds no record."""
 
 
-def topologies(scenario: "Scenario", *windows: Window) -> Iterator[Topology]:
-    """The topology of each window, from the same tables and the same folder of measurements.
+def topology_of(scenario: "Scenario", window: Window, *others: Window) -> Topology:
+    """The topology of a window, from the scenario's tables and its measurements. `others` are asked for as well, and
+    an error names those of them that are empty, too.
 
     Raises:
         probes.reading.BadRecordsError: a file in the folder is no native record file; every bad record is named.
-        NoRecordsError: a window holds no record, or none that a quality gate lets stand; it names what days there are.
+        NoRecordsError: the window holds no record, or none that a gate lets stand; it names what days there are.
     """
-    for window in windows:
-        found = build_pairs(scenario, window)
-        if not len(found.summaries):
-            raise NoRecordsError(
-                _without_records(scenario, windows) or f"no measurement of the window stands: {window}"
-            )
-        yield found
+    found = build_pairs(scenario, window)
+    if not len(found.summaries):
+        empty = _without_records(scenario, (window, *others))
+        raise NoRecordsError(empty or f"no measurement of the window stands: {window}")
+    return found
 
 
 def _without_records(scenario: "Scenario", windows: tuple[Window, ...]) -> str:
