@@ -10,17 +10,27 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bench.topology import gates_world as worlds
 from bench.topology.gates_world import World
 from placement.geo import great_circle_km
-from placement.topology.gates import Verdicts, judge_days, judge_rows
+from placement.topology import build_topology
+from placement.topology.gates import GATES, Verdicts, judge_days, judge_rows
+from placement.topology.gates.judging import OF_DAYS
 
 Mask = NDArray[np.bool_]
 SERIES, LENGTH = 400, 60
 ONSET = 30
 NAN = float("nan")
+EMPTY = {
+    "endpoints": ("endpoint", "kind", "region", "site", "weight"),
+    "links": ("source", "target", "rtt_ms", "mbps"),
+    "domains": ("domain", "site", "kind"),
+    "demand": ("region", "requests_per_s"),
+}
+"""Tables of a scenario that a build needs none of."""
 
 
 class Score(NamedTuple):
@@ -210,23 +220,34 @@ def _still(days: int) -> Plant:
 
 
 def _cost() -> None:
-    """Seconds for some millions of series-days, and for some millions of rows."""
+    """CPU seconds for some millions of series-days, for a million rows, and as a share of a whole build."""
     random = np.random.default_rng(0)
-    print(f"\n{'cost':44}{'count':>12}{'seconds':>10}{'µs each':>10}")
+    print(f"\n{'cost':44}{'count':>12}{'CPU s':>10}{'µs each':>10}")
     for series in (25_000, 100_000):
         parts = [worlds.days(worlds.calm_days(random, 25_000, 30)) for _ in range(series // 25_000)]
         parts = [part.astype(dict.fromkeys(("source", "target", "method"), "category")) for part in parts]
         _timed("series-days", sum(map(len, parts)), partial(judge_days, parts, worlds.no_positions()))
-    for regions, sites in ((300, 1000), (1000, 1100)):
+    for regions, sites in ((100, 300), (300, 1000)):
         world = worlds.world(0, regions=regions, sites=sites, known=1.0, cities=regions + sites)
         frame = world.frame.astype(dict.fromkeys(("source", "target", "method"), "category"))
         _timed("rows", len(frame), partial(judge_rows, frame, world.ends, world.regions, world.sites, {}))
+    _share_of_build(random)
+
+
+def _share_of_build(random: np.random.Generator) -> None:
+    """A build of 300,000 records over thirty days with all gates, without those of days, and without any."""
+    world = worlds.world(1, regions=100, sites=100)
+    times = worlds.records(world, random, pairs=10_000, days=30)
+    empty = {name: pd.DataFrame(columns=list(columns)) for name, columns in EMPTY.items()}
+    tables = {"regions": world.regions, "sites": world.sites, **empty}
+    for what, off in (("with all gates", ()), ("without gates of days", tuple(OF_DAYS)), ("without gates", GATES)):
+        _timed(f"records, built {what}", times.num_rows, partial(build_topology, times, tables, None, off))
 
 
 def _timed(what: str, count: int, run: Callable[[], object]) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     run()
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     print(f"{what:44}{count:12,}{seconds:10.2f}{1e6 * seconds / count:10.2f}", flush=True)
 
 

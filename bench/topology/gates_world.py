@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from placement.datasets import dataset
@@ -47,8 +48,18 @@ def world(seed: int, regions: int = 40, sites: int = 60, known: float = 0.6, cit
     largest = table.sort_values(["population", "geoname_id"], ascending=[False, True]).head(cities)
     picked = largest.iloc[random.permutation(cities)[: regions + sites]][["latitude", "longitude"]].to_numpy()
     names = [f"r{i:04}" for i in range(regions)], [f"s{i:04}" for i in range(sites)]
-    region = pd.DataFrame({"region": names[0], "latitude": picked[:regions, 0], "longitude": picked[:regions, 1]})
-    site = pd.DataFrame({"site": names[1], "latitude": picked[regions:, 0], "longitude": picked[regions:, 1]})
+    region = pd.DataFrame(
+        {
+            "region": names[0],
+            "country": "ZZ",
+            "users": 1.0,
+            "latitude": picked[:regions, 0],
+            "longitude": picked[:regions, 1],
+        }
+    )
+    site = pd.DataFrame(
+        {"site": names[1], "country": "ZZ", "latitude": picked[regions:, 0], "longitude": picked[regions:, 1]}
+    )
     real = picked + random.uniform(-1, 1, picked.shape) * HOSTED_KM / np.sqrt(2) / 111.2
     rtt_ms = true_ms(random, real[:regions], real[regions:])
     ends = endpoints(pd.DataFrame(), *names)
@@ -121,6 +132,24 @@ def _of_site(clean: World, site: int, times: Float) -> World:
         for column, share in (("rtt_base_ms", 1.01), ("rtt_p50_ms", 1.1), ("rtt_p95_ms", 1.5)):
             frame.loc[rows, column] = own * share
     return clean.with_frame(frame)
+
+
+def records(world: World, random: np.random.Generator, pairs: int, days: int) -> pa.Table:
+    """Native records of the first pairs of a world, one a day with ten samples."""
+    region, site = (axis.ravel()[:pairs] for axis in np.indices(world.rtt_ms.shape))
+    base = np.repeat(world.rtt_ms.ravel()[:pairs], days)
+    samples = base[:, None] * (1 + random.exponential(0.05, (len(base), 10)))
+    day = np.tile(np.arange(days), pairs)
+    columns = {
+        "observed_at": pa.array((20_000 + day) * DAY_S * 10**9 + 10**9, pa.timestamp("ns", tz="UTC")),
+        "source": pa.array(world.regions["region"].to_numpy()[np.repeat(region, days)]),
+        "target": pa.array(world.sites["site"].to_numpy()[np.repeat(site, days)]),
+        "method": pa.array(["icmp"] * len(base)),
+        "sent": pa.array(np.full(len(base), 10)),
+        "received": pa.array(np.full(len(base), 10)),
+        "rtt_ms": pa.ListArray.from_arrays(np.arange(0, samples.size + 1, 10), samples.ravel()),
+    }
+    return pa.table(columns)
 
 
 def no_positions() -> Positions:

@@ -45,7 +45,9 @@ def judge_days(daily: Iterable[pd.DataFrame], positions: Positions, off: Collect
     `daily` gives frames as `summaries.Days.daily` does, rows in any order, every series whole in one of them. `off`
     names gates that are not asked.
     """
-    found = []
+    found: list[Verdicts] = []
+    if set(OF_DAYS) <= set(off):
+        daily = ()  # nobody looks at them
     for series in chain.from_iterable(in_parts(part, positions) for part in daily):
         used = ~np.isnan(series.records)
         for name, judge in OF_DAYS.items():
