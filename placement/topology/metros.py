@@ -6,6 +6,7 @@ before, else it is given one. (A chain of near sites is no metro: only the dista
 belongs to the metro of its nearest site, if that is within METRO_KM.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +54,9 @@ def _by_distance(sites: pd.DataFrame, alone: NDArray[np.int64]) -> pd.DataFrame:
     latitude, longitude = sites["latitude"].to_numpy(np.float64), sites["longitude"].to_numpy(np.float64)
     points = _on_sphere(sites)
     # Straight through the earth, and a little more: the exact distance decides.
-    around = cKDTree(points).query_ball_point(points[alone], 1.001 * METRO_KM / EARTH_RADIUS_KM, return_sorted=True)
+    around: Iterable[list[int]] = cKDTree(points).query_ball_point(  # type: ignore[assignment]  # of many points: many
+        points[alone], 1.001 * METRO_KM / EARTH_RADIUS_KM, return_sorted=True
+    )
     began: set[int] = set()
     metro = []
     for site, near in zip(alone.tolist(), around, strict=True):

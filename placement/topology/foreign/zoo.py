@@ -4,6 +4,7 @@ Nodes have Latitude and Longitude in degrees and a label; edges may have LinkSpe
 """
 
 import re
+import warnings
 from io import BytesIO
 from typing import Any
 from xml.etree.ElementTree import ParseError
@@ -18,8 +19,10 @@ BIT_PER_MBIT = 1e6
 def read_graphml(file: str, name: str, text: str) -> Network:
     """Text that `safe_xml` let pass."""
     try:
-        # as bytes of one known encoding, whatever the declaration says
-        graph = nx.read_graphml(BytesIO(_declared_utf8(text)), force_multigraph=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a key without a type is text: that is all we need of it
+            # as bytes of one known encoding, whatever the declaration says
+            graph = nx.read_graphml(BytesIO(_declared_utf8(text)), force_multigraph=True)
     except (nx.NetworkXError, ParseError, ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
         raise UnreadableGraphError(file, [f"no GraphML that networkx reads: {_said(error)}. Mend the file"]) from error
     return _network(file, name, graph)
