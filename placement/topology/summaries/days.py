@@ -124,6 +124,7 @@ def _days(
 ) -> Iterator[Days]:
     with tempfile.TemporaryDirectory(prefix="nearserve-") as scratch, duckdb.connect() as connection:
         connection.execute("SET preserve_insertion_order = false")
+        connection.execute("SET enable_progress_bar = false")  # it would be drawn on the stdout of a session by hand
         connection.execute(f"SET memory_limit = '{MEMORY}'")
         connection.execute("SET temp_directory = ?", [str(Path(scratch) / "spill")])
         yield Days(Merge(connection, states(Gather(connection, Path(scratch))), known, newer_than, until))
