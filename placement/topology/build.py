@@ -184,9 +184,9 @@ def _middle_ms(known: Inferred, lower: Float, upper: Float) -> Float:
 
 def _unmapped(summaries: pd.DataFrame, ends: Endpoints) -> dict[str, int]:
     """Records by the name of an end that maps nowhere; sorted by name."""
-    others = summaries[summaries["source"] != summaries["target"]]  # a record counts once under one name
-    names = pd.concat([summaries["source"], others["target"]], ignore_index=True)
-    records = pd.concat([summaries["records"], others["records"]], ignore_index=True)
+    other = summaries["source"] != summaries["target"]  # a record counts once under one name
+    names = pd.concat([summaries["source"], summaries.loc[other, "target"]], ignore_index=True)
+    records = pd.concat([summaries["records"], summaries.loc[other, "records"]], ignore_index=True)
     lost = ~names.isin(ends.names)
     counts = records[lost].groupby(names[lost], sort=True).sum()
     return {str(name): int(count) for name, count in counts.items()}

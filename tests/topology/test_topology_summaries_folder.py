@@ -98,7 +98,9 @@ def test_a_new_day_touches_only_itself(folder: Path, tmp_path: Path, monkeypatch
 
 @pytest.mark.parametrize("file", ["days.parquet", "sketch.parquet", "ends.parquet", "whole.json"])
 @pytest.mark.parametrize("how", ["cut", "changed", "gone"])
-def test_a_broken_cache_is_made_anew(folder: Path, tmp_path: Path, file: str, how: str) -> None:
+def test_a_broken_cache_is_made_anew(
+    folder: Path, tmp_path: Path, file: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = summaries(folder, tmp_path / "cache").frame
     for path in (tmp_path / "cache").rglob(file):
         whole = path.read_bytes()
@@ -108,7 +110,8 @@ def test_a_broken_cache_is_made_anew(folder: Path, tmp_path: Path, file: str, ho
             middle = len(whole) // 2
             path.write_bytes(whole[:middle] if how == "cut" else whole[:middle] + b"#" + whole[middle + 1 :])
     pd.testing.assert_frame_equal(summaries(folder, tmp_path / "cache").frame, first, check_exact=True)
-    assert len(made(tmp_path / "cache")) == 3
+    monkeypatch.setattr(gather_module, "tables", None)
+    pd.testing.assert_frame_equal(summaries(folder, tmp_path / "cache").frame, first, check_exact=True)
 
 
 def test_a_file_that_changed_is_read_again(folder: Path, tmp_path: Path) -> None:

@@ -45,11 +45,11 @@ class Cache:
         """The folders of the states of this name; None where they are not there, or not whole."""
         folder = self._folder / name
         try:
+            if not folder.exists():
+                return None
             listed = json.loads((folder / "whole.json").read_bytes())
             broken = [path for path, digest in listed.items() if _digest(folder / path) != digest]
             os.utime(folder / "whole.json")
-        except FileNotFoundError:
-            return None
         except (OSError, ValueError, AttributeError) as error:
             broken, listed = [str(error)], {}
         if broken:
