@@ -37,7 +37,8 @@ def main(arguments: list[str]) -> int:
 
 def _benchmarks() -> Iterator[tuple[str, Path]]:
     """Every module with a `main` by its name after `bench.`, and where it stands."""
-    for folder, prefix in ((FOLDER, ""), (FOLDER / "inference", "inference."), (FOLDER / "probing", "probing.")):
+    parts = [(FOLDER, ""), *((FOLDER / name, f"{name}.") for name in ("inference", "probing", "topology"))]
+    for folder, prefix in parts:
         for path in sorted(folder.glob("[!_]*.py")):
             if path.stem not in PARTS and "\ndef main(" in path.read_text(encoding="utf-8"):
                 yield prefix + path.stem, path
