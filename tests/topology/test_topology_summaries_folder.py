@@ -81,6 +81,13 @@ def test_cached_or_not_the_figures_are_the_same_bytes(folder: Path, tmp_path: Pa
     assert sorted(path.name for path in folder.iterdir()) == ["day=2026-03-01", "day=2026-03-02", "day=2026-03-03"]
 
 
+@pytest.mark.parametrize("name", ["o'brien", 'a "b"', "[x]", "*", "dépôt 1"])
+def test_a_cache_may_have_any_name(folder: Path, tmp_path: Path, name: str) -> None:
+    first = summaries(folder, tmp_path / name).frame
+    pd.testing.assert_frame_equal(first, summaries(folder, tmp_path / name).frame, check_exact=True)
+    assert first["records"].sum() == 120
+
+
 def test_a_new_day_touches_only_itself(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     summaries(folder, tmp_path / "cache")
     write_records(folder, to_table(day(5, record("new", "s0", 7.0, at=NOON + timedelta(days=5)))))

@@ -45,7 +45,7 @@ class Cache:
         """The folders of the states of this name; None where they are not there, or not whole."""
         folder = self._folder / name
         try:
-            if not folder.exists():
+            if not folder.exists() or self._is_pattern():
                 return None
             listed = json.loads((folder / "whole.json").read_bytes())
             broken = [path for path, digest in listed.items() if _digest(folder / path) != digest]
@@ -60,6 +60,8 @@ class Cache:
 
     def keep(self, name: str, states: Sequence[Path]) -> list[Path]:
         """Moves states there; gives the folders where they lie now, which are the same where it cannot."""
+        if self._is_pattern():
+            return list(states)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             temporary = Path(tempfile.mkdtemp(dir=self._folder, prefix=".", suffix=".tmp"))
@@ -81,6 +83,10 @@ class Cache:
         for state in states:
             shutil.rmtree(state, ignore_errors=True)
         return [self._folder / name / f"{i:04}" for i in range(len(states))]
+
+    def _is_pattern(self) -> bool:
+        """Whether DuckDB would take the path for a pattern of several; then there is no cache."""
+        return any(letter in str(self._folder) for letter in "*?[]{}")
 
     def sweep(self) -> None:
         """Removes what was not used for long."""

@@ -34,7 +34,7 @@ _BUCKET_SUMS = (
     f"least(sum(count), {MOST_SUM})::BIGINT AS count, "
     f"greatest(least(sum(excess), {MOST_SUM}), -{MOST_SUM})::BIGINT AS excess"
 )
-_FILES = "CREATE OR REPLACE TEMP VIEW {name} AS FROM read_parquet({files}) WHERE {kept}"
+_FILES = "CREATE OR REPLACE TEMP VIEW {name} AS FROM read_parquet([{files}]) WHERE {kept}"
 _PICKED = """
 CREATE OR REPLACE TEMP TABLE picked AS
 SELECT days.state, days.number, s.code AS source, t.code AS target, k.code AS kind, days.day
@@ -103,7 +103,7 @@ class Merge:
         if states:
             seen = "true" if until is None else f"day <= {day_number(until)}"
             for name, kept in (("days", seen), ("sketch", "true")):
-                files = [str(one / f"{name}.parquet") for one in states]
+                files = ", ".join(_quoted(one / f"{name}.parquet") for one in states)
                 connection.execute(_FILES.format(name=name, files=files, kept=kept))
         numbers = [_state_number(one) for one in states]
         ends = [pq.read_table(one / "ends.parquet") for one in states]
@@ -141,12 +141,12 @@ class Merge:
     def _stretches(self) -> Iterator[tuple[int, int]]:
         """Ranges of source codes that hold about BUCKETS_AT_ONCE each; every code is in one."""
         total = sum(pq.read_metadata(one / "sketch.parquet").num_rows for one in self._states)
-        days = self._connection.execute(
-            "SELECT s.code, count(*) FROM days JOIN ends s ON s.state = days.state AND s.number = days.source "
+        counted = self._connection.execute(
+            "SELECT s.code, count(*) AS days FROM days JOIN ends s ON s.state = days.state AND s.number = days.source "
             "GROUP BY ALL ORDER BY ALL"
         ).fetchnumpy()
         weight = np.zeros(len(self.names))
-        weight[days["code"]] = list(days.values())[1]
+        weight[counted["code"]] = counted["days"]
         part = np.cumsum(weight) / max(weight.sum(), 1) * total // BUCKETS_AT_ONCE
         bounds = [0, *(np.flatnonzero(np.diff(part)) + 1), len(self.names)]
         yield from pairwise(bounds)
@@ -166,6 +166,11 @@ class Merge:
             "day": given["day"].to_numpy(),
         }
         return pa.table({name: pa.array(one, pa.int32()) for name, one in codes.items()})
+
+
+def _quoted(path: Path) -> str:
+    """A path as a literal of SQL; `Cache` keeps clear of those that would be taken for patterns."""
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _state_number(state: Path) -> int:
