@@ -15,6 +15,7 @@ def test_a_name_is_enough_and_the_rest_has_defaults() -> None:
     assert found == []
     assert document is not None
     assert (document.currency, document.planning_date, document.seed) == ("USD", None, 0)
+    assert (document.uncertainty.percentile, document.uncertainty.late_usd_per_1000) == (None, 0.0)
     assert (document.money.wacc, document.limits.bandwidth_free_kbyte) == (0.08, 14.0)
     assert document.shapes.gpus == ()
     assert document.limits.replicas_follow_slices is False
@@ -57,6 +58,10 @@ def test_a_date_is_taken_with_and_without_quotes() -> None:
         ("[limits]\ninstalls_per_period = 2.5", "bad-value", "limits.installs_per_period", "2.5", ""),
         ("[limits]\ninstalls_per_period = -1", "bad-value", "limits.installs_per_period", "-1", ""),
         ("[limits]\nmin_served_share = 99", "bad-value", "limits.min_served_share", "99", ""),
+        ("[uncertainty]\npercentile = 80", "units", "uncertainty.percentile", "80", "0.05 to 0.95"),
+        ("[uncertainty]\npercentile = 0.049", "units", "uncertainty.percentile", "0.049", "as 0.8"),
+        ("[uncertainty]\npercentile = 0.951", "units", "uncertainty.percentile", "0.951", "upper end"),
+        ("[uncertainty]\nlate_usd_per_1000 = -1", "bad-value", "uncertainty.late_usd_per_1000", "-1", ""),
         ('[reliability]\nfailover = "hope"', "bad-value", "reliability.failover", "hope", "'priority'"),
         ("[reliability]\nn_minus_1 = true", "bad-value", "reliability.n_minus_1", "True", ""),
         ("[stability]\nmax_moves = true", "bad-value", "stability.max_moves", "True", ""),
