@@ -113,7 +113,9 @@ def _pairs(table: Any) -> Pairs:
     (regions, row), (sites, column) = (_names(table.column(name)) for name in ("region", "site"))
     shape = len(regions), len(sites)
     at = row * max(shape[1], 1) + column
-    if len(np.unique(at)) != shape[0] * shape[1] or len(at) != shape[0] * shape[1]:
+    seen = np.zeros(shape[0] * shape[1], np.bool_)
+    seen[at] = True
+    if len(at) != len(seen) or not seen.all():
         raise ValueError(f"{len(at):,} rows are not {shape[0]:,} regions × {shape[1]:,} sites, each pair once")
     arrays: dict[str, Any] = {}
     for field in fields(Pairs)[2:]:
@@ -129,9 +131,11 @@ def _names(column: Any) -> tuple[list[str], np.ndarray[Any, np.dtype[np.int64]]]
     if not pa.types.is_dictionary(encoded.type):
         encoded = encoded.dictionary_encode()
     names, code = np.array(encoded.dictionary.to_pylist(), object), np.asarray(encoded.indices, np.int64)
-    used, row = np.unique(code, return_inverse=True)
-    order = np.argsort(names[used], kind="stable")
-    return names[used][order].tolist(), np.argsort(order)[row]
+    used = np.flatnonzero(np.bincount(code, minlength=len(names)))  # a dictionary may have names that no row has
+    order = used[np.argsort(names[used], kind="stable")]
+    place = np.zeros(len(names), np.int64)
+    place[order] = np.arange(len(order))
+    return names[order].tolist(), place[code]
 
 
 def _dtype(name: str) -> type[np.generic]:
