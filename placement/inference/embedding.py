@@ -18,9 +18,9 @@ HEIGHT = -2.0  # the log of a last mile that nothing speaks of, in units of the 
 HEIGHT_RIDGE = 0.03
 PLACE_RIDGE = 1.0
 SOFT = 1e-4  # |x| is sqrt(x² + SOFT²): smooth where two nodes meet
-DIMENSIONS = (3, 3, 5)
+DIMENSIONS = (2, 3, 4)
 START = 0.2  # standard deviation of the first places
-MOST_STEPS, WORK = 2000, 10_000_000  # of one fit; pairs times steps
+MOST_STEPS, LEAST_STEPS, WORK = 1500, 300, 10_000_000  # of one fit; its pairs times its steps
 MEMORY = 8  # steps that the quasi-Newton method remembers
 LEAST_GAIN = 1e-4  # of the cost over ten steps; less is noise
 
@@ -29,7 +29,7 @@ def member(data: Links, fold: int, which: int, seed: int) -> Float:
     """Coordinates of DIMENSIONS[which] dimensions (nodes × (d + 1)), fitted to all links but those of a fold."""
     own = data.fold != fold
     pair = data.a[own], data.b[own], data.log_rtt[own]
-    steps = min(MOST_STEPS, max(100, WORK // max(len(pair[0]), 1)))
+    steps = min(MOST_STEPS, max(LEAST_STEPS, WORK // max(len(pair[0]), 1)))
     random = np.random.default_rng([seed, 2, fold, which])
     start = random.normal(0, START, (data.nodes, DIMENSIONS[which] + 1))
     start[:, -1] = HEIGHT

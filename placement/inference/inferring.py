@@ -20,7 +20,7 @@ from placement.inference.view import OWN, PAIR_FIGURES, View, blocks, pair_figur
 In = TypeVar("In")
 Out = TypeVar("Out")
 FEW_LINKS = 24  # below, there is nothing to learn from
-FOLDS, FOLDS_OF_MANY, MANY = 8, 5, 30_000
+FOLDS = ((4_000, 16), (30_000, 8), (np.inf, 5))  # below so many links, so many folds: few links miss each one more
 THREADS = 2
 LEAST_ERROR = 0.003  # of log rtt: smaller ones are chance, and their logarithm says nothing
 
@@ -37,7 +37,7 @@ class Seen:
 def inferred(known: Known, seed: int) -> Inference:
     """See `placement.inference.infer`."""
     checked(known)
-    data = links(known, FOLDS if len(known.row) < MANY else FOLDS_OF_MANY, seed)
+    data = links(known, next(folds for most, folds in FOLDS if len(known.row) < most * (1 + known.square)), seed)
     found = strangers(known, data)
     if len(data.a) >= FEW_LINKS:
         with ThreadPoolExecutor(THREADS) as threads:
