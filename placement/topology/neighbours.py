@@ -1,9 +1,9 @@
 """What pairs of the same region and of the same site measured, as an interval for the pairs that nobody measured.
 
 An inference says nothing of a kind of pair that was never measured, though it gives figures for all. So it is heard
-of a pair only where both its ends have LEAST_PARTNERS measured partners, and where it lies no farther (by country
-figures, else by distance) than the farthest measured partner of each end: who measures the nearest sites only learns
-nothing about far ones. docs/topology.md has the figures behind both.
+of a pair only where both its ends have LEAST_PARTNERS measured partners, and each end some that is at least as far as
+this pair is expected to be (by country figures, else by distance). Who measures the nearest sites only learns nothing
+of the others, and no check against what was measured would show it. docs/topology.md has the figures behind both rules.
 """
 
 from dataclasses import dataclass
@@ -58,8 +58,8 @@ def neighbours(measured: Direct, prior_ms: Float, floor_ms: Float, seed: int) ->
     """
     is_measured = ~np.isnan(measured.rtt_p95_ms)
     own_average = ~is_measured & ~np.isnan(measured.rtt_avg_ms)
-    heard = ~is_measured & ~own_average & within_say(is_measured, prior_ms)
-    if not heard.any():
+    within = within_say(is_measured, prior_ms)
+    if not (within & ~is_measured & ~own_average).any():
         return None
     row, column = np.nonzero(_drawn(is_measured, seed))
     known = Known(
@@ -71,6 +71,7 @@ def neighbours(measured: Direct, prior_ms: Float, floor_ms: Float, seed: int) ->
         prior_ms=prior_ms,
     )
     found = infer(known, seed)
+    heard = within & ~is_measured & ~own_average
     newest = np.where(is_measured, measured.observed_at_s, -np.inf)
     seen_s = np.minimum(newest.max(axis=1)[:, None], newest.max(axis=0)[None])
     return Neighbours(
@@ -78,26 +79,29 @@ def neighbours(measured: Direct, prior_ms: Float, floor_ms: Float, seed: int) ->
         rtt_mid_ms=np.where(heard, found.mid_ms, np.nan),
         rtt_upper_ms=np.where(heard, found.upper_ms, np.nan),
         observed_at_s=np.where(heard & np.isfinite(seen_s), seen_s, np.nan),
-        held_out=_held_out(found, measured.rtt_p95_ms, is_measured & within_say(is_measured, prior_ms)),
+        held_out=_held_out(found, measured.rtt_p95_ms, is_measured & within),
     )
 
 
 def within_say(is_measured: Mask, prior_ms: Float) -> Mask:
     """R × P: of which pairs the *other* measured ones may speak (a measured pair is no partner to itself)."""
-    said = np.full(is_measured.shape, True)
+    said = prior_ms <= _most_of_others(is_measured, prior_ms)
     for axis in (0, 1):
-        partners = is_measured.sum(axis=axis, keepdims=True) - is_measured
-        said &= (partners >= LEAST_PARTNERS) & (prior_ms <= _farthest_other(is_measured, prior_ms, axis))
-    return said
+        said &= is_measured.sum(axis=axis, keepdims=True) - is_measured >= LEAST_PARTNERS
+    return np.asarray(said)
 
 
-def _farthest_other(is_measured: Mask, prior_ms: Float, axis: int) -> Float:
-    """The greatest prior among the measured pairs of the same column (axis 0) or row (axis 1), without itself."""
-    prior = np.where(is_measured & ~np.isnan(prior_ms), prior_ms, -np.inf)
-    if prior.shape[axis] < 2:
-        return np.full(prior.shape, -np.inf)
-    second, first = np.split(np.partition(prior, -2, axis=axis).take([-2, -1], axis=axis), 2, axis=axis)
-    return np.where(is_measured & (prior == first), second, first)
+def _most_of_others(is_measured: Mask, value: Float) -> Float:
+    """The lesser of two: the greatest value among the measured pairs of the same row, and of the same column, both
+    without the pair itself; -inf where there is none."""
+    measured = np.where(is_measured & ~np.isnan(value), value, -np.inf)
+    least = np.full(measured.shape, np.inf)
+    for axis in (0, 1):
+        if measured.shape[axis] < 2:
+            return np.full(measured.shape, -np.inf)
+        second, first = np.split(np.partition(measured, -2, axis=axis).take([-2, -1], axis=axis), 2, axis=axis)
+        np.minimum(least, np.where(is_measured & (measured == first), second, first), out=least)
+    return least
 
 
 def _drawn(is_measured: Mask, seed: int) -> Mask:
