@@ -67,9 +67,9 @@ class _Edges:
 
 def blamed(evidence: Evidence) -> list[Blamed]:
     """The ends to blame, sorted by end and method."""
-    methods, edges = _edges(evidence)
-    if not edges.wrong.any():
+    if not _any_impossible(evidence):
         return []
+    methods, edges = _edges(evidence)
     ends = len(evidence.positions.names)
     guilty, left = _guilty(edges, ends * len(methods))
     contradicted = np.zeros(ends * len(methods), np.bool_)
@@ -99,7 +99,10 @@ def blamed(evidence: Evidence) -> list[Blamed]:
 
 
 def contradicted(evidence: Evidence) -> dict[str, tuple[int, int]]:
-    """By method: how many of its ends three places or more contradict, and how many it has that were judged."""
+    """By method: how many of its ends three places or more contradict, and how many it has that were judged; nothing
+    where no time is impossible."""
+    if not _any_impossible(evidence):
+        return {}
     methods, edges = _edges(evidence)
     ends = len(evidence.positions.names)
     accusers = _places(edges.node[edges.wrong], edges.place[edges.wrong], ends * len(methods))
@@ -126,6 +129,11 @@ def disjoint(positions: Positions, one: Blamed) -> tuple[Ints, int]:
             taken.append(disc)
     worst = np.unravel_index(int(np.argmax(beyond)), beyond.shape)
     return one.vantage[np.sort(np.array(worst, np.int64))], max(len(taken), 2)
+
+
+def _any_impossible(evidence: Evidence) -> bool:
+    """Whether there is anything to blame an end for: a clean world costs no more than this."""
+    return bool((impossible_km(evidence.least_ms, evidence.km) > 0).any())
 
 
 def _edges(evidence: Evidence) -> tuple[list[str], _Edges]:
