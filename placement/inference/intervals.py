@@ -12,7 +12,7 @@ import numpy as np
 from placement.inference.known import Float
 
 OUTSIDE = 0.05  # the chance below the lower end, and that above the upper one
-WINDOW = 300  # held-out pairs that count for one prediction, at least
+WINDOW = (60, 8)  # held-out pairs that count for one prediction: at least so many, and one of so many
 KNOTS = 64
 LEAST_MARGIN = 0.5  # of log rtt: what an error may be where hardly any is known
 
@@ -34,7 +34,7 @@ def spread(held_out: Float, error: Float) -> Spread:
     order = np.argsort(held_out, kind="stable")
     middle, error = held_out[order], error[order]
     count = len(error)
-    width = min(count, max(WINDOW, count // 16))
+    width = min(count, max(WINDOW[0], count // WINDOW[1]))
     first = np.unique(np.linspace(0, count - width, KNOTS).astype(np.int64))
     add = np.array([quantiles(error[k : k + width]) for k in first]).T
     return Spread(np.array([np.median(middle[k : k + width]) for k in first]), add)
