@@ -16,7 +16,7 @@ from placement.topology.summaries.frames import day_frame, summary_frame
 from placement.topology.summaries.gather import Gather
 from placement.topology.summaries.merge import Merge
 
-MEMORY = "200MB"  # what DuckDB may hold before it spills to disk
+MEMORY = "350MB"  # what DuckDB may hold before it spills to disk
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from placement.topology.summaries.figures import COUNTED, LEAST, MOST
 from placement.topology.summaries.reading import day_number
 
-BUCKETS_AT_ONCE = 2_000_000
+BUCKETS_AT_ONCE = 1_000_000
 """Buckets that one part of the merge reads, unless a single source has more."""
 
 _EVER = -(2**31)
@@ -52,12 +52,13 @@ SELECT *, (row_number() OVER (ORDER BY {keys}) - 1)::INTEGER AS series FROM (SEL
 """
 _PLACED = "CREATE OR REPLACE TEMP TABLE placed AS SELECT state, number, series FROM picked JOIN series USING ({keys})"
 _FIGURES = f"""
-SELECT * FROM (SELECT series, {_SUMS} FROM days JOIN placed USING (state, number) GROUP BY series)
+SELECT * FROM (SELECT series, {_SUMS} FROM days JOIN placed USING (state, number)
+    WHERE number BETWEEN {{low}} AND {{high}} GROUP BY series)
 JOIN series USING (series) ORDER BY series
 """
 _BUCKETS = f"""
 SELECT series, figure, bucket, {_BUCKET_SUMS} FROM sketch JOIN placed USING (state, number)
-GROUP BY series, figure, bucket ORDER BY figure, series, bucket
+WHERE number BETWEEN {{low}} AND {{high}} GROUP BY series, figure, bucket ORDER BY figure, series, bucket
 """
 _STALE = """
 SELECT s.code AS source, t.code AS target, sum(records)::BIGINT AS records FROM days
@@ -127,9 +128,12 @@ class Merge:
             self._connection.execute(_PICKED.format(first=first, last=last, newest=self._newest))
             self._connection.execute(_SERIES.format(keys=keys))
             self._connection.execute(_PLACED.format(keys=keys))
-            figures = self._connection.sql(_FIGURES).to_arrow_table()
-            if figures.num_rows:
-                yield Part(figures, self._connection.sql(_BUCKETS).to_arrow_table())
+            # States number their series in the order of sources, so that a part is a stretch of each of their files.
+            low, high = self._connection.execute("SELECT min(number), max(number) FROM placed").fetchall()[0]
+            if low is not None:
+                between = {"low": low, "high": high}
+                figures = self._connection.sql(_FIGURES.format(**between)).to_arrow_table()
+                yield Part(figures, self._connection.sql(_BUCKETS.format(**between)).to_arrow_table())
 
     def stale(self) -> dict[str, int]:
         """Records of days before the first one, by "source → target"."""

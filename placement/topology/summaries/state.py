@@ -144,7 +144,7 @@ class _Numbers:
 def _write(path: Path, state: int, columns: dict[str, Any]) -> None:
     rows = len(columns["number"])
     table = pa.table({"state": pa.repeat(pa.scalar(state, pa.int64()), rows), **columns})
-    pq.write_table(table, path, compression="zstd", row_group_size=1 << 17)
+    pq.write_table(table, path, compression="zstd", row_group_size=1 << 15)
 
 
 def _ranked(codes: Codes, names: tuple[str, str], *kinds: pa.DataType) -> tuple[pa.Table, Int32]:
