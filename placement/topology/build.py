@@ -11,6 +11,7 @@ import pandas as pd
 
 from placement.geo import fibre_floor_ms, great_circle_km
 from placement.topology.between import between_sites
+from placement.topology.chance import LEAST_MS
 from placement.topology.coverage import coverage
 from placement.topology.direct import Direct, direct
 from placement.topology.elements import EVERYTHING, Selection
@@ -178,8 +179,8 @@ def _pairs(regions: pd.DataFrame, sites: pd.DataFrame, measured: Direct, known: 
 
 
 def _middle_ms(known: Inferred, lower: Float, upper: Float) -> Float:
-    """What the source of the interval takes for its middle, else the middle of its logarithms."""
-    return np.where(np.isnan(known.rtt_mid_ms), np.sqrt(lower * upper), known.rtt_mid_ms)
+    """What the source of the interval takes for its middle, else the middle of its logarithms (none has 0 ms)."""
+    return np.where(np.isnan(known.rtt_mid_ms), np.sqrt(np.maximum(lower, LEAST_MS) * upper), known.rtt_mid_ms)
 
 
 def _unmapped(summaries: pd.DataFrame, ends: Endpoints) -> dict[str, int]:
