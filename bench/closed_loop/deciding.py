@@ -11,7 +11,7 @@ from placement.plan.certificate import certificate_arrays
 from placement.problem import Built, build_rollout
 from placement.problem.routes import keyed_by_profile
 from placement.scenario import Scenario
-from placement.solving import Request, solve
+from placement.solving import Method, Request, solve
 from placement.topology.pairs import Pairs
 from solvers.problem import Problem
 from solvers.solution import Placement, cost_usd
@@ -36,10 +36,13 @@ class Decision:
         return self.built.rollout.periods[0]
 
 
-def decide(scenario: Scenario, pairs: Pairs, work: int = WORK, sweeps: int = SWEEPS) -> Decision:
-    """The plan of these pairs; the same pairs give the same plan."""
+def decide(
+    scenario: Scenario, pairs: Pairs, work: int = WORK, sweeps: int = SWEEPS, *, exact: bool = False
+) -> Decision:
+    """The plan of these pairs, by branch and bound if `exact`; the same pairs give the same plan."""
     built = build_rollout(scenario, pairs)
-    request = Request(method="scale", gap=1e-4, work=work, sweeps=sweeps, branchings=0)
+    method: Method = "exact" if exact else "scale"
+    request = Request(method=method, gap=1e-4, work=work, sweeps=sweeps, branchings=0)
     found = solve(built, request, None, scenario.document.seed, lambda *_: None)
     assert found.placements is not None  # solve raises where there is no plan
     arrays = certificate_arrays(found.certificates, built.names, built.rollout.periods)

@@ -44,17 +44,18 @@ def sites(count: int) -> tuple[str, ...]:
     return tuple(f"s{number:03d}" for number in range(count))
 
 
-def scenario(folder: Path, shape: tuple[int, int], seed: int, stretch: float = 1.0) -> Scenario:
-    """The scenario for R regions and P sites, written into `folder`; `stretch` multiplies the latency budgets."""
+def scenario(folder: Path, shape: tuple[int, int], seed: int, times: float = 1.0) -> Scenario:
+    """The scenario for R regions and P sites, written into `folder`; `times` the demand, and what sites can hold."""
     draw = np.random.default_rng([seed, 1])
     count_regions, count_sites = shape
     place = {"name": "drawn", "country": "DE", "latitude": 50.0, "longitude": 8.0}
     size = np.exp(draw.normal(0.0, 1.0, count_regions))
-    size /= size.mean()
+    size *= times / size.mean()
     tables = {
         "regions": pd.DataFrame({"region": regions(count_regions), **place, "users": np.rint(size * 1e6).astype(int)}),
         "sites": pd.DataFrame({
-            "site": sites(count_sites), **place, "power_kw": 60, "rack_units": 84, "uplink_mbps": 10_000,
+            "site": sites(count_sites), **place,
+            "power_kw": 60 * times, "rack_units": int(84 * times), "uplink_mbps": 10_000 * times,
             "egress_usd_per_gb": draw.uniform(0.01, 0.08, count_sites).round(4),
             "open_usd_month": draw.uniform(1500, 9000, count_sites).round(),
             "usd_per_kw_month": draw.uniform(80, 220, count_sites).round(),
@@ -62,7 +63,7 @@ def scenario(folder: Path, shape: tuple[int, int], seed: int, stretch: float = 1
         }),
         "services": pd.DataFrame({
             "service": [service for _, service, *_ in MODELS], "profile": "chat",
-            "latency_budget_ms": [stretch * budget for *_, budget, _ in MODELS], "kbyte_in": 5, "kbyte_out": 10,
+            "latency_budget_ms": [budget for *_, budget, _ in MODELS], "kbyte_in": 5, "kbyte_out": 10,
             "unserved_usd_per_1000": [usd for *_, usd in MODELS],
         }),
         "demand": pd.concat(

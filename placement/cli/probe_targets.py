@@ -218,8 +218,15 @@ def _cells(need: "Need") -> tuple[object, ...]:
         f"{need.bearable_ms:,.0f}",
         age,
         "+".join(need.wants),
-        *(() if need.change is None else (CHANGE[need.change].format(f"{need.service} on {need.model}"),)),
+        *_change(need),
     )
+
+
+def _change(need: "Need") -> tuple[str, ...]:
+    """What the answer may bring, in a column of its own where a plan tells."""
+    if need.change is None:
+        return ()
+    return (CHANGE[need.change].format(f"{need.service} on {need.model}") if need.score else "nothing at these prices",)
 
 
 def _interval(need: "Need") -> str:

@@ -129,6 +129,10 @@ def test_a_plan_turns_the_score_into_money(scenario: Path, tmp_path: Path) -> No
     carried = {(p["region"], p["site"]): p["requests_per_s"] for p in report["pairs"] if p["requests_per_s"]}
     assert carried == {("paris", "beta"): 8.0, ("berlin", "beta"): 6.0}
     assert all(p["decisive"] for p in report["pairs"] if p["site"] == "beta")
+    assert [p["change"] for p in report["pairs"] if p["score"]] == ["save", "hold", "hold"]
+    said = run(scenario, *STALE, "--plan", tmp_path / "plan").stdout
+    assert "chat on m8 could be served for less" in said and "chat on m8 is served there, maybe too late" in said
+    assert "USD/month: what the answer may change, times how likely it does" in said
 
 
 @pytest.mark.parametrize(
