@@ -20,7 +20,7 @@ from placement.inference.view import OWN, PAIR_FIGURES, View, blocks, pair_figur
 In = TypeVar("In")
 Out = TypeVar("Out")
 FEW_LINKS = 24  # below, there is nothing to learn from
-FOLDS = ((4_000, 16), (30_000, 8), (np.inf, 5))  # below so many links, so many folds: few links miss each one more
+FOLDS = ((8_000, 16), (30_000, 8), (np.inf, 5))  # below so many links, so many folds: few links miss each one more
 THREADS = 2
 LEAST_ERROR = 0.003  # of log rtt: smaller ones are chance, and their logarithm says nothing
 
