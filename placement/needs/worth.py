@@ -253,8 +253,11 @@ def _still_sought(row: Int, gain: Float, chance: Float) -> Float:
 
 def _risks(ways: _Ways, problem: Problem, names: Names, routes: Sequence[Route]) -> tuple[Int, Int, Float]:
     """The demand row, site and risk of every part of the plan's routes."""
-    places = zip(ways.row.tolist(), problem.pair_site.tolist(), ways.shape.tolist(), strict=True)
-    at = {(names.demands[i], names.sites[p], names.shapes[d].shape): n for n, (i, p, d) in enumerate(places)}
+    used = {route.site for route in routes}
+    near = np.flatnonzero(np.array([name in used for name in names.sites], np.bool_)[problem.pair_site])
+    places = zip(ways.row[near].tolist(), problem.pair_site[near].tolist(), ways.shape[near].tolist(), strict=True)
+    named = ((names.demands[i], names.sites[p], names.shapes[d].shape) for i, p, d in places)
+    at = dict(zip(named, near.tolist(), strict=True))
     told = [((DemandRow(r.region, r.model, r.service, r.slice), r.site, r.shape), r.share) for r in routes]
     which = np.array([at[key] for key, _ in told if key in at], np.int64)
     share = np.array([share for key, share in told if key in at], np.float64)
