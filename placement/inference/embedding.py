@@ -20,7 +20,7 @@ PLACE_RIDGE = 1.0
 SOFT = 1e-4  # |x| is sqrt(x² + SOFT²): smooth where two nodes meet
 DIMENSIONS = (2, 3, 4)
 START = 0.2  # standard deviation of the first places
-MOST_STEPS, LEAST_STEPS, WORK = 1500, 300, 10_000_000  # of one fit; its pairs times its steps
+MOST_STEPS, LEAST_STEPS, WORK = 1500, 600, 10_000_000  # of one fit; its pairs times its steps
 MEMORY = 8  # steps that the quasi-Newton method remembers
 LEAST_GAIN = 1e-4  # of the cost over ten steps; less is noise
 
