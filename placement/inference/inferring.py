@@ -66,6 +66,11 @@ def _learned(
         found[:, rows] = np.where(both, three, found[:, rows])
 
     _each(threads, block, blocks(*known.shape))
+    # Measured pairs as if they had not been: by the view and the trees of the folds without them.
+    held_out = ends.around(base + middle_out, np.exp(size_out))
+    found[:, data.a, data.b - offset] = held_out
+    if known.square:
+        found[:, data.b, data.a] = held_out
 
 
 def _each(threads: ThreadPoolExecutor, work: Callable[[In], Out], things: Iterable[In]) -> list[Out]:

@@ -58,12 +58,18 @@ class Limits(_Part):
 
 
 class Quality(_Part):
-    """Which measurements are believed (docs/quality.md)."""
+    """Which measurements are believed (docs/quality.md), and whether more is concluded from them."""
 
     off: tuple[Gate, ...] = Field(
         default=(),
         description="gates that are not asked, so that what they would leave out is used: units, clock, frozen, "
         "route-change, one-way, anycast, geolocation, light, stale",
+    )
+    neighbours: bool = Field(
+        default=True,
+        strict=True,
+        description="whether pairs that nobody measured are inferred from measured ones of the same ends; false where "
+        "slow pairs were left out of the measurements, which makes the others no sample of them",
     )
 
 

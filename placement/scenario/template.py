@@ -30,6 +30,7 @@ bandwidth_free_kbyte = 14  # a request up to this size needs no measured bandwid
 
 # [quality]  # gates that leave out measurements which cannot be true: docs/quality.md
 # off = ["anycast"]  # those that are not asked
+# neighbours = false  # unmeasured pairs are then not inferred from measured ones of the same ends
 
 # [uncertainty]  # of round trips that are inferred: docs/uncertainty.md
 # percentile = 0.8  # planned as what 80 % of the chance lies below; without it the upper end of the interval

@@ -78,13 +78,13 @@ def build_pairs(scenario: "Scenario", window: Window | None = None) -> Topology:
     if window is None:
         window = Window(window_start(scenario.document.planning_date, scenario.document.limits.max_age_days))
     first, last = window.first, window.last
-    off = scenario.document.quality.off
-    seed = scenario.document.seed
+    quality, seed = scenario.document.quality, scenario.document.seed
     names = ("regions", "sites", "endpoints", "links", "domains", "demand")
     tables = {name: scenario.table(name) for name in names}
     if not folder.is_dir():
-        return build_topology(empty_table(), tables, first, off, seed)
-    return _topology(lambda known: days_of_folder(folder, known, first, until=last), tables, off, seed)
+        return build_topology(empty_table(), tables, first)
+    lot = seed if quality.neighbours else None
+    return _topology(lambda known: days_of_folder(folder, known, first, until=last), tables, quality.off, lot)
 
 
 def build_topology(
@@ -92,12 +92,12 @@ def build_topology(
     tables: Mapping[str, pd.DataFrame],
     newer_than: date | None = None,
     off: Collection[str] = (),
-    seed: int = 0,
+    seed: int | None = 0,
 ) -> Topology:
     """The topology from records (a pyarrow Table of `probes.table.SCHEMA`) and the tables regions, sites, endpoints,
     links, domains and demand of a scenario; records before `newer_than` are counted as stale; `off` names quality
-    gates that are not asked. `seed` is for
-    what is inferred from neighbours. The order of rows is immaterial.
+    gates that are not asked. `seed` is for what is inferred from neighbours, None where nothing is to be. The order of
+    rows is immaterial.
     """
     return _topology(lambda known: days_of_table(records, known, newer_than), tables, off, seed)
 
@@ -106,7 +106,7 @@ def _topology(
     days_under: Callable[[Collection[str]], AbstractContextManager[Days]],
     tables: Mapping[str, pd.DataFrame],
     off: Collection[str],
-    seed: int,
+    seed: int | None,
 ) -> Topology:
     """The topology of the days that `days_under` gives, ends named as the scenario knows them."""
     regions = tables["regions"].sort_values("region", ignore_index=True)

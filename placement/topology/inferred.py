@@ -98,17 +98,19 @@ def inferred(
     regions: pd.DataFrame,
     sites: pd.DataFrame,
     distance_km: Float,
-    seed: int = 0,
+    seed: int | None = 0,
 ) -> Inferred:
     """What follows for every pair: figures for countries and networks, what neighbours say in their place, and averages
     between the pair's own ends and paths over links where their upper ends are lower. Of bandwidth, what a path has,
-    else a country or network. `seed` is for the inference from neighbours."""
+    else a country or network. `seed` is for the inference from neighbours, who are not asked where it is None."""
     known = Inferred.nothing((len(regions), len(sites)))
     everything = (slice(None), slice(None))
     coarse = summaries["source"].isin(ends.aggregates) | summaries["target"].isin(ends.aggregates)
     mapped = summaries["source"].isin(ends.names) & summaries["target"].isin(ends.names)
     _narrow_by_aggregates(known, summaries[coarse & mapped], ends, regions, sites, distance_km)
-    near = neighbours(measured, _expected_ms(known, distance_km), fibre_floor_ms(distance_km), seed)
+    near = None
+    if seed is not None:
+        near = neighbours(measured, _expected_ms(known, distance_km), fibre_floor_ms(distance_km), seed)
     if near is not None:
         known.replace_by(near)
     averages_ms = _own_average_upper_ms(measured)

@@ -48,6 +48,9 @@ latency_usd_per_million_request_ms = 0.2
 [limits]
 bandwidth_free_kbyte = 14
 default_residency = "{residency}"
+
+[quality]
+neighbours = false  # pairs beyond every budget are left out of the measurements
 """
 
 SOURCE = """\

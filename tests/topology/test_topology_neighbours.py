@@ -1,15 +1,22 @@
 """What neighbours say of pairs that nobody measured: when they may, what they displace, and how well they tell."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from topology_world import endpoints, links, record, topology
 
 from placement.geo import great_circle_km
-from placement.topology import Provenance, State, Topology
+from placement.scenario import load
+from placement.scenario.document import Quality
+from placement.topology import Provenance, State, Topology, build_pairs
 from placement.topology.aggregate import distance_ms
 from placement.topology.direct import Direct
-from placement.topology.neighbours import LEAST_PARTNERS, MOST_PARTNERS, neighbours, within_say
+from placement.topology.neighbours import LEAST_PARTNERS, MOST_PARTNERS, Mask, neighbours, within_say
+from placement.topology.pairs import Float
+from placement.worlds.edge import generate
 from probes.record import Record
 
 REGIONS, SITES = 24, 36
@@ -32,7 +39,7 @@ def places(count: int, seed: int, kind: str) -> pd.DataFrame:
 REGION_TABLE, SITE_TABLE = places(REGIONS, 0, "region"), places(SITES, 1, "site")
 
 
-def truth_ms() -> np.ndarray:
+def truth_ms() -> Float:
     """Distance, a last mile per end, noise."""
     random = np.random.default_rng(2)
     km = great_circle_km(
@@ -46,17 +53,17 @@ def truth_ms() -> np.ndarray:
 TRUTH_MS = truth_ms()
 
 
-def known_pairs(partners: int, seed: int = 0) -> np.ndarray:
+def known_pairs(partners: int, seed: int = 0) -> Mask:
     """So many regions a site on average, drawn at random."""
     random = np.random.default_rng(seed)
-    known = np.zeros(REGIONS * SITES, bool)
-    known[random.permutation(known.size)[: partners * SITES]] = True
-    known = known.reshape(REGIONS, SITES)
+    flat = np.zeros(REGIONS * SITES, bool)
+    flat[random.permutation(flat.size)[: partners * SITES]] = True
+    known = flat.reshape(REGIONS, SITES)
     known[HIDDEN] = False
     return known
 
 
-def pings(known: np.ndarray) -> list[Record]:
+def pings(known: Mask) -> list[Record]:
     region, site = np.nonzero(known)
     return [record(f"r{r:02}", f"s{s:02}", float(TRUTH_MS[r, s])) for r, s in zip(region, site, strict=True)]
 
@@ -207,3 +214,15 @@ def test_of_very_many_partners_some_are_drawn_and_every_end_keeps_enough() -> No
     assert (drawn.sum(axis=1) >= np.minimum(is_measured.sum(axis=1), MOST_PARTNERS)).all()
     assert drawn[:6, 0].all()
     assert drawn.sum() < 0.8 * is_measured.sum()
+
+
+def test_a_scenario_whose_slow_pairs_were_left_out_has_nothing_inferred_from_the_others(tmp_path: Path) -> None:
+    generate(tmp_path / "edge", sites=40, regions=30, models=2, seed=0)
+    loaded = load(tmp_path / "edge")
+    assert not loaded.document.quality.neighbours
+    silent = build_pairs(loaded)
+    believing = loaded.document.model_copy(update={"quality": Quality(neighbours=True)})
+    asked = build_pairs(replace(loaded, document=believing))
+    assert silent.held_out is None
+    assert (silent.pairs.rtt_provenance != Provenance.NEIGHBOURS).all()
+    assert (asked.pairs.rtt_provenance == Provenance.NEIGHBOURS).any()
