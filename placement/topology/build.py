@@ -112,9 +112,15 @@ def _topology(
     regions = tables["regions"].sort_values("region", ignore_index=True)
     sites = tables["sites"].sort_values("site", ignore_index=True)
     ends = endpoints(tables["endpoints"], list(regions["region"]), list(sites["site"]))
+    of_days: list[Verdicts] = []
+    where = positions(ends, regions, sites)
+
+    def not_to_merge(daily: pd.DataFrame) -> pd.DataFrame:
+        of_days.append(judge_days([daily], where, off))
+        return of_days[-1].excluded_days()
+
     with days_under(ends.names) as days:
-        of_days = judge_days(days.daily(), positions(ends, regions, sites), off)
-        found = days.summaries(of_days.excluded_days())
+        found = days.summaries(not_to_merge)
     standing, of_rows = judge_rows(found.frame, ends, regions, sites, found.stale, off)
     matches = match(standing, ends)
     measured = direct(standing, matches, (len(regions), len(sites)))
@@ -131,7 +137,7 @@ def _topology(
     return Topology(
         pairs=_pairs(regions, sites, measured, known, fibre_floor_ms(distance_km)),
         summaries=standing,
-        verdicts=Verdicts.together([of_days, of_rows]),
+        verdicts=Verdicts.together([*of_days, of_rows]),
         unmapped=_unmapped(found.frame, ends),
         stale=found.stale,
         regions=regions,

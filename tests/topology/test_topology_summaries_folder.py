@@ -203,7 +203,7 @@ def test_an_alias_is_taken_when_the_scenario_knows_it_though_the_cache_does_not(
     assert (list(found["source"]), list(found["records"]), list(found["rtt_p50_ms"])) == (["probe"], [2], [7.0])
 
 
-def test_daily_has_every_day_of_a_series_with_its_own_figures(tmp_path: Path) -> None:
+def test_a_judge_sees_every_day_of_a_series_and_what_it_leaves_out_is_not_merged(tmp_path: Path) -> None:
     later = NOON + timedelta(days=2)
     write_records(tmp_path / "m", to_table([
         record("a", "b", 4.0, 4.0), record("a", "b", 4.0, 5.0, at=later), record("a", "b", 6.0, at=later, family=6),
@@ -211,9 +211,17 @@ def test_daily_has_every_day_of_a_series_with_its_own_figures(tmp_path: Path) ->
         record("a", "b", 7.0, at=later, clock_ok=False),
     ]))  # fmt: skip
     with days_of_folder(tmp_path / "m", cache=tmp_path / "cache") as days:
-        (found,) = days.daily()
-        without = days.summaries(found.iloc[[2]][["source", "target", "method", "family", "day"]]).frame
+        seen: list[pd.DataFrame] = []
+
+        def judge(part: pd.DataFrame) -> pd.DataFrame:
+            seen.append(part)
+            return part.iloc[[2]][["source", "target", "method", "family", "day"]]
+
+        without = days.summaries(judge).frame
         everything = days.summaries().frame
+        judged = days.summaries(lambda part: part.iloc[:0]).frame
+    (found,) = seen
+    pd.testing.assert_frame_equal(judged, everything, check_exact=True)
     first = (NOON.date() - date(1970, 1, 1)).days
     by_day = found[["family", "day", "records", "sent", "samples", "distinct", "clock_bad"]]
     assert by_day.fillna(0).to_numpy().tolist() == [

@@ -42,8 +42,8 @@ OF_ROWS: Final[Mapping[str, Callable[[Evidence], Finding]]] = {
 def judge_days(daily: Iterable[pd.DataFrame], positions: Positions, off: Collection[str] = ()) -> Verdicts:
     """What the gates say of the days of whole series; `Verdicts.excluded_days` names those that are not to be merged.
 
-    `daily` gives frames as `summaries.Days.daily` does, rows in any order, every series whole in one of them. `off`
-    names gates that are not asked.
+    `daily` gives frames such as `summaries.Days.summaries` hands out, rows in any order, every series whole in one of
+    them. `off` names gates that are not asked.
     """
     found: list[Verdicts] = []
     if set(OF_DAYS) <= set(off):

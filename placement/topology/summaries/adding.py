@@ -1,27 +1,24 @@
 """Rows of states added up: counts and buckets sum, extremes stay, in whole numbers and so in any order."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from placement.topology.summaries.figures import COUNTED, LEAST, MOST
 from placement.topology.summaries.sketch import Ints
-from placement.topology.summaries.stored import Mask
+from placement.topology.summaries.stored import Columns, Mask
 
 MOST_SUM = 2**62
 """Sums stop here: values beyond all measure must not end the summary of the others."""
 _BUCKET_BITS, _ROW_BITS = 12, 40
-
-Columns = dict[str, NDArray[Any]]
 
 
 class Filled(NamedTuple):
     """Filled buckets; `place` is that of figure, row and bucket in their order."""
 
     place: Ints
-    count: Ints
+    counts: Ints
     excess: Ints
 
     def of_figure(self, figure: int) -> "Filled":
@@ -47,9 +44,28 @@ class Part(NamedTuple):
     filled: Filled
 
 
-def places(figure: Ints, row: Ints, bucket: Ints) -> Ints:
-    """What `Filled.place` is."""
-    return np.asarray((figure << _ROW_BITS | row) << _BUCKET_BITS | bucket)
+def numbered(days: Columns, sketch: Columns, kept: Mask) -> Part:
+    """Rows of `days.parquet` that are kept, with their buckets of `sketch.parquet`."""
+    filled = days.pop("buckets")
+    if not kept.all():
+        of_kept = np.repeat(kept, filled)
+        sketch = {name: one[of_kept] for name, one in sketch.items()}
+        days = {name: one[kept] for name, one in days.items()}
+        filled = filled[kept]
+    row = np.repeat(np.arange(len(filled)), filled)
+    place = (sketch["figure"].astype(np.int64) << _ROW_BITS | row) << _BUCKET_BITS | sketch["bucket"]
+    return Part(days, Filled(place, sketch["count"], sketch["excess"]))
+
+
+def side_by_side(parts: list[Part]) -> Part:
+    """The rows of all one after the other; the list is empty then."""
+    rows = np.cumsum([0, *(len(one.figures["day"]) for one in parts)])
+    for one, before in zip(parts, rows, strict=False):
+        one.filled.place[:] += int(before) << _BUCKET_BITS
+    filled = Filled(*(np.concatenate(column) for column in zip(*(one.filled for one in parts), strict=True)))
+    figures = {name: np.concatenate([one.figures[name] for one in parts]) for name in parts[0].figures}
+    parts.clear()
+    return Part(figures, filled)
 
 
 def added_up(part: Part, keys: Sequence[str], kept: Mask | None = None) -> Part:
@@ -72,15 +88,15 @@ def added_up(part: Part, keys: Sequence[str], kept: Mask | None = None) -> Part:
 
 def _merged(filled: Filled, number: Ints) -> Filled:
     """The buckets of rows by their new numbers, those of rows below 0 left out."""
-    place, count, excess = filled
+    place, counts, excess = filled
     row = number[filled.row]
     if len(number) and number.min() < 0:
-        place, count, excess, row = (one[row >= 0] for one in (place, count, excess, row))
+        place, counts, excess, row = (one[row >= 0] for one in (place, counts, excess, row))
     place = place & ~((2**_ROW_BITS - 1) << _BUCKET_BITS) | row << _BUCKET_BITS
     order = np.argsort(place)
     place = place[order]
     first = np.flatnonzero(np.diff(place, prepend=-1))
-    return Filled(place[first], _sums(count[order], first), _sums(excess[order], first))
+    return Filled(place[first], _sums(counts[order], first), _sums(excess[order], first))
 
 
 def _sums(values: Ints, first: Ints) -> Ints:

@@ -14,12 +14,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import duckdb
 import numpy as np
+import pyarrow as pa
 
 from probes.folder import StandingFile
 
-FORMAT = 1
+FORMAT = 2
 """Of states: another number where their figures or their meaning change."""
 UNUSED_S = 7 * 86_400.0
 """States that nobody used for so long are removed."""
@@ -38,14 +38,14 @@ class Cache:
     def name(self, files: Sequence[StandingFile]) -> str:
         """The name of the states of these files, as they are now."""
         stamps = [[str(one.path.resolve()), one.size, one.modified_ns] for one in files]
-        made_of = [FORMAT, duckdb.__version__, np.__version__, sorted(stamps)]
+        made_of = [FORMAT, pa.__version__, np.__version__, sorted(stamps)]
         return hashlib.sha256(json.dumps(made_of).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
     def find(self, name: str) -> list[Path] | None:
         """The folders of the states of this name; None where they are not there, or not whole."""
         folder = self._folder / name
         try:
-            if not folder.exists() or self._is_pattern():
+            if not folder.exists():
                 return None
             listed = json.loads((folder / "whole.json").read_bytes())
             broken = [path for path, digest in listed.items() if _digest(folder / path) != digest]
@@ -60,8 +60,6 @@ class Cache:
 
     def keep(self, name: str, states: Sequence[Path]) -> list[Path]:
         """Moves states there; gives the folders where they lie now, which are the same where it cannot."""
-        if self._is_pattern():
-            return list(states)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             temporary = Path(tempfile.mkdtemp(dir=self._folder, prefix=".", suffix=".tmp"))
@@ -84,10 +82,6 @@ class Cache:
             shutil.rmtree(state, ignore_errors=True)
         return [self._folder / name / f"{i:04}" for i in range(len(states))]
 
-    def _is_pattern(self) -> bool:
-        """Whether DuckDB would take the path for a pattern of several; then there is no cache."""
-        return any(letter in str(self._folder) for letter in "*?[]{}")
-
     def sweep(self) -> None:
         """Removes what was not used for long."""
         try:
@@ -102,11 +96,6 @@ class Cache:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def state_number(name: str, place: int) -> int:
-    """A number for the state at a place among those of a name, of sixty bits: no two are the same."""
-    return int(hashlib.sha256(f"{name}/{place}".encode()).hexdigest()[:15], 16) | 1 << 61
 
 
 def _user_cache() -> Path:

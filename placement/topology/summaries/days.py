@@ -11,12 +11,15 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
+from placement.topology.summaries.adding import Part, added_up
 from placement.topology.summaries.cache import Cache
 from placement.topology.summaries.frames import day_frame, summary_frame
 from placement.topology.summaries.gather import Gather
-from placement.topology.summaries.merge import Merge
+from placement.topology.summaries.merge import SERIES, SERIES_DAYS, Merge
 
-MEMORY = "350MB"  # what DuckDB may hold before it spills to disk
+MEMORY = "200MB"  # what DuckDB may hold of records that come again before it spills to disk
+
+Judge = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,13 @@ class Days:
     def __init__(self, merge: Merge) -> None:
         self._merge = merge
 
-    def daily(self) -> Iterator[pd.DataFrame]:
-        """Frames of some series each, one row a day, sorted by source, target, method, family (none last) and day.
+    def summaries(self, judge: Judge | None = None) -> Summaries:
+        """All days merged, without those that `judge` leaves out.
 
-        All days of a series in the window are in one frame. Columns: those five (source, target and method are
-        categories, the same in every frame; family is 4, 6 or NaN; day is int32, days since 1970 UTC), then
+        It is asked part by part. It gets a frame of the days of some series, all those in the window, one row a day,
+        sorted by source, target, method, family (none last) and day, and gives the rows that are not to be merged, by
+        these five columns. They are categories (the same in every part), family 4, 6 or NaN, and day int32, days since
+        1970 UTC; then come
 
         | column | meaning |
         |---|---|
@@ -66,12 +71,13 @@ class Days:
         | rtt_avg_ms | mean of the samples, or where there are none of the reported averages |
         | clock_bad | records with `clock_ok` false |
         """
-        for part in self._merge.parts(by_day=True):
-            yield day_frame(self._merge, part)
+        parts = self._merge.parts() if judge is None else self._judged(judge)
+        return Summaries(summary_frame(self._merge, parts), self._merge.stale())
 
-    def summaries(self, excluded: pd.DataFrame | None = None) -> Summaries:
-        """All days merged, without those `excluded` (columns source, target, method, family, day as in `daily`)."""
-        return Summaries(summary_frame(self._merge, self._merge.parts(excluded=excluded)), self._merge.stale())
+    def _judged(self, judge: Judge) -> Iterator[Part]:
+        for part in self._merge.parts(SERIES_DAYS):
+            out = judge(day_frame(self._merge, part))
+            yield added_up(part, SERIES, ~self._merge.marked(part.figures, out) if len(out) else None)
 
 
 @contextmanager
@@ -127,4 +133,4 @@ def _days(
         connection.execute("SET enable_progress_bar = false")  # it would be drawn on the stdout of a session by hand
         connection.execute(f"SET memory_limit = '{MEMORY}'")
         connection.execute("SET temp_directory = ?", [str(Path(scratch) / "spill")])
-        yield Days(Merge(connection, states(Gather(connection, Path(scratch))), known, newer_than, until))
+        yield Days(Merge(states(Gather(connection, Path(scratch))), known, newer_than, until))

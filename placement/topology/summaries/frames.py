@@ -5,14 +5,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-from numpy.typing import NDArray
 
+from placement.topology.summaries.adding import Part
 from placement.topology.summaries.figures import AVERAGE, MBPS_DOWN, MBPS_UP, P50, P95, SAMPLES, SPREAD
-from placement.topology.summaries.merge import Merge, Part, no_series
+from placement.topology.summaries.merge import Merge, no_series
 from placement.topology.summaries.sketch import NS_PER_MS, Float, Quantiles
+from placement.topology.summaries.stored import Columns
 
-Columns = dict[str, NDArray[Any]]
 _CODES = ("source", "target", "kind")
 _ROUNDING_MS = 1 / NS_PER_MS
 
@@ -20,7 +19,7 @@ _ROUNDING_MS = 1 / NS_PER_MS
 def summary_columns(part: Part) -> Columns:
     """The columns of `Summaries.frame` besides the keys."""
     of = _Sketches(part)
-    figure = _numpy(part.figures)
+    figure = part.figures
     pooled, p50, p95 = of[SAMPLES], of[P50], of[P95]
     averages, spreads = of[AVERAGE], of[SPREAD]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -49,9 +48,9 @@ def summary_columns(part: Part) -> Columns:
 
 
 def day_columns(part: Part) -> Columns:
-    """The columns of `Days.daily` besides the keys."""
+    """The columns of a frame of days (`Days.summaries`) besides the keys."""
     of = _Sketches(part)
-    figure = _numpy(part.figures)
+    figure = part.figures
     pooled, averages = of[SAMPLES], of[AVERAGE]
     with np.errstate(divide="ignore", invalid="ignore"):
         average = np.where(pooled.count > 0, pooled.total() / pooled.count, averages.total() / averages.count)
@@ -71,13 +70,13 @@ def day_columns(part: Part) -> Columns:
 
 def day_frame(merge: Merge, part: Part) -> pd.DataFrame:
     """A part with its keys and days."""
-    codes = {name: part.figures[name].to_numpy() for name in _CODES}
+    codes = {name: part.figures[name] for name in _CODES}
     return pd.DataFrame({**_keys(merge, codes), **day_columns(part)}, copy=False)
 
 
 def summary_frame(merge: Merge, parts: Iterator[Part]) -> pd.DataFrame:
     """All parts with their keys."""
-    columns: dict[str, list[NDArray[Any]]] = {}
+    columns: dict[str, list[Any]] = {}
     for part in parts:
         for name, values in _columns(part).items():
             columns.setdefault(name, []).append(values)
@@ -89,7 +88,7 @@ def summary_frame(merge: Merge, parts: Iterator[Part]) -> pd.DataFrame:
 
 
 def _columns(part: Part) -> Columns:
-    return {**{name: part.figures[name].to_numpy() for name in _CODES}, **summary_columns(part)}
+    return {**{name: part.figures[name] for name in _CODES}, **summary_columns(part)}
 
 
 def _keys(merge: Merge, codes: Columns) -> dict[str, Any]:
@@ -110,14 +109,12 @@ class _Sketches:
     """The quantiles of each figure of a part."""
 
     def __init__(self, part: Part) -> None:
-        self._series = part.figures.num_rows
-        self._columns = _numpy(part.buckets)
-        self._bounds = np.searchsorted(self._columns["figure"], np.arange(8))
+        self._series = len(part.figures["day"])
+        self._filled = part.filled
 
     def __getitem__(self, figure: int) -> Quantiles:
-        rows = slice(self._bounds[figure], self._bounds[figure + 1])
-        series, bucket, count, excess = (self._columns[name][rows] for name in ("series", "bucket", "count", "excess"))
-        return Quantiles(self._series, series, bucket, count, excess)
+        filled = self._filled.of_figure(figure)
+        return Quantiles(self._series, filled.row, filled.bucket, filled.counts, filled.excess)
 
 
 def _middle(pooled: Quantiles, windows: Quantiles) -> Float:
@@ -129,7 +126,3 @@ def _above(value_ms: Float, least_ms: Float) -> Float:
     """A percentile that rounding to whole nanoseconds put below the minimum is the minimum."""
     with np.errstate(invalid="ignore"):
         return np.where((value_ms < least_ms) & (value_ms > least_ms - _ROUNDING_MS), least_ms, value_ms)
-
-
-def _numpy(table: pa.Table) -> Columns:
-    return {name: table[name].to_numpy() for name in table.column_names}

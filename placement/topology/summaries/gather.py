@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from placement.topology.summaries.cache import Cache, state_number
+from placement.topology.summaries.cache import Cache
 from placement.topology.summaries.once import each_once
 from placement.topology.summaries.state import State
 from probes.folder import StandingFile, key_tables, standing_files, tables
@@ -79,18 +79,18 @@ class Gather:
 
     def _new(self, unit: Unit, name: str, cache: Cache, bad: list[BadRecord]) -> list[Path]:
         before = len(bad)
-        states = self._states(self._records(unit, bad), name)
+        states = self._states(self._records(unit, bad))
         return cache.keep(name, states) if len(bad) == before else states
 
-    def _states(self, records: Iterable[Any], name: str = "") -> list[Path]:
-        """The states of some records, none of more than MOST_VALUES by much; their numbers follow from the name."""
+    def _states(self, records: Iterable[Any]) -> list[Path]:
+        """The states of some records, none of more than MOST_VALUES by much."""
         state, states = State(), list[Path]()
 
         def write() -> None:
             nonlocal state
             folder = self._scratch / f"{self._made:06}"
             folder.mkdir()
-            state.write(folder, state_number(name, len(states)) if name else self._made)
+            state.write(folder)
             states.append(folder)
             state = State()
             self._made += 1

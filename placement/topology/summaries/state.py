@@ -4,11 +4,11 @@
 |---|---|---|
 | ends | every pair of a name and its alias | name, alias; an end's number is its row |
 | kinds | every method and family | method, family; likewise |
-| days | every (source, target, kind, day), sorted | state, number, source, target, kind, day and the figures |
-| sketch | every filled bucket, sorted by number | state, number, figure, bucket, count, excess |
+| days | every (source, target, kind, day), sorted | source, target, kind, day, how many buckets, the figures |
+| sketch | the buckets of each row of days, in their order | figure, bucket, count, excess |
 
 States merge by addition (or minimum, maximum), in any order. The names are those of the records, so that a state holds
-whatever the scenario calls them; `state` is a number that tells states apart.
+whatever the scenario calls them.
 """
 
 from pathlib import Path
@@ -26,6 +26,8 @@ from placement.topology.summaries.sketch import Ints
 
 MOST_VALUES = 8_000_000
 """Records and samples of one state; it may have somewhat more."""
+ROWS_OF_A_GROUP = 1 << 14
+"""What a merge reads more of each state than it needs."""
 _END_BITS, _KIND_BITS = 22, 20  # one state has up to MOST_GROUPS series and days, and twice as many ends
 
 Int32 = NDArray[np.int32]
@@ -70,7 +72,7 @@ class State:
             self._buckets.add_weighted(figure, number[at], value_ms[at], weight[at])
         self._values += records.num_rows + len(found.sample_ns)
 
-    def write(self, folder: Path, state: int) -> None:
+    def write(self, folder: Path) -> None:
         """Write it into a folder that is there."""
         ends, end_rank = _ranked(self._ends, ("name", "alias"), pa.string(), pa.string())
         kinds, kind_rank = _ranked(self._kinds, ("method", "family"), pa.string(), pa.int8())
@@ -80,12 +82,14 @@ class State:
         kind, day = np.array(list(self._kind_days), np.int32).reshape(-1, 2)[kind_day].T
         source, target, kind = end_rank[source], end_rank[target], kind_rank[kind]
         order = np.lexsort((day, kind, target, source))
-        keys = {"source": source, "target": target, "kind": kind, "day": day}
-        days = {name: pa.array(one[order], from_pandas=True) for name, one in {**keys, **self._figures}.items()}
-        _write(folder / "days.parquet", state, {"number": np.arange(len(order), dtype=np.int32), **days})
         rank = np.empty(len(order), np.int64)
         rank[order] = np.arange(len(order))
-        _write(folder / "sketch.parquet", state, self._buckets.columns(rank))
+        sketch = self._buckets.columns(rank)
+        columns = {"source": source, "target": target, "kind": kind, "day": day, **self._figures}
+        days = {name: one[order] for name, one in columns.items()}
+        days["buckets"] = np.bincount(sketch.pop("number"), minlength=len(order))
+        _write(folder / "days.parquet", days)
+        _write(folder / "sketch.parquet", sketch)
 
     def _numbers(self, records: pa.Table) -> Ints:
         """The number of each record's series and day, in the order of their first appearance."""
@@ -141,10 +145,9 @@ class _Numbers:
         return source.astype(np.int32), target.astype(np.int32), kind_day.astype(np.int32)
 
 
-def _write(path: Path, state: int, columns: dict[str, Any]) -> None:
-    rows = len(columns["number"])
-    table = pa.table({"state": pa.repeat(pa.scalar(state, pa.int64()), rows), **columns})
-    pq.write_table(table, path, compression="zstd", row_group_size=1 << 15)
+def _write(path: Path, columns: dict[str, NDArray[Any]]) -> None:
+    table = pa.table({name: pa.array(one, from_pandas=True) for name, one in columns.items()})
+    pq.write_table(table, path, compression="zstd", row_group_size=ROWS_OF_A_GROUP)
 
 
 def _ranked(codes: Codes, names: tuple[str, str], *kinds: pa.DataType) -> tuple[pa.Table, Int32]:

@@ -2,23 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from placement.topology.summaries.sketch import Ints
 
+Columns = dict[str, NDArray[Any]]
 Mask = NDArray[np.bool_]
-
-
-class Stretch(NamedTuple):
-    """Some rows of `days.parquet`, and the rows of `sketch.parquet` that are theirs, in the same order."""
-
-    days: pa.Table
-    sketch: pa.Table
 
 
 class StoredState:
@@ -31,38 +24,46 @@ class StoredState:
         self._folder = folder
         self._days, self._sketch = _Rows(folder / "days.parquet"), _Rows(folder / "sketch.parquet")
         keys = self._days.read(0, self._days.rows, ("source", "day", "buckets"))
-        day = keys["day"].to_numpy()
-        self.first_day, self.last_day = int(day.min()), int(day.max())
+        self.first_day, self.last_day = int(keys["day"].min()), int(keys["day"].max())
         ends = pq.read_metadata(folder / "ends.parquet").num_rows
-        self._row = np.searchsorted(keys["source"].to_numpy(), np.arange(ends + 1)).astype(np.int64)
-        self._bucket = np.concatenate([[0], np.cumsum(keys["buckets"].to_numpy())])[self._row]
+        self._row = np.searchsorted(keys["source"], np.arange(ends + 1))
+        self._bucket = np.concatenate([[0], np.cumsum(keys["buckets"])])[self._row]
         self.rows: Ints = np.diff(self._row)
         self.buckets: Ints = np.diff(self._bucket)
 
     def ends(self) -> list[tuple[str, str | None]]:
         """Name and alias of each end."""
-        return _rows(pq.read_table(self._folder / "ends.parquet"))
+        return _tuples(self._folder / "ends.parquet")
 
     def kinds(self) -> list[tuple[str, int | None]]:
         """Method and family of each kind."""
-        return _rows(pq.read_table(self._folder / "kinds.parquet"))
+        return _tuples(self._folder / "kinds.parquet")
 
-    def stretches(self, sources: Mask) -> Iterator[Stretch]:
-        """All rows of these sources (one truth value for each end), as few stretches as there are."""
-        wanted = np.flatnonzero(sources & (self.rows > 0))
-        if not len(wanted):
-            return
-        # What lies between two of them and has no rows does not part them.
-        apart = np.flatnonzero(self._row[wanted[1:]] != self._row[wanted[:-1] + 1])
-        for first, last in zip(wanted[[0, *(apart + 1)]], wanted[[*apart, -1]] + 1, strict=True):
-            yield Stretch(
-                self._days.read(self._row[first], self._row[last]),
-                self._sketch.read(self._bucket[first], self._bucket[last]),
-            )
+    def stretches(self, sources: Mask) -> Iterator[tuple[Columns, Columns]]:
+        """Rows of `days.parquet` of these sources (a truth value for each end), and their rows of `sketch.parquet`, in
+        the same order."""
+        for first, last in self._runs(sources):
+            days = self._days.read(int(self._row[first]), int(self._row[last]))
+            yield days, self._sketch.read(int(self._bucket[first]), int(self._bucket[last]))
 
-    def records(self) -> pa.Table:
+    def targets(self, sources: Mask) -> Ints:
+        """The target of each row of these sources."""
+        read = [
+            self._days.read(int(self._row[first]), int(self._row[last]), ("target",))["target"]
+            for first, last in self._runs(sources)
+        ]
+        return np.concatenate([np.empty(0, np.int64), *read])
+
+    def records(self) -> Columns:
         """How many records each source, target and day has."""
         return self._days.read(0, self._days.rows, ("source", "target", "day", "records"))
+
+    def _runs(self, sources: Mask) -> Iterator[tuple[int, int]]:
+        """From which end to which, that one not included, as few runs as there are; ends without rows do not part."""
+        wanted = np.flatnonzero(sources & (self.rows > 0))
+        if len(wanted):
+            apart = np.flatnonzero(self._row[wanted[1:]] != self._row[wanted[:-1] + 1])
+            yield from zip(wanted[[0, *(apart + 1)]], wanted[[*apart, -1]] + 1, strict=True)
 
 
 class _Rows:
@@ -75,14 +76,16 @@ class _Rows:
         self._bounds = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         self.rows = int(self._bounds[-1])
 
-    def read(self, first: int, last: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """Rows `first` to `last`, that one not included."""
+    def read(self, first: int, last: int, columns: Sequence[str] | None = None) -> Columns:
+        """Rows `first` to `last`, that one not included; a figure that is absent is NaN."""
         begin = int(np.searchsorted(self._bounds, first, side="right")) - 1
         end = max(int(np.searchsorted(self._bounds, last)), begin)
         with pq.ParquetFile(self._path, metadata=self._metadata) as file:
             groups = file.read_row_groups(range(begin, end), columns=columns)
-        return groups.slice(first - int(self._bounds[begin]), last - first)
+        rows = groups.slice(first - int(self._bounds[begin]), last - first)
+        return {name: rows[name].to_numpy() for name in rows.column_names}
 
 
-def _rows(table: pa.Table) -> list[Any]:
+def _tuples(path: Path) -> list[Any]:
+    table = pq.read_table(path)
     return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
