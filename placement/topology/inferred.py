@@ -14,17 +14,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from placement.geo import fibre_floor_ms
-from placement.topology.aggregate import LEAST_SAMPLES, Figures, distance_ms, figures, fit, mean_distance_km, upper_ms
+from placement.topology.aggregate import Figures, distance_ms, figures, fit, mean_distance_km, upper_ms
 from placement.topology.direct import Direct
 from placement.topology.endpoints import Endpoints
 from placement.topology.links import Paths
-from placement.topology.neighbours import HeldOut, Neighbours, neighbours
+from placement.topology.neighbours import HeldOut, Neighbours, neighbours, own_average_upper_ms
 from placement.topology.pairs import Codes, Float, Provenance
 from placement.topology.populace import populaces
 from placement.topology.rates import aggregate_mbps
 
 Ints = NDArray[np.int64]
-NORMAL_95 = 1.645  # 95 % of a normal distribution lies below its mean plus so many standard deviations
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def inferred(
         near = neighbours(measured, _expected_ms(known, distance_km), fibre_floor_ms(distance_km), seed)
     if near is not None:
         known.replace_by(near)
-    averages_ms = _own_average_upper_ms(measured)
+    averages_ms = own_average_upper_ms(measured)
     known.narrow(
         everything, measured.rtt_base_ms, averages_ms, Provenance.DIRECT, measured.samples, measured.observed_at_s
     )
@@ -128,16 +127,6 @@ def _expected_ms(known: Inferred, distance_km: Float) -> Float:
     """What a pair's round trip is taken for before any measurement: the middle of its country figure, else distance."""
     middle_ms = np.where(np.isnan(known.rtt_mid_ms), np.sqrt(known.rtt_lower_ms * known.rtt_upper_ms), known.rtt_mid_ms)
     return np.where(np.isnan(middle_ms), distance_ms(distance_km), middle_ms)
-
-
-def _own_average_upper_ms(measured: Direct) -> Float:
-    """Upper end for a pair of whose own ends only averages are known.
-
-    An average is no latency, so the pair is inferred: the calibrated rule for averages, and where ten samples give a
-    standard deviation at least the average + 1.645 of it.
-    """
-    spread_ms = np.where(measured.samples >= LEAST_SAMPLES, measured.rtt_std_ms, np.nan)
-    return np.fmax(upper_ms(measured.rtt_avg_ms), measured.rtt_avg_ms + NORMAL_95 * spread_ms)
 
 
 def _narrow_by_aggregates(

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from placement.inference import Inference, Known, infer
+from placement.topology.aggregate import LEAST_SAMPLES, upper_ms
 from placement.topology.direct import Direct
 from placement.topology.pairs import Float
 
 Mask = NDArray[np.bool_]
 
+NORMAL_95 = 1.645  # 95 % of a normal distribution lies below its mean plus so many standard deviations
 LEAST_PARTNERS = 4
 MOST_PARTNERS = 32
 """Of an end with more, so many are drawn by lot: more take longer and tell little. Either end may draw a pair."""
@@ -53,33 +55,35 @@ class Neighbours:
 def neighbours(measured: Direct, prior_ms: Float, floor_ms: Float, seed: int) -> Neighbours | None:
     """What the measured pairs say of the others; None, and no work, where there is no pair to say anything of.
 
+    A pair's figure is what a plan takes it for: its p95, or the upper end that follows from its own average.
+
     `prior_ms` is what the round trip of each pair is expected to be without them, `floor_ms` the least light allows;
     both R × P. `seed` draws starts and folds. The same figures give the same bytes.
     """
-    is_measured = ~np.isnan(measured.rtt_p95_ms)
-    own_average = ~is_measured & ~np.isnan(measured.rtt_avg_ms)
+    seen_ms = np.where(np.isnan(measured.rtt_p95_ms), own_average_upper_ms(measured), measured.rtt_p95_ms)
+    is_measured = ~np.isnan(seen_ms)
     within = within_say(is_measured, prior_ms)
-    if not (within & ~is_measured & ~own_average).any():
+    if not (within & ~is_measured).any():
         return None
     row, column = np.nonzero(_drawn(is_measured, seed))
     known = Known(
         shape=(is_measured.shape[0], is_measured.shape[1]),
         row=row,
         column=column,
-        rtt_ms=measured.rtt_p95_ms[row, column],
+        rtt_ms=seen_ms[row, column],
         floor_ms=floor_ms,
         prior_ms=prior_ms,
     )
     found = infer(known, seed)
-    heard = within & ~is_measured & ~own_average
+    heard = within & ~is_measured
     newest = np.where(is_measured, measured.observed_at_s, -np.inf)
-    seen_s = np.minimum(newest.max(axis=1)[:, None], newest.max(axis=0)[None])
+    last_s = np.minimum(newest.max(axis=1)[:, None], newest.max(axis=0)[None])
     return Neighbours(
         rtt_lower_ms=np.where(heard, found.lower_ms, np.nan),
         rtt_mid_ms=np.where(heard, found.mid_ms, np.nan),
         rtt_upper_ms=np.where(heard, found.upper_ms, np.nan),
-        observed_at_s=np.where(heard & np.isfinite(seen_s), seen_s, np.nan),
-        held_out=_held_out(found, measured.rtt_p95_ms, is_measured & within),
+        observed_at_s=np.where(heard & np.isfinite(last_s), last_s, np.nan),
+        held_out=_held_out(found, seen_ms, is_measured & within),
     )
 
 
@@ -102,6 +106,16 @@ def _most_of_others(is_measured: Mask, value: Float) -> Float:
         second, first = np.split(np.partition(measured, -2, axis=axis).take([-2, -1], axis=axis), 2, axis=axis)
         np.minimum(least, np.where(is_measured & (measured == first), second, first), out=least)
     return least
+
+
+def own_average_upper_ms(measured: Direct) -> Float:
+    """Upper end for a pair of whose own ends only averages are known.
+
+    An average is no latency, so the pair is inferred: the calibrated rule for averages, and where ten samples give a
+    standard deviation at least the average + 1.645 of it.
+    """
+    spread_ms = np.where(measured.samples >= LEAST_SAMPLES, measured.rtt_std_ms, np.nan)
+    return np.fmax(upper_ms(measured.rtt_avg_ms), measured.rtt_avg_ms + NORMAL_95 * spread_ms)
 
 
 def _drawn(is_measured: Mask, seed: int) -> Mask:

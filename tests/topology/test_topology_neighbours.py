@@ -5,19 +5,22 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from topology_world import endpoints, links, record, topology
 
+from placement.datasets import dataset
 from placement.geo import great_circle_km
 from placement.scenario import load
 from placement.scenario.document import Quality
-from placement.topology import Provenance, State, Topology, build_pairs
+from placement.topology import Provenance, State, Topology, build_pairs, build_topology
 from placement.topology.aggregate import distance_ms
 from placement.topology.direct import Direct
 from placement.topology.neighbours import LEAST_PARTNERS, MOST_PARTNERS, Mask, neighbours, within_say
 from placement.topology.pairs import Float
 from placement.worlds.edge import generate
 from probes.record import Record
+from probes.store import read_folder
 
 REGIONS, SITES = 24, 36
 HIDDEN = (5, 7)  # never measured in the worlds below
@@ -226,3 +229,25 @@ def test_a_scenario_whose_slow_pairs_were_left_out_has_nothing_inferred_from_the
     assert silent.held_out is None
     assert (silent.pairs.rtt_provenance != Provenance.NEIGHBOURS).all()
     assert (asked.pairs.rtt_provenance == Provenance.NEIGHBOURS).any()
+
+
+def test_averages_of_clouds_speak_of_pairs_that_were_held_out() -> None:
+    """A quarter of intercloud-2022: what a plan would take from their own averages lies where neighbours say."""
+    scenario = load(dataset("intercloud-2022"))
+    truth = build_pairs(scenario).pairs
+    records = read_folder(scenario.folder / "measurements")
+    ends = zip(records.column("source").to_pylist(), records.column("target").to_pylist(), strict=True)
+    names = [tuple(sorted(pair)) for pair in ends]
+    lot = np.random.default_rng(0)
+    hidden = {name for name in sorted(set(names)) if lot.random() < 0.25}
+    tables = {name: scenario.table(name) for name in ("regions", "sites", "endpoints", "links", "domains", "demand")}
+    found = build_topology(records.filter(pa.array([name not in hidden for name in names])), tables).pairs
+    own = truth.rtt_provenance == Provenance.DIRECT
+    near = own & (found.rtt_provenance == Provenance.NEIGHBOURS)
+    assert near.sum() > 0.2 * own.sum()
+    kept = own & (found.rtt_provenance == Provenance.DIRECT)
+    np.testing.assert_array_equal(found.rtt_upper_ms[kept], truth.rtt_upper_ms[kept])
+    told, lower, mid = truth.rtt_upper_ms[near], found.rtt_lower_ms[near], found.rtt_mid_ms[near]
+    assert (told <= found.rtt_upper_ms[near]).mean() >= 0.92
+    assert (told >= lower).mean() >= 0.92
+    assert np.median(np.abs(mid - told) / told) < 0.06
