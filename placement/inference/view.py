@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from placement.inference.embedding import predict
-from placement.inference.kernel import FIGURES, WIDTHS, Float32, alike, smooth
+from placement.inference.kernel import FIGURES, WIDTHS, Float32, alike, sharpened, smooth
 from placement.inference.known import Float, Ints
 from placement.inference.pairs import Links
 
@@ -37,6 +37,8 @@ class View:
     first: Ints
     column: Ints
     error: Float32
+    sharp: Float32
+    share: Float32
     near_row: Ints
     weight_row: Float32
     near_column: Ints
@@ -57,12 +59,14 @@ def view(members: list[Float], data: Links, shape: tuple[int, int], seen: NDArra
     order = np.lexsort((column, row))
     first = np.searchsorted(row[order], np.arange(shape[0] + 1))
     both = np.concatenate([error, error]) if data.square else error
+    at, both = column[order] - columns[0], both[order].astype(np.float32)
     return View(
         stack,
         columns[0],
         first,
-        column[order] - columns[0],
-        both[order].astype(np.float32),
+        at,
+        both,
+        *sharpened(first, at, both, row_side, column_side),
         *row_side,
         *column_side,
         _node_figures(stack, a, b, log_rtt, error),
@@ -113,8 +117,8 @@ def pair_figures(seen: View, rows: Ints, columns: int) -> Float32:
     """PAIR_FIGURES of every pair of some rows: rows × columns × figures."""
     found = np.empty((len(rows), columns, PAIR_FIGURES), np.float32)
     _fill(
-        rows, seen.members, seen.offset, seen.first, seen.column, seen.error, seen.near_row, seen.weight_row,
-        seen.near_column, seen.weight_column, found,
+        rows, seen.members, seen.offset, seen.first, seen.column, seen.error, seen.sharp, seen.share,
+        seen.near_row, seen.weight_row, seen.near_column, seen.weight_column, found,
     )  # fmt: skip
     return found
 
@@ -159,15 +163,28 @@ def _median(values: Float) -> float:
 
 @njit(cache=True, nogil=True)
 def _fill(
-    rows: Ints, stack: Float, offset: int, first: Ints, column: Ints, error: Float32, near_row: Ints,
-    weight_row: Float32, near_column: Ints, weight_column: Float32, found: Float32,
+    rows: Ints, stack: Float, offset: int, first: Ints, column: Ints, error: Float32, sharp: Float32,
+    share: Float32, near_row: Ints, weight_row: Float32, near_column: Ints, weight_column: Float32, found: Float32,
 ) -> None:  # fmt: skip
     columns, widths = found.shape[1], weight_row.shape[2]
-    work = np.empty((columns, widths, 3), np.float32)
+    work = np.empty((columns, widths, 4), np.float32)
     smoothed = np.empty((columns, widths, 3), np.float32)
     scratch = np.empty(stack.shape[0])
     for r in range(len(rows)):
-        smooth(rows[r], first, column, error, near_row, weight_row, near_column, weight_column, work, smoothed)
+        smooth(
+            rows[r],
+            first,
+            column,
+            error,
+            sharp,
+            share,
+            near_row,
+            weight_row,
+            near_column,
+            weight_column,
+            work,
+            smoothed,
+        )
         for j in range(columns):
             _each(stack, rows[r], offset + j, scratch)
             found[r, j, 0] = _median(scratch)
