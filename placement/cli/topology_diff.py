@@ -165,7 +165,8 @@ def _answer(
 
     say("comparing")
     old, new = days
-    moved, held = drift(old.pairs, new.pairs), None
+    percentile = None if scenario is None else scenario.document.uncertainty.percentile
+    moved, held = drift(old.pairs, new.pairs, percentile), None
     if asked.plan is not None and scenario is not None:
         from placement.topology.drift.holding import holding  # noqa: PLC0415
 

@@ -67,7 +67,7 @@ def _sites(topology: "Topology") -> str:
 
 def _regions(topology: "Topology") -> str:
     pairs, table = topology.pairs, topology.regions
-    nearest = nearest_ms(pairs)
+    nearest = nearest_ms(pairs.planned_rtt_ms)
     planned = np.where(np.isnan(pairs.planned_rtt_ms), np.inf, pairs.planned_rtt_ms)
     site = planned.argmin(axis=1) if len(pairs.sites) else np.zeros(len(nearest), np.int64)
     weight = region_weight(pairs, table, topology.demand)

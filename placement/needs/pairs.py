@@ -43,6 +43,7 @@ from placement.needs.belief import DAY_S, Belief, Why, believe
 from placement.needs.classes import Bool, Class, Group, Ints, groups
 from placement.needs.planned import Planned
 from placement.needs.worth import Worth, worth
+from placement.problem.uncertainty import planned_rtt_ms
 from placement.scenario import Scenario
 from placement.topology.pairs import Float, Pairs
 
@@ -156,7 +157,8 @@ def needs(scenario: Scenario, pairs: Pairs, oldest_s: float, planned: Planned | 
     )
     belief = believe(pairs, distance_km, oldest_s)
     priced = worth(scenario, pairs, belief, planned) if planned is not None and planned.prices else None
-    ledger = _Ledger(pairs, belief, planned, priced)
+    planned_ms = planned_rtt_ms(pairs, scenario.document.uncertainty.percentile)
+    ledger = _Ledger(pairs, planned_ms, belief, planned, priced)
     for group in groups(scenario, pairs):
         ledger.add(group)
     fresh = (belief.why == Why.NOT) & ~ledger.short
@@ -180,9 +182,11 @@ def needs(scenario: Scenario, pairs: Pairs, oldest_s: float, planned: Planned | 
 class _Ledger:
     """What the classes say of the pairs, added up group by group; R × P arrays."""
 
-    def __init__(self, pairs: Pairs, belief: Belief, planned: Planned | None, priced: Worth | None) -> None:
+    def __init__(
+        self, pairs: Pairs, planned_ms: Float, belief: Belief, planned: Planned | None, priced: Worth | None
+    ) -> None:
         shape = pairs.rtt_state.shape
-        self.pairs, self.belief, self.priced = pairs, belief, priced
+        self.pairs, self.planned_ms, self.belief, self.priced = pairs, planned_ms, belief, priced
         self.share = {} if planned is None else planned.share()
         self.in_usd = priced is not None
         self.score, self.decisive = np.zeros(shape), np.zeros(shape, np.bool_)
@@ -201,7 +205,7 @@ class _Ledger:
         asks = possible & ((belief.why[rows] != Why.NOT) | short)
         sure = belief.known[rows] & (belief.upper_ms[rows] <= group.bearable_ms) & ~short
         with np.errstate(invalid="ignore"):
-            serves = could & ~short & (self.pairs.planned_rtt_ms[rows] <= group.bearable_ms)
+            serves = could & ~short & (self.planned_ms[rows] <= group.bearable_ms)
         carried = self._carried(group)
         stake = np.where(asks, self._stake(group, serves), 0.0)
 

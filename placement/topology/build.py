@@ -131,7 +131,7 @@ def _topology(
         sites["longitude"].to_numpy()[None, :],
     )
     between = between_sites(standing, ends, len(sites))
-    edges = backbone(tables["links"], between, pd.Index(regions["region"]), pd.Index(sites["site"]))
+    edges = backbone(tables["links"], between, regions, sites)
     paths = shortest_paths(measured, edges)
     known = inferred(standing, ends, measured, paths, regions, sites, distance_km, seed)
     return Topology(

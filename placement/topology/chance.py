@@ -56,4 +56,5 @@ def quantile_ms(state: Codes, lower_ms: Float, mid_ms: Float, upper_ms: Float, s
 
 
 def _part(limit: NDArray[np.float64], from_ms: Float, to_ms: Float) -> Float:
-    return np.asarray(np.log(limit / from_ms) / np.log(to_ms / from_ms), np.float64)
+    """How far a limit is on the way by its logarithm, 0..1; by differences, as ratios near 1 have few digits left."""
+    return np.asarray(np.log1p((limit - from_ms) / from_ms) / np.log1p((to_ms - from_ms) / from_ms), np.float64)

@@ -88,15 +88,14 @@ def coverage(pairs: Pairs, regions: pd.DataFrame, demand: pd.DataFrame) -> pd.Da
     table["requests_per_s"] = table["region"].map(requests_per_s(demand)).fillna(0.0)
     for name, state in STATES.items():
         table[name] = (pairs.rtt_state == state).sum(axis=1)
-    table["nearest_ms"] = nearest_ms(pairs)
+    table["nearest_ms"] = nearest_ms(pairs.planned_rtt_ms)
     groups = [(str(country), group) for country, group in table.groupby("country", sort=True)]
     return pd.DataFrame([_row(country, group, len(pairs.sites)) for country, group in [*groups, (ALL, table)]])
 
 
-def nearest_ms(pairs: Pairs) -> Float:
-    """Planned round trip of each region to its nearest site, R, ms; inf where no site is known."""
-    planned = pairs.planned_rtt_ms
-    return np.asarray(np.where(np.isnan(planned), np.inf, planned).min(axis=1, initial=np.inf), np.float64)
+def nearest_ms(planned_ms: Float) -> Float:
+    """The round trip of each region to its nearest site, R, ms, of R × P; inf where no site is known."""
+    return np.asarray(np.where(np.isnan(planned_ms), np.inf, planned_ms).min(axis=1, initial=np.inf), np.float64)
 
 
 def requests_per_s(demand: pd.DataFrame) -> "pd.Series[float]":

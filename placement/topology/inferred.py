@@ -117,7 +117,7 @@ def inferred(
         everything, measured.rtt_base_ms, averages_ms, Provenance.DIRECT, measured.samples, measured.observed_at_s
     )
     if paths is not None:
-        known.narrow(everything, paths.rtt_lower_ms, paths.rtt_upper_ms, Provenance.PATH)
+        known.narrow(everything, paths.rtt_lower_ms, paths.rtt_upper_ms, Provenance.PATH, mid_ms=paths.rtt_mid_ms)
         known.fill_mbps(paths.mbps, Provenance.PATH)
     known.fill_mbps(aggregate_mbps(summaries[coarse & mapped], ends, distance_km.shape), Provenance.AGGREGATE)
     return known if near is None else replace(known, held_out=near.held_out)

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
+from placement.geo import fibre_floor_ms, great_circle_km
+from placement.topology.chance import LEAST_MS
 from placement.topology.direct import Direct
 from placement.topology.pairs import Float
 
@@ -23,6 +25,7 @@ class Paths:
     """
 
     rtt_lower_ms: Float
+    rtt_mid_ms: Float
     rtt_upper_ms: Float
     mbps: Float
     before: NDArray[np.int32]
@@ -33,16 +36,23 @@ def shortest_paths(measured: Direct, edges: pd.DataFrame) -> Paths | None:
 
     The upper end is the shortest sum of p95s: the traffic may be sent that way, so it need not be slower. (Percentiles
     of a sum are no sums of percentiles: unless delays come together, a path stays below that sum more often than in
-    95 % of cases.) The lower end is the shortest sum of base latencies: over any of these paths it is not faster.
-    `edges` is what `backbone` gives.
+    95 % of cases.) The lower end is the shortest sum of base latencies, of links that nobody measured of light in
+    fibre: over any of these paths it is not faster. The middle is that of the logarithms of the upper end and the
+    shortest sum of base latencies, with what the table says of links that nobody measured. `edges` is what `backbone`
+    gives.
     """
     if not len(edges):
         return None
     upper, before = _distances(measured.rtt_p95_ms, edges, "upper_ms")
-    lower, _ = _distances(np.fmin(measured.rtt_base_ms, measured.rtt_p95_ms), edges, "lower_ms")
+    base_ms = np.fmin(measured.rtt_base_ms, measured.rtt_p95_ms)
+    base, _ = _distances(base_ms, edges, "base_ms")
+    assumed = (edges["lower_ms"] < edges["base_ms"]).any()
+    lower = _distances(base_ms, edges, "lower_ms")[0] if assumed else base
+    mid = np.sqrt(np.maximum(base, LEAST_MS) * upper)
     known = np.isfinite(upper)
     mbps = _bottleneck(before, measured.mbps, edges, known)
-    return Paths(np.where(known, lower, np.nan), np.where(known, upper, np.nan), np.where(known, mbps, np.nan), before)
+    lower, mid, upper, mbps = (np.where(known, figure, np.nan) for figure in (lower, mid, upper, mbps))
+    return Paths(lower, mid, upper, mbps, before)
 
 
 def link_nodes(links: pd.DataFrame, regions: pd.Index, sites: pd.Index) -> tuple[Ints, Ints]:
@@ -57,19 +67,23 @@ def link_nodes(links: pd.DataFrame, regions: pd.Index, sites: pd.Index) -> tuple
     return ends[0], ends[1]
 
 
-def backbone(links: pd.DataFrame, between: pd.DataFrame, regions: pd.Index, sites: pd.Index) -> pd.DataFrame:
-    """Directed edges source, target, lower_ms, upper_ms, mbps between nodes, sorted; one each way for every link.
+def backbone(links: pd.DataFrame, between: pd.DataFrame, regions: pd.DataFrame, sites: pd.DataFrame) -> pd.DataFrame:
+    """Directed edges source, target, lower_ms, base_ms, upper_ms, mbps between nodes, sorted; one each way for every
+    link. `regions` and `sites` are the tables, in the order of the nodes.
 
-    A link's figures are those of the table, until its two sites measured each other (`between_sites`): then its lower
-    end is their base latency, its upper end their p95, and its Mbit/s, where they measured that too, theirs. Sites that
+    A link's round trip is the table's, and nothing below it is claimed but light in fibre, its lower end: who wrote the
+    figure need not have measured it. Where its two sites measured each other (`between_sites`), their base latency is
+    its lower end, their p95 its upper one, and its Mbit/s, where they measured that too, theirs. Sites that
     measured each other without a link in the table get none: nothing says that traffic is sent on between them, and
     what is not sent on need not take the sum (see `docs/topology.md`). Into a region there are no edges: nobody
     transits it.
     """
-    source, target = link_nodes(links, regions, sites)
+    source, target = link_nodes(links, pd.Index(regions["region"]), pd.Index(sites["site"]))
     rtt_ms = links["rtt_ms"].to_numpy(np.float64)
     mbps = links["mbps"].to_numpy(np.float64) if "mbps" in links else np.full(len(links), np.nan)
-    one = pd.DataFrame({"source": source, "target": target, "lower_ms": rtt_ms, "upper_ms": rtt_ms, "mbps": mbps})
+    least_ms = np.fmin(_light_ms(source, target, regions, sites), rtt_ms)
+    figures = {"lower_ms": least_ms, "base_ms": rtt_ms, "upper_ms": rtt_ms, "mbps": mbps}
+    one = pd.DataFrame({"source": source, "target": target, **figures})
     other = one.rename(columns={"source": "target", "target": "source"})
     both = pd.concat([one, other], ignore_index=True)[list(one.columns)]
     usable = (both["source"] >= 0) & (both["target"] >= len(regions)) & (both["source"] != both["target"])
@@ -86,12 +100,20 @@ def _as_measured(edges: pd.DataFrame, between: pd.DataFrame, regions: int) -> pd
     figures[["source", "target"]] += regions
     found = edges.merge(figures, on=["source", "target"], how="left")
     timed = found["rtt_p95_ms"].notna()
-    lower_ms = np.fmin(found["rtt_base_ms"], found["rtt_p95_ms"])
+    base_ms = np.fmin(found["rtt_base_ms"], found["rtt_p95_ms"])
     return edges.assign(
-        lower_ms=np.where(timed, lower_ms, edges["lower_ms"]),
+        lower_ms=np.where(timed, base_ms, edges["lower_ms"]),
+        base_ms=np.where(timed, base_ms, edges["base_ms"]),
         upper_ms=np.where(timed, found["rtt_p95_ms"], edges["upper_ms"]),
         mbps=np.where(found["seen_mbps"].notna(), found["seen_mbps"], edges["mbps"]),
     )
+
+
+def _light_ms(source: Ints, target: Ints, regions: pd.DataFrame, sites: pd.DataFrame) -> Float:
+    """What light in fibre needs between the nodes, there and back; of a node that is none (-1) no figure is used."""
+    places = [frame[["latitude", "longitude"]].to_numpy(np.float64) for frame in (regions, sites)]
+    latitude, longitude = np.concatenate(places).T
+    return fibre_floor_ms(great_circle_km(latitude[source], longitude[source], latitude[target], longitude[target]))
 
 
 def _distances(rtt_ms: Float, edges: pd.DataFrame, column: str) -> tuple[Float, NDArray[np.int32]]:

@@ -53,5 +53,8 @@ class Pairs:
 
     @property
     def planned_rtt_ms(self) -> Float:
-        """What the plan believes, ms: a measured pair's p95, an inferred one's upper end, NaN when unknown."""
+        """What is promised, ms: a measured pair's p95, an inferred one's upper end, NaN when unknown.
+
+        It is what plans count unless their scenario sets a percentile: `placement.problem.uncertainty.planned_rtt_ms`.
+        """
         return np.where(self.rtt_state == State.UNKNOWN, np.nan, self.rtt_upper_ms)

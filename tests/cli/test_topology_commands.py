@@ -174,6 +174,30 @@ def test_a_day_against_itself_has_nothing_to_tell(scenario: Path, plan: Path) ->
     assert "the plan holds" in result.output.splitlines()[-1]
 
 
+def test_a_plan_of_a_percentile_holds_while_nothing_moves_and_a_wider_interval_moves_it_not(tmp_path: Path) -> None:
+    """Paris to alpha by averages: √(100 · 173) = 131.53 ms on the first day; on the second 80 … 216.2 ms, √ = 131.51.
+
+    What 200 ms bear is 150: by the upper end alpha would be too far on either day, and 43 ms further on the second.
+    """
+    header = "observed_at,source,target,method,received,rtt_min_ms,rtt_avg_ms\n"
+    days = {"29": (100, 140), "30": (80, 176)}
+    rows = "".join(
+        f"2025-12-{day}T06:00:00Z,paris,alpha,imported:x,3,{least},{mean}\n" for day, (least, mean) in days.items()
+    )
+    one = {"regions.csv": (tiny.FILES["regions.csv"] or "").replace("berlin,Berlin,DE,52.52,13.40,3000000\n", ""),
+           "demand.csv": (tiny.FILES["demand.csv"] or "").replace("berlin,m8,chat,6,6\n", ""),
+           "scenario.toml": (tiny.FILES["scenario.toml"] or "") + "\n[uncertainty]\npercentile = 0.5\n",
+           "measurements/pairs.csv": header + rows}  # fmt: skip
+    first = {**one, "measurements/pairs.csv": header + rows.splitlines(keepends=True)[0]}
+    both, day_one = tiny.write(tmp_path / "both", one), tiny.write(tmp_path / "one", first)
+    assert run("plan", day_one, "-o", tmp_path / "plan").exit_code == 0
+    for to in ("2025-12-29", "2025-12-30"):
+        days_ = ("--from", "2025-12-29", "--to", to, "--window-days", "1")
+        told = json.loads(run("topology", "diff", both, *days_, "--plan", tmp_path / "plan", "--format", "json").stdout)
+        assert (told["counts"]["latency"]["raised"], told["moved"]) == (0, [])
+        assert (told["plan"]["holds"], told["plan"]["missing"], told["plan"]["requests_per_s"]) == (True, 0.0, 8.0)
+
+
 def test_a_plan_that_no_longer_holds_ends_with_exit_6_and_says_how_to_mend_it(scenario: Path, plan: Path) -> None:
     result = run("topology", "diff", scenario, *DAYS, "--plan", plan)
     assert result.exit_code == 6

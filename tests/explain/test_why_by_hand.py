@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import tiny
-from explain_scenes import HOW, PINS, SERVER, posed
+from explain_scenes import HOW, PINS, SERVER, posed, with_text
 
 from placement.explain.against import explain_pins
 from placement.explain.forced import explain_next, explain_not_to
@@ -44,6 +44,24 @@ def test_a_class_is_told_with_every_site_by_planned_latency(tmp_path: Path) -> N
     assert second.usd_per_1000 == pytest.approx(0.0005 + 17.52 / 10_512)
     assert second.spare_requests_per_s == pytest.approx(6.0, abs=1e-3)
     assert first.spare_requests_per_s == 0.0
+
+
+def test_an_inferred_pair_is_told_as_the_scenario_plans_it(tmp_path: Path) -> None:
+    """An average of 140 ms, 100 at the least: up to 140 · 1.2 + 5 = 173 ms, half of the chance below √(100 · 173)."""
+    average = {
+        "measurements/averages.csv": "observed_at,source,target,method,received,rtt_min_ms,rtt_avg_ms\n"
+        "2025-12-31T00:00:00Z,paris,alpha,imported:x,3,100,140\n",
+        **tiny.edited("measurements/pairs.csv", "2025-12-31T00:00:00Z,paris,alpha,icmp,3,3,10;10;10\n", ""),
+    }
+
+    def alpha_ms(name: str, text: str) -> float | None:
+        answer = explain_class(posed(tmp_path / name, {**average, **with_text(text)}), "paris")
+        (alpha,) = [choice for choice in answer.choices if choice.site == "alpha"]
+        assert alpha.state == "inferred"
+        return alpha.planned_ms
+
+    assert alpha_ms("upper", "") == pytest.approx(173 + 50)
+    assert alpha_ms("half", "\n[uncertainty]\npercentile = 0.5\n") == pytest.approx(131.530 + 50)  # 131.5295, up
 
 
 def test_the_rule_that_keeps_a_class_from_a_site_is_told_with_its_figures(tmp_path: Path) -> None:

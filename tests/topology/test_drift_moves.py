@@ -14,7 +14,7 @@ from topology_world import NOON, demand, record, regions, sites, topology
 from placement.topology import Pairs, State, Topology
 from placement.topology.drift import Change, drift
 from placement.topology.drift.stored import places_of
-from placement.topology.drift.tally import by_country, by_site, counts, movers, movers_table, transitions
+from placement.topology.drift.tally import Places, by_country, by_site, counts, movers, movers_table, transitions
 from probes.record import Record
 
 OPPOSITE = {
@@ -66,6 +66,27 @@ def test_an_inferred_pair_has_moved_when_its_intervals_do_not_touch() -> None:
     assert changed(inferred(80.0, 54.0), before)[0] == Change.FASTER
     assert changed(before, [record("r1", "s1", 54.0, 54.0)])[0] == Change.SAME  # measured 54: one more than planned
     assert changed(before, [record("r1", "s1", 29.0, 29.0)])[0] == Change.FASTER  # below light's word of 30
+
+
+def test_what_is_raised_is_the_figure_that_the_scenario_plans_with() -> None:
+    """Two days that tell the same middle, 60 ms, with upper ends of 90 and 150, and the other way round."""
+    inferred = {"rtt_state": np.full((1, 1), State.INFERRED, np.int8), "rtt_lower_ms": np.full((1, 1), 40.0)}
+    ends = {(mid, upper): {"rtt_mid_ms": np.full((1, 1), mid), "rtt_upper_ms": np.full((1, 1), upper)}
+            for mid, upper in ((60.0, 90.0), (60.0, 150.0), (85.0, 90.0))}  # fmt: skip
+    narrow, wide, later = (pairs((1, 1), **inferred, **figures) for figures in ends.values())
+    assert (drift(narrow, wide).rtt[0, 0], drift(narrow, wide).delta_ms[0, 0]) == (Change.RAISED, 60.0)
+    assert (drift(narrow, wide, 0.5).rtt[0, 0], drift(narrow, wide, 0.5).delta_ms[0, 0]) == (Change.SAME, 0.0)
+    assert (drift(narrow, later).rtt[0, 0], drift(narrow, later).delta_ms[0, 0]) == (Change.SAME, 0.0)
+    raised = drift(narrow, later, 0.5)
+    assert (raised.rtt[0, 0], raised.delta_ms[0, 0]) == (Change.RAISED, 25.0)
+    places = Places(
+        pd.DataFrame({"region": [], "country": [], "users": [], "requests_per_s": []}),
+        pd.DataFrame({"site": [], "country": []}),
+    )
+    row = movers_table(raised, places, movers(raised, places)).iloc[0]
+    assert (row["planned_ms_before"], row["planned_ms_after"]) == (60.0, 85.0)
+    country = by_country(raised, places).iloc[0]
+    assert (country["nearest_before_ms"], country["nearest_after_ms"]) == (60.0, 85.0)
 
 
 def test_a_pair_appears_and_is_lost() -> None:

@@ -101,6 +101,24 @@ def test_an_average_gives_an_inferred_pair_whose_interval_decides(tmp_path: Path
     assert row.score == pytest.approx(8 * above, rel=1e-5)
 
 
+@pytest.mark.parametrize(("percentile", "serves"), [("", False), ("0.95", False), ("0.5", True), ("0.05", True)])
+def test_whether_a_pair_serves_now_is_what_the_scenario_plans_with(
+    percentile: str, serves: bool, tmp_path: Path
+) -> None:
+    """An average of 140 ms: 100 … 131.5 … 173 ms, of which 150 are bearable. Nothing else serves Paris."""
+    lines = f"\n[uncertainty]\npercentile = {percentile}\n" if percentile else ""
+    text = (
+        "observed_at,source,target,method,sent,received,rtt_min_ms,rtt_avg_ms\n"
+        "2025-12-31T00:00:00Z,paris,alpha,icmp,3,3,100,140\n"
+    )
+    changes = {"measurements/pairs.csv": text, "scenario.toml": (tiny.FILES["scenario.toml"] or "") + lines}
+    rows = found(tiny.write(tmp_path, changes))
+    row = next(row for row in rows if (row.region, row.site) == ("paris", "alpha"))
+    mid_ms = math.sqrt(100 * 173)
+    in_time = 0.5 + 0.45 * math.log(150 / mid_ms) / math.log(173 / mid_ms)
+    assert row.score == pytest.approx(8 * (1 - in_time if serves else in_time), rel=1e-5)
+
+
 def test_a_pair_that_light_itself_makes_too_long_is_useless(tmp_path: Path) -> None:
     sites = tiny.FILES["sites.csv"].replace("alpha,Paris,FR,48.86,2.35", "alpha,Wellington,NZ,-41.29,174.78")
     rows = found(tiny.write(tmp_path, {"sites.csv": sites, **without(PAIRS, "paris", "alpha")}))

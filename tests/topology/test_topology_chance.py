@@ -1,5 +1,7 @@
 """The one distribution of a pair's round trip, against figures worked out by hand and against itself."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -67,6 +69,21 @@ def test_the_chance_of_a_quantile_is_its_share(ends: list[float], share: float) 
 def test_a_longer_limit_is_never_less_likely_kept(ends: list[float], one_ms: float, other_ms: float) -> None:
     likely = [one(State.INFERRED, ends[0], ends[1], ends[2], limit) for limit in sorted((one_ms, other_ms))]
     assert 0.0 <= likely[0] <= likely[1] <= 1.0
+
+
+@pytest.mark.parametrize("width", [1e-2, 1e-6, 1e-9, 1e-12])
+@pytest.mark.parametrize("part", [0.1, 0.25, 0.9])
+def test_narrow_intervals_lose_no_digits(width: float, part: float) -> None:
+    """Logarithms of so near figures are as their differences: log(1 + x) = x - x²/2 + x³/3, in fractions."""
+    lower, upper = 100.0, 100.0 * (1 + width)
+    mid, limit = lower + (upper - lower) / 2, lower + (upper - lower) / 2 * part
+
+    def log_ratio(ms: float) -> Fraction:
+        x = (Fraction(ms) - Fraction(lower)) / Fraction(lower)
+        return x - x**2 / 2 + x**3 / 3 - x**4 / 4 + x**5 / 5
+
+    exact = Fraction(1, 20) + Fraction(9, 20) * log_ratio(limit) / log_ratio(mid)
+    assert one(State.INFERRED, lower, mid, upper, limit) == pytest.approx(float(exact), abs=1e-11)
 
 
 def test_two_ends_in_one_building_have_a_chance_too() -> None:

@@ -1,10 +1,11 @@
 """Pairs over links: sums worked out by hand, and against a search over all simple paths."""
 
+import math
 from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
-from topology_world import endpoints, links, record, regions, sites, topology
+from topology_world import DEGREE_KM, endpoints, links, record, regions, sites, topology
 
 from placement.topology import Provenance, State
 from placement.topology.export import pairs_table
@@ -20,7 +21,9 @@ def test_a_measured_pair_followed_by_a_link_gives_an_interval_of_sums() -> None:
     pairs = topology([ping], links=links(("s1", "s2", 7.0, None))).pairs
     assert pairs.rtt_state[0].tolist() == [State.MEASURED, State.INFERRED]
     assert pairs.rtt_provenance[0, 1] == Provenance.PATH
-    assert (pairs.rtt_lower_ms[0, 1], pairs.rtt_upper_ms[0, 1]) == (8.0, 27.0)
+    # base 1 and light over one degree; half of the chance below √((1 + 7) · (20 + 7)); p95 20 and the table's 7
+    interval = [float(end[0, 1]) for end in (pairs.rtt_lower_ms, pairs.rtt_mid_ms, pairs.rtt_upper_ms)]
+    assert interval == pytest.approx([1 + DEGREE_KM / 100, math.sqrt(8 * 27), 27.0], rel=1e-5)
     assert pairs.planned_rtt_ms[0, 1] == 27.0
     assert np.isnan(pairs.rtt_p95_ms[0, 1])
     assert (pairs.rtt_state[1] == State.UNKNOWN).all()
@@ -54,6 +57,22 @@ def test_no_path_leads_through_a_region() -> None:
     pairs = topology([record("r1", "s1", 10.0)], links=backbone).pairs
     assert pairs.rtt_state[0, 1] == State.UNKNOWN
     assert pairs.planned_rtt_ms[1].tolist() == [2.0, 2.0]  # the region's own uplinks
+
+
+def test_over_links_that_nobody_measured_nothing_is_certain_but_light() -> None:
+    pairs = topology(
+        [], sites=sites("s1", "s2", "s3"), links=links(("r1", "s1", 5.0, None), ("s1", "s3", 6.0, None))
+    ).pairs
+    for site, degrees, ms in ((0, 0, 5.0), (2, 2, 11.0)):
+        ends = [float(end[0, site]) for end in (pairs.rtt_lower_ms, pairs.rtt_mid_ms, pairs.rtt_upper_ms)]
+        assert ends == pytest.approx([degrees * DEGREE_KM / 100, ms, ms], rel=1e-5)
+
+
+def test_a_listed_figure_that_light_forbids_is_light_s() -> None:
+    pairs = topology([], sites=sites("s1", "s2", "s3"), links=links(("r1", "s3", 1.0, None))).pairs
+    assert [float(end[0, 2]) for end in (pairs.rtt_lower_ms, pairs.rtt_upper_ms)] == pytest.approx(
+        [2.2239] * 2, rel=1e-5
+    )
 
 
 def test_links_to_places_that_do_not_exist_lead_nowhere() -> None:

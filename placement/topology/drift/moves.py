@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from placement.problem.uncertainty import planned_rtt_ms
 from placement.topology.aggregate import JITTER_MS, SPREAD
 from placement.topology.pairs import Codes, Float, Pairs, State
 
@@ -58,7 +59,8 @@ class Drift:
     """Two states over the R regions and P sites that both have; every array is R × P.
 
     `mbps` is SLOWER where there is less bandwidth now, `loss` where more is lost. `silent` says where a pair that is
-    measured in both has no newer observation in `new`, while others have. The names are those that one of the two has.
+    measured in both has no newer observation in `new`, while others have. `old_ms` and `new_ms` are the round trips
+    that are planned with, NaN where unknown. The names are those that one of the two has.
     """
 
     old: Pairs
@@ -67,6 +69,8 @@ class Drift:
     mbps: Codes
     loss: Codes
     silent: Bool
+    old_ms: Float
+    new_ms: Float
     new_regions: tuple[str, ...]
     new_sites: tuple[str, ...]
     gone_regions: tuple[str, ...]
@@ -75,7 +79,7 @@ class Drift:
     @property
     def delta_ms(self) -> Float:
         """How much longer the planned round trip is, ms; NaN where one of the two is unknown."""
-        return self.new.planned_rtt_ms - self.old.planned_rtt_ms
+        return self.new_ms - self.old_ms
 
     @property
     def moved(self) -> Bool:
@@ -83,19 +87,25 @@ class Drift:
         return np.asarray((self.rtt != Change.SAME) | (self.mbps != Change.SAME) | (self.loss != Change.SAME))
 
 
-def drift(old: Pairs, new: Pairs) -> Drift:
-    """What moved from `old` to `new`. The other way round every change is its opposite."""
+def drift(old: Pairs, new: Pairs, percentile: float | None = None) -> Drift:
+    """What moved from `old` to `new`. The other way round every change is its opposite.
+
+    `percentile` is what the scenario plans inferred pairs with; without one, upper ends.
+    """
     regions, sites = _common(old.regions, new.regions), _common(old.sites, new.sites)
     one, other = at_places(old, regions, sites), at_places(new, regions, sites)
+    old_ms, new_ms = planned_rtt_ms(one, percentile), planned_rtt_ms(other, percentile)
     measured = (one.rtt_state == State.MEASURED) & (other.rtt_state == State.MEASURED)
     goes_on = np.nanmax(other.observed_at_s, initial=-np.inf) > np.nanmax(one.observed_at_s, initial=-np.inf)
     return Drift(
         old=one,
         new=other,
-        rtt=_rtt(one, other),
+        rtt=_rtt(one, other, old_ms, new_ms),
         mbps=_mbps(one, other),
         loss=_loss(one, other),
         silent=measured & goes_on & ~(other.observed_at_s > one.observed_at_s),
+        old_ms=old_ms,
+        new_ms=new_ms,
         new_regions=_only(new.regions, old.regions),
         new_sites=_only(new.sites, old.sites),
         gone_regions=_only(old.regions, new.regions),
@@ -124,8 +134,8 @@ def noise_ms(pairs: Pairs) -> Float:
     return np.where((pairs.rtt_state == State.MEASURED) & (error > 0), error, 0.0)
 
 
-def _rtt(old: Pairs, new: Pairs) -> Codes:
-    a, b = old.planned_rtt_ms, new.planned_rtt_ms
+def _rtt(old: Pairs, new: Pairs, a: Float, b: Float) -> Codes:
+    """By both intervals and by what is planned with, a before and b now."""
     with np.errstate(invalid="ignore"):
         far = np.abs(b - a) > SPREAD * np.minimum(a, b) + JITTER_MS
         before, after = noise_ms(old), noise_ms(new)

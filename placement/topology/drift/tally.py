@@ -79,7 +79,7 @@ def by_country(drift: Drift, places: Places) -> pd.DataFrame:
     table = pd.DataFrame({"country": places.countries(drift.old.regions), "weight": weight})
     for name, column in zip(COUNTED, _counted(drift, axis=1), strict=True):
         table[name] = column
-    before, after = nearest_ms(drift.old), nearest_ms(drift.new)
+    before, after = nearest_ms(drift.old_ms), nearest_ms(drift.new_ms)
     rows = table.groupby("country", sort=True).sum()
     for name, nearest in (("nearest_before_ms", before), ("nearest_after_ms", after)):
         rows[name] = [
@@ -107,8 +107,8 @@ def movers(drift: Drift, places: Places) -> Ints:
     at = np.flatnonzero(drift.moved)
     region = at // max(len(drift.old.sites), 1)
     delta = drift.delta_ms.ravel()[at]
-    nearest = np.fmin(nearest_ms(drift.old), nearest_ms(drift.new))[region]
-    own = np.fmin(drift.old.planned_rtt_ms.ravel()[at], drift.new.planned_rtt_ms.ravel()[at])
+    nearest = np.fmin(nearest_ms(drift.old_ms), nearest_ms(drift.new_ms))[region]
+    own = np.fmin(drift.old_ms.ravel()[at], drift.new_ms.ravel()[at])
     near = np.where(np.isfinite(nearest) & (own > 0), nearest / np.where(own > 0, own, 1.0), 0.0)
     changed = np.where(np.isnan(delta), np.where(np.isnan(own), 0.0, 100.0), np.abs(delta))
     score = places.weight(drift.old.regions)[region] * changed * near
@@ -133,8 +133,9 @@ def movers_table(
             "loss": _words(drift.loss, LOSS, at),
         }
     )
-    for when, pairs in (("before", drift.old), ("after", drift.new)):
+    for when, pairs, planned_ms in (("before", drift.old, drift.old_ms), ("after", drift.new, drift.new_ms)):
         table[f"kind_{when}"] = words[kind_codes(pairs).ravel()[at]]
+        table[f"planned_ms_{when}"] = planned_ms.ravel()[at]
         for name in ("rtt_lower_ms", "rtt_mid_ms", "rtt_upper_ms", "mbps", "loss"):
             table[f"{name}_{when}"] = getattr(pairs, name).ravel()[at]
     told = reasons or {}

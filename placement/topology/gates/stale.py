@@ -1,8 +1,8 @@
 """Stale pairs: nobody has measured them for long, while others still are measured.
 
-What lies before the window (`limits.max_age_days` before the planning date) is not used; a pair of which nothing newer
-exists is told of here. A series whose newest record is seven days older than the newest of all is flagged: its figures
-stand, but its source may be gone.
+What lies before the window (`limits.max_age_days` before the planning date, or the days asked for) is not used; a pair
+of which nothing newer exists is told of here. A series whose newest record is seven days older than the newest of all
+is flagged: its figures stand, but its source may be gone.
 """
 
 from collections.abc import Mapping
@@ -45,7 +45,8 @@ def before_window(stale: Mapping[str, int], frame: pd.DataFrame) -> pd.DataFrame
     for pair in sorted(stale):
         source, _, target = pair.partition(ARROW)
         if (source, target) not in fresh:
-            why = f"{source} to {target} has {stale[pair]:,} records, all before the window of limits.max_age_days"
+            records = "1 record, older" if stale[pair] == 1 else f"{stale[pair]:,} records, all older"
+            why = f"{source} to {target} has {records} than the window of days that count"
             rows.append(
                 {"source": source, "target": target, "records": stale[pair], "action": EXCLUDE, "severity": 1.0,
                  "why": why}
