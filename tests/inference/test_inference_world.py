@@ -43,6 +43,28 @@ def test_on_a_sphere_nine_of_ten_intervals_hold_and_errors_are_near_the_noise() 
     assert found.lower_ms[hidden].min() > 0
 
 
+def test_figures_of_measured_pairs_are_as_good_as_those_of_others_and_no_better() -> None:
+    known, truth = world(30, 90, 10, 6)
+    found = infer(known)
+    measured = np.zeros(known.shape, bool)
+    measured[known.row, known.column] = True
+    held = (found.lower_ms <= truth) & (truth <= found.upper_ms)
+    error = np.abs(found.mid_ms - truth) / truth
+    assert abs(held[measured].mean() - held[~measured].mean()) < 0.05
+    assert 0.85 < np.median(error[measured]) / np.median(error[~measured]) < 1.4  # figures that saw theirs: below 0.6
+
+
+def test_a_measurement_hardly_moves_the_figures_of_its_own_pair() -> None:
+    known, _ = world(20, 60, 8, 7)
+    row, column = known.row[100], known.column[100]
+    wrong = known.rtt_ms.copy()
+    wrong[100] *= 10
+    before, after = infer(known), infer(Known(known.shape, known.row, known.column, wrong))
+    moved = np.abs(np.log(after.mid_ms / before.mid_ms))
+    assert moved[row, column] < 0.4  # of the 2.3 that the measurement moved; 0.9 if its figures saw it
+    assert moved.max() > moved[row, column]  # it speaks for other pairs
+
+
 def test_the_same_bytes_whatever_the_order_of_pairs_and_whoever_else_computes() -> None:
     known, _ = world(20, 60, 8, 1)
     mixed = np.random.default_rng(2).permutation(len(known.row))
