@@ -19,7 +19,7 @@ from placement.topology.summaries.reading import day_number
 from placement.topology.summaries.sketch import Ints
 from placement.topology.summaries.stored import Columns, Mask, StoredState
 
-BUCKETS_AT_ONCE = 3_000_000
+BUCKETS_AT_ONCE = 1_500_000
 """Buckets that one part of the merge reads; a day of a series counts as ROW_WEIGHT more."""
 ROW_WEIGHT = 4
 SERIES = ("source", "target", "kind")
