@@ -17,7 +17,6 @@ from placement.topology.pairs import Codes, Float, Pairs, State
 DRIFT = 1.1
 """What a figure that is too old may have changed by: of 119,805 PlanetLab pairs, measured again, 5 % fell to less than
 1/1.11 and 5 % rose above 1.098 times what they were."""
-LEAST_MS = 0.01
 LEAST_CHANCE = 0.005
 """A round trip that is less likely than this to be kept is not hoped for."""
 DAY_S = 86_400.0
@@ -83,7 +82,7 @@ def believe(pairs: Pairs, distance_km: Float, oldest_s: float) -> Belief:
     floor_ms = fibre_floor_ms(distance_km)
     mean_ms = 24.0 + 1.74 * distance_km / 100.0
     which = [stale, measured | inferred]
-    lower = np.maximum(np.select(which, [pairs.rtt_p95_ms / DRIFT, pairs.rtt_lower_ms], floor_ms), LEAST_MS)
+    lower = np.maximum(np.select(which, [pairs.rtt_p95_ms / DRIFT, pairs.rtt_lower_ms], floor_ms), chance.LEAST_MS)
     mid = np.maximum(np.select(which, [pairs.rtt_p95_ms, pairs.rtt_mid_ms], mean_ms), lower)
     upper = np.maximum(np.select(which, [pairs.rtt_p95_ms * DRIFT, pairs.rtt_upper_ms], 2 * mean_ms), mid)
     why = np.select([stale, inferred, measured], [Why.STALE, Why.INFERRED, Why.NOT], np.int8(Why.UNKNOWN))
