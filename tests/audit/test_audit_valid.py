@@ -65,3 +65,20 @@ def test_rows_that_count_nothing_change_nothing(tmp_path):
     document["replicas"].append({**document["replicas"][0], "site": "brest", "shape": "quarter", "count": 1})
     report = audit(write(tmp_path / "plan", document, idle, arrays), scenario(tables), pairs(**widened, sites=three))
     assert [str(v) for v in report.violations] == []
+
+
+def test_without_the_bound_every_rule_but_those_of_the_proof_is_looked_at_as_before(tmp_path):
+    """Of a plan that sends north's chat over a pair become too slow, and whose certificate is no archive."""
+    folder = write(tmp_path / "plan")
+    (folder / "certificate.npz").write_bytes(b"no archive")
+    slow = pairs(rtt_p95_ms=np.array([[200.0, 60.0], [5.0, 10.0]]))
+    whole, quick = audit(folder, scenario(), slow), audit(folder, scenario(), slow, bound=False)
+    proof = {"bound", "gap", "certificate"}
+    assert {v.rule for v in whole.violations} > proof
+    assert [v for v in whole.violations if v.rule not in proof] == list(quick.violations)
+    assert {rule: n for rule, n in whole.rules_checked.items() if rule not in proof} == {
+        rule: n for rule, n in quick.rules_checked.items() if rule not in proof
+    }
+    assert not any(quick.rules_checked[rule] for rule in proof)
+    assert "2 latency" in {v.rule for v in quick.violations}
+    assert (quick.bound_verified_usd_month, quick.constant_usd_month, quick.gap_verified) == (None, None, None)

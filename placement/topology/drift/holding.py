@@ -79,7 +79,7 @@ def holding(plan: Path, scenario: Scenario, old: Pairs, new: Pairs, headroom: fl
         UnreadablePlanError: the folder holds no plan.
     """
     routes = route_table(plan, scenario, old, new)
-    report = audit(plan, scenario, new)
+    report = audit(plan, scenario, new, bound=False)
     broken = tuple(violation for violation in report.violations if _promised(violation.rule))
     figures: dict[str, int] = {}
     for violation in report.violations:
