@@ -3,6 +3,7 @@
 `probes.store.read_folder` gives the same records in one Table; here memory holds no more than some rows of one file.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ class StandingFile:
     path: Path
     size: int
     modified_ns: int
+    changed_ns: int
     rows: int | None
     days: tuple[int, int] | None
     keyed: bool
@@ -46,7 +48,12 @@ class StandingFile:
             stat = self.path.stat()
         except FileNotFoundError:
             return False
-        return (stat.st_size, stat.st_mtime_ns) == (self.size, self.modified_ns)
+        return _stamp(stat) == (self.size, self.modified_ns, self.changed_ns)
+
+
+def _stamp(stat: os.stat_result) -> tuple[int, int, int]:
+    """Size, time of the content, and time of any change, which nobody sets: content may come with its old time."""
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 class Standing(NamedTuple):
@@ -142,11 +149,11 @@ def _look(path: Path, seen: dict[Path, StandingFile], old: set[Path]) -> None:
     except (OSError, pa.ArrowException):
         metadata = None  # reading it will say what is wrong with it
     if metadata is None:
-        seen[path] = StandingFile(path, stat.st_size, stat.st_mtime_ns, None, None, True)
+        seen[path] = StandingFile(path, *_stamp(stat), None, None, True)
         return
     old.update(path.with_name(name) for name in superseded_in(metadata.metadata) if name != path.name)
     keyed = _nulls(metadata, "boot_id") != metadata.num_rows
-    seen[path] = StandingFile(path, stat.st_size, stat.st_mtime_ns, metadata.num_rows, _days(metadata), keyed)
+    seen[path] = StandingFile(path, *_stamp(stat), metadata.num_rows, _days(metadata), keyed)
 
 
 def _statistics(metadata: Any, name: str) -> list[Any] | None:

@@ -61,6 +61,16 @@ def format_option(command: Command) -> Command:
     return option(command)
 
 
+@contextmanager
+def writing_to(place: Path) -> Iterator[None]:
+    """A place of the person's choice that cannot be written is theirs to mend."""
+    try:
+        yield
+    except OSError as error:
+        told = f"{place}: cannot be written ({error.strerror or error}); name another place with -o"
+        raise Failure(Exit.USAGE, told) from error
+
+
 def wants_json() -> bool:
     """Whether the running command was asked for JSON."""
     context = click.get_current_context(silent=True)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from placement.cli.common import emit_json, format_option, load_scenario, status_line
+from placement.cli.common import emit_json, format_option, load_scenario, status_line, writing_to
 from placement.cli.lazy import LazyGroup
 from placement.cli.topology_view import as_json, show
 
@@ -63,12 +63,16 @@ def of_scenario(scenario: str, output: Path | None, nearest: int | None, top: in
     loaded = load_scenario(scenario)
     from placement.topology import build_pairs  # noqa: PLC0415
 
+    if output is not None:
+        with writing_to(output):  # before the work, not after it
+            output.mkdir(parents=True, exist_ok=True)
     with status_line() as say:
         say("building the topology")
         topology = build_pairs(loaded)
         if output is not None:
             say("writing")
-            _write(topology, loaded, output, nearest)
+            with writing_to(output):
+                _write(topology, loaded, output, nearest)
     if output_format == "json":
         emit_json({**as_json(topology), "output": str(output) if output else None})
         return
@@ -85,7 +89,6 @@ def _write(topology: "Topology", scenario: "Scenario", output: Path, nearest: in
     from placement.topology.elements import Selection  # noqa: PLC0415
     from placement.topology.export import write_graphml, write_pairs  # noqa: PLC0415
 
-    output.mkdir(parents=True, exist_ok=True)
     write_graphml(topology, output / "graph.graphml", Selection(nearest=nearest))
     write_pairs(topology, output / PAIRS)
     write_places(topology, output / PLACES)

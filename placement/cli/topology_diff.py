@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import click
 
 from placement.cli.audit import named_in
-from placement.cli.common import Exit, Failure, emit_json, format_option, load_scenario, status_line
+from placement.cli.common import Exit, Failure, emit_json, format_option, load_scenario, status_line, writing_to
 
 if TYPE_CHECKING:
     from placement.cli.topology_diff_view import Answer
@@ -91,7 +91,8 @@ def command(
         answer = _of_days(asked, say) if asked.of_days else _of_folders(asked, say)
         if output is not None:
             say("writing")
-            _write(answer, output)
+            with writing_to(output):
+                _write(answer, output)
     from placement.cli.topology_diff_view import as_json, show  # noqa: PLC0415
 
     if output_format == "json":
@@ -122,7 +123,9 @@ def _refuse(asked: Asked) -> None:
         return
     given = [name for name, value in {**days, "--window-days": asked.window_days}.items() if value is not None]
     if given:
-        raise click.UsageError(f"{' and '.join(given)} go with one scenario; two folders are two days already")
+        raise click.UsageError(
+            f"{' and '.join(given)} {'go' if given[1:] else 'goes'} with one scenario; two folders are two days already"
+        )
     if asked.scenario is not None and asked.plan is None:
         raise click.UsageError("--scenario goes with --plan")
 

@@ -134,6 +134,27 @@ def test_the_output_holds_a_map_with_a_dot_for_each_region(tmp_path: Path) -> No
     assert "Berlin (berlin): no site is known" in titles
 
 
+def test_a_place_that_cannot_be_written_is_told_with_the_mend(scenario: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    for place, asked in (
+        (tmp_path / "file" / "out", ["topology", scenario]),
+        (tmp_path / "file" / "moved.parquet", ["topology", "diff", scenario, *DAYS]),
+    ):
+        result = run(*asked, "-o", place)
+        assert result.exit_code == 2
+        assert f"nearserve: {place}: cannot be written (" in result.output
+        assert "name another place with -o" in result.output
+
+
+def test_a_folder_without_findings_is_not_one_where_all_findings_are_gone(scenario: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        assert run("topology", scenario, "-o", tmp_path / name).exit_code == 0
+    (tmp_path / "two" / "findings.parquet").unlink()
+    result = run("topology", "diff", tmp_path / "one", tmp_path / "two")
+    assert result.exit_code == 4
+    assert "two/findings.parquet: there is no such file; `nearserve topology SCENARIO -o" in result.output
+
+
 def test_the_graph_may_keep_the_nearest_sites_alone(scenario: Path, tmp_path: Path) -> None:
     assert run("topology", scenario, "-o", tmp_path / "out", "--nearest", "1").exit_code == 0
     graph = nx.read_graphml(tmp_path / "out" / "graph.graphml")
@@ -225,7 +246,7 @@ def test_every_pair_that_moved_goes_into_a_file(scenario: Path, tmp_path: Path) 
         (("one",), "--from and --to DAY"),
         (("one", "--from", "2025-12-30"), "--to DAY"),
         (("one", "--from", "2025-12-31", "--to", "2025-12-30"), "--from is after --to"),
-        (("one", "two", "--from", "2025-12-30"), "--from go with one scenario"),
+        (("one", "two", "--from", "2025-12-30"), "--from goes with one scenario"),
         (("one", "two", "three"), "not 3 names"),
         (("one", "two", "--scenario", "x"), "--scenario goes with --plan"),
         (("one", "--from", "yesterday", "--to", "2025-12-30"), "yesterday"),

@@ -125,7 +125,7 @@ def test_files_that_go_while_they_are_read_are_read_where_they_went(
 
 def test_a_listing_torn_by_a_compaction_is_taken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = [write(tmp_path, 0), write(tmp_path, 10)]
-    listing = store._files
+    listing = store.files_below
     calls = 0
 
     def torn(root: Path) -> Iterator[Path]:
@@ -137,21 +137,21 @@ def test_a_listing_torn_by_a_compaction_is_taken_again(tmp_path: Path, monkeypat
         Compactor(tmp_path, 1000).compact(2)
         yield old[0]  # seen before it went; the other one was gone and the new one not there yet
 
-    monkeypatch.setattr(store, "_files", torn)
+    monkeypatch.setattr(store, "files_below", torn)
     assert numbers(tmp_path) == list(range(20))
 
 
 def test_files_that_never_stand_still_are_an_error_and_no_wrong_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listing = store._files
+    listing = store.files_below
     made = iter(range(0, 10_000, 10))
 
     def growing(root: Path) -> Iterator[Path]:
         write(tmp_path, next(made))
         yield from listing(root)
 
-    monkeypatch.setattr(store, "_files", growing)
+    monkeypatch.setattr(store, "files_below", growing)
     monkeypatch.setattr(store, "_LOOKS", 10)
     with pytest.raises(TimeoutError, match="came and went"):
         read_folder(tmp_path)

@@ -14,7 +14,7 @@ from topology_world import demand, endpoints, record, regions, topology
 from placement.scenario import Scenario, load
 from placement.topology import Pairs, Topology, build_pairs
 from placement.topology.drift.days import NoRecordsError, topology_of
-from placement.topology.drift.findings import findings, newly, read_findings, reasons, write_findings
+from placement.topology.drift.findings import findings, findings_of, newly, reasons, write_findings
 from placement.topology.drift.stored import StoredError, places_of, read_stored, write_places
 from placement.topology.export import write_pairs
 from placement.topology.summaries import Window, window_ending
@@ -89,7 +89,7 @@ def test_all_that_is_wrong_with_both_folders_is_told_at_once(found: Topology, tm
     assert "one/places.parquet: there is no such file" in told[0]
     assert "other: 3 rows are not 2 regions × 2 sites" in told[1]
     assert [line.split(":")[0] for line in told[2:]] == [
-        str(tmp_path / "none" / name) for name in ("pairs.parquet", "places.parquet")
+        str(tmp_path / "none" / name) for name in ("pairs.parquet", "places.parquet", "findings.parquet")
     ]
     path.write_bytes(b"no parquet")
     with pytest.raises(StoredError, match="is no Parquet file"):
@@ -142,5 +142,4 @@ def test_findings_that_begin_are_told_of_their_pairs_and_those_that_go_on_are_no
     assert reasons(begun)["r5", "s1"].startswith("light: r5 to s1 took 0.5 ms")
     assert newly(two, three).empty and newly(two, two).empty
     write_findings(two, tmp_path / "findings.parquet")
-    assert read_findings(tmp_path / "findings.parquet").equals(two)
-    assert newly(read_findings(tmp_path / "none.parquet"), two).equals(two)
+    assert findings_of(pq.read_table(tmp_path / "findings.parquet")).equals(two)

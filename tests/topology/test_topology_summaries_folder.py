@@ -1,5 +1,6 @@
 """A folder of measurements, a day at a time: what is summarised, cached, delivered twice, bad, or moved meanwhile."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -126,6 +127,24 @@ def test_a_file_that_changed_is_read_again(folder: Path, tmp_path: Path) -> None
     shutil.rmtree(folder / "day=2026-03-02")
     write_records(folder, to_table(day(1)[:7]))
     assert summaries(folder, tmp_path / "cache").frame["records"].sum() == 87
+
+
+def test_a_file_of_the_same_size_and_time_with_other_figures_is_read_again(tmp_path: Path) -> None:
+    """As a copy that keeps times, or an edit within the same tick, leaves it."""
+    path = tmp_path / "day" / "one.parquet"
+    path.parent.mkdir()
+
+    def p50_after(rtt_ms: float, modified_ns: int | None) -> tuple[float, os.stat_result]:
+        table = to_table([record("a", f"s{i}", rtt_ms) for i in range(40)])
+        pq.write_table(table, path, compression="none", use_dictionary=False)
+        if modified_ns is not None:
+            os.utime(path, ns=(modified_ns, modified_ns))
+        return float(summaries(path.parent, tmp_path / "cache").frame["rtt_p50_ms"].max()), path.stat()
+
+    first, before = p50_after(10.0, None)
+    second, after = p50_after(20.0, before.st_mtime_ns)
+    assert (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+    assert (first, second) == (10.0, 20.0)
 
 
 def test_a_record_delivered_twice_counts_once_in_whatever_files_it_came(folder: Path, tmp_path: Path) -> None:

@@ -69,10 +69,9 @@ def write_findings(found: pd.DataFrame, path: Path) -> None:
     atomically(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
 
 
-def read_findings(path: Path) -> pd.DataFrame:
-    """What `write_findings` wrote; no rows where there is no such file."""
-    table = pq.read_table(path).select(COLUMNS) if path.is_file() else SCHEMA.empty_table()
-    return _nothing_is_none(table.to_pandas())
+def findings_of(table: pa.Table) -> pd.DataFrame:
+    """The findings of a Table that `write_findings` wrote."""
+    return _nothing_is_none(table.select(COLUMNS).to_pandas())
 
 
 def _keys(found: pd.DataFrame) -> list[tuple[object, ...]]:

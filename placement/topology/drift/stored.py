@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from placement.topology.coverage import requests_per_s
-from placement.topology.drift.findings import FINDINGS, findings, read_findings
+from placement.topology.drift.findings import COLUMNS, FINDINGS, findings, findings_of
 from placement.topology.drift.tally import Places
 from placement.topology.export import atomically
 from placement.topology.pairs import Pairs, Provenance, State
@@ -82,10 +82,11 @@ def read_stored(*folders: Path) -> tuple[Stored, ...]:
 def _read(folder: Path, wrong: list[str]) -> Stored | None:
     table = _table(folder / PAIRS, NEEDED, wrong)
     places = _table(folder / PLACES, {"kind", "name", "country", "users", "requests_per_s"}, wrong)
-    if table is None or places is None:
+    found = _table(folder / FINDINGS, {*COLUMNS}, wrong)  # were it taken for none, all of the other day's would be new
+    if table is None or places is None or found is None:
         return None
     try:
-        return Stored(_pairs(table), _places(places.to_pandas()), read_findings(folder / FINDINGS))
+        return Stored(_pairs(table), _places(places.to_pandas()), findings_of(found))
     except (ValueError, KeyError, pa.ArrowException) as error:
         wrong.append(f"{folder}: {error}")
         return None

@@ -37,7 +37,7 @@ class Cache:
 
     def name(self, files: Sequence[StandingFile]) -> str:
         """The name of the states of these files, as they are now."""
-        stamps = [[str(one.path.resolve()), one.size, one.modified_ns] for one in files]
+        stamps = [[str(one.path.resolve()), one.size, one.modified_ns, one.changed_ns] for one in files]
         made_of = [FORMAT, pa.__version__, np.__version__, sorted(stamps)]
         return hashlib.sha256(json.dumps(made_of).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
