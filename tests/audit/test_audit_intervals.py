@@ -1,5 +1,6 @@
 """Chances and percentiles of inferred pairs as the auditor reads them, by hand; 60 is halfway from 40 to 90 in logs."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -107,3 +108,21 @@ def test_a_route_that_a_higher_percentile_forbids_is_named(tmp_path):
         folder.mkdir()
         report = audited(Case("", "", network=network, toml={"uncertainty": {"percentile": share}}), folder)
         assert ("2 latency" in {violation.rule for violation in report.violations}) != fits
+
+
+def test_a_budget_counts_a_millionth_of_a_millionth_more_where_a_chance_is_asked_for():
+    """South's chat takes 5 ms and the request's way up to brest: with so little less, a budget is kept."""
+    opened = case()
+    service, network = opened.facts.services["chat"], opened.network
+    exact = network.network_ms("south", service, "brest")
+    assert exact is not None
+    for parts, met in ((0, 1), (Fraction(9, 10), 1), (Fraction(11, 10), 0), (2, 0)):
+        short = replace(service, latency_budget_ms=exact * (1 - parts / Fraction(10**12)))
+        assert network.met("south", short, "brest", Fraction(0)) == met
+
+
+def test_nothing_is_known_between_a_place_that_the_pairs_hold_and_one_that_they_do_not():
+    network = case().network
+    for region, site in (("north", "nowhere"), ("nowhere", "brest"), ("nowhere", "nowhere")):
+        assert network.link(region, site).rtt_ms is None
+    assert network.link("south", "brest").rtt_ms is not None
