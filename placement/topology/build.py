@@ -122,6 +122,8 @@ def _topology(
     with days_under(ends.names) as days:
         found = days.summaries(not_to_merge)
     standing, of_rows = judge_rows(found.frame, ends, regions, sites, found.stale, off)
+    unmapped, stale = _unmapped(found.frame, ends), found.stale
+    del found  # where rows are out, the frame with them is another one, and as large
     matches = match(standing, ends)
     measured = direct(standing, matches, (len(regions), len(sites)))
     distance_km = great_circle_km(
@@ -138,8 +140,8 @@ def _topology(
         pairs=_pairs(regions, sites, measured, known, fibre_floor_ms(distance_km)),
         summaries=standing,
         verdicts=Verdicts.together([*of_days, of_rows]),
-        unmapped=_unmapped(found.frame, ends),
-        stale=found.stale,
+        unmapped=unmapped,
+        stale=stale,
         regions=regions,
         sites=sites,
         between=between,

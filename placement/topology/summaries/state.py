@@ -26,8 +26,8 @@ from placement.topology.summaries.sketch import Ints
 
 MOST_VALUES = 8_000_000
 """Records and samples of one state; it may have somewhat more."""
-ROWS_OF_A_GROUP = 1 << 14
-"""What a merge reads more of each state than it needs."""
+DAYS_OF_A_GROUP, BUCKETS_OF_A_GROUP = 1 << 11, 1 << 13
+"""Rows that Parquet reads at once: as many more of each state than it needs a merge reads."""
 _END_BITS, _KIND_BITS = 22, 20  # one state has up to MOST_GROUPS series and days, and twice as many ends
 
 Int32 = NDArray[np.int32]
@@ -88,8 +88,8 @@ class State:
         columns = {"source": source, "target": target, "kind": kind, "day": day, **self._figures}
         days = {name: one[order] for name, one in columns.items()}
         days["buckets"] = np.bincount(sketch.pop("number"), minlength=len(order))
-        _write(folder / "days.parquet", days)
-        _write(folder / "sketch.parquet", sketch)
+        _write(folder / "days.parquet", days, DAYS_OF_A_GROUP)
+        _write(folder / "sketch.parquet", sketch, BUCKETS_OF_A_GROUP)
 
     def _numbers(self, records: pa.Table) -> Ints:
         """The number of each record's series and day, in the order of their first appearance."""
@@ -145,9 +145,9 @@ class _Numbers:
         return source.astype(np.int32), target.astype(np.int32), kind_day.astype(np.int32)
 
 
-def _write(path: Path, columns: dict[str, NDArray[Any]]) -> None:
+def _write(path: Path, columns: dict[str, NDArray[Any]], rows_of_a_group: int) -> None:
     table = pa.table({name: pa.array(one, from_pandas=True) for name, one in columns.items()})
-    pq.write_table(table, path, compression="zstd", row_group_size=ROWS_OF_A_GROUP)
+    pq.write_table(table, path, compression="zstd", row_group_size=rows_of_a_group)
 
 
 def _ranked(codes: Codes, names: tuple[str, str], *kinds: pa.DataType) -> tuple[pa.Table, Int32]:

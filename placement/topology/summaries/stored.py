@@ -83,7 +83,8 @@ class _Rows:
         with pq.ParquetFile(self._path, metadata=self._metadata) as file:
             groups = file.read_row_groups(range(begin, end), columns=columns)
         rows = groups.slice(first - int(self._bounds[begin]), last - first)
-        return {name: rows[name].to_numpy() for name in rows.column_names}
+        # Copies: a view would keep its whole group.
+        return {name: rows[name].to_numpy().copy() for name in rows.column_names}
 
 
 def _tuples(path: Path) -> list[Any]:
