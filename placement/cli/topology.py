@@ -76,7 +76,7 @@ def of_scenario(scenario: str, output: Path | None, nearest: int | None, top: in
     if output_format == "json":
         emit_json({**as_json(topology), "output": str(output) if output else None})
         return
-    show(topology, loaded.document.name, top)
+    show(topology, loaded.document, top)
     if output is not None:
         click.echo(f"\nwritten to {output}")
 

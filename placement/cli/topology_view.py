@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from placement.frames import Row
+    from placement.scenario import Document
     from placement.topology import Topology
 
 SHOWN = {
@@ -22,13 +23,16 @@ SHOWN = {
     "measured": "measured",
     "inferred": "inferred",
     "unknown": "unknown",
-    "unknown_demand": "unknown, % of demand",
-    "reachable_users": "users with a site, %",
-    "nearest_p50_ms": "nearest site, ms",
+    "unknown_demand": "% of demand",
+    "reachable_users": "% reached",
+    "nearest_p50_ms": "nearest, ms",
 }
 COUNTS = {"regions", "users", "measured", "inferred", "unknown"}
 SHARES = {"unknown_demand", "reachable_users"}
-ENDS = {"unmapped": "names stand for no region and no site", "stale": "ways have records too old for the window"}
+ENDS = {
+    "unmapped": ("1 name stands for no region and no site", "names stand for no region and no site"),
+    "stale": ("1 way has records too old for the window", "ways have records too old for the window"),
+}
 NAMES = 5
 MOST_FINDINGS = 10_000
 DAYS = ("first_day", "last_day")
@@ -52,15 +56,15 @@ def as_json(topology: "Topology") -> dict[str, Any]:
     }
 
 
-def show(topology: "Topology", name: str, top: int) -> None:
+def show(topology: "Topology", document: "Document", top: int) -> None:
     """The tables for people; of countries the `top` with most at stake, and the sum of all."""
     regions, sites = len(topology.pairs.regions), len(topology.pairs.sites)
     newest = _newest(topology)
-    title = f"{name}: {regions:,} regions × {sites:,} sites = {regions * sites:,} pairs"
+    title = f"{document.name}: {regions:,} regions × {sites:,} sites = {regions * sites:,} pairs"
     click.secho(title + (f", newest observation {newest}" if newest else ", no observation"), bold=True)
     click.echo()
     _show_kinds(topology)
-    _show_held_out(topology)
+    _show_held_out(topology, document.quality.neighbours)
     _show_quality(topology)
     _show_ends(topology)
     _show_countries(topology, top)
@@ -81,9 +85,9 @@ def _show_kinds(topology: "Topology") -> None:
         "known by",
         "pairs",
         "% of pairs",
-        "nearest site, % of demand",
+        "nearest, % of demand",
         "± % of the middle",
-        "age, days: half",
+        "days old: half",
         "95 %",
     )
     cells = [
@@ -101,10 +105,12 @@ def _show_kinds(topology: "Topology") -> None:
     print_table(columns, cells)
 
 
-def _show_held_out(topology: "Topology") -> None:
+def _show_held_out(topology: "Topology", asked: bool) -> None:
     """How well the inference tells pairs that were measured, from the others alone."""
     told = topology.held_out
     if told is None:
+        if not asked:
+            click.echo("\nneighbours are off: nothing is inferred from pairs of the same ends ([quality] neighbours)")
         return
     click.echo(f"\nneighbours, asked for {told.pairs:,} measured pairs that they did not see:")
     covered, below, above, off = (f"{100 * v:.1f} %" for v in (told.covered, told.below, told.above, told.median_error))
@@ -121,9 +127,11 @@ def _show_quality(topology: "Topology") -> None:
     found = [row for row in rows if row["verdicts"]]
     click.echo()
     if found:
-        columns = ("gate", "findings", "records left out", "records flagged", "the worst")
-        cells = [(row["gate"], row["verdicts"], row["excluded"], row["flagged"], row["worst"]) for row in found]
+        columns = ("gate", "findings", "records left out", "records flagged")
+        cells = [(row["gate"], row["verdicts"], row["excluded"], row["flagged"]) for row in found]
         print_table(columns, cells, title="Measurements that cannot be true, or no longer are")
+        for row in found:
+            click.echo(f"  {row['gate']}, the worst: {row['worst']}")
     quiet = [row["gate"] for row in rows if not row["verdicts"] and row["state"] == "on"]
     off = [row["gate"] for row in rows if row["state"] == "off"]
     for told, gates in (("gates without a finding", quiet), ("gates that are off", off)):
@@ -141,13 +149,14 @@ def _spoken(frame: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def _show_ends(topology: "Topology") -> None:
-    for what, told in ENDS.items():
+    for what, (one, several) in ENDS.items():
         names = getattr(topology, what)
         if names:
             most = sorted(names, key=lambda name: (-names[name], name))[:NAMES]
             more = f" and {len(names) - NAMES:,} more" if len(names) > NAMES else ""
-            records = f"{sum(names.values()):,} records"
-            click.echo(f"\n{what}: {len(names):,} {told} ({records}): {', '.join(most)}{more}")
+            told = one if len(names) == 1 else f"{len(names):,} {several}"
+            records = sum(names.values())
+            click.echo(f"\n{what}: {told} ({records:,} record{'s' * (records != 1)}): {', '.join(most)}{more}")
 
 
 def _show_countries(topology: "Topology", top: int) -> None:

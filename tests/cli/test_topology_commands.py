@@ -118,7 +118,7 @@ def test_what_is_not_known_weighs_by_the_nearest_site(tmp_path: Path) -> None:
     assert kinds["unknown"]["demand"] == pytest.approx(6 / 14)
     assert kinds["unknown"]["width"] is None and kinds["unknown"]["age_p50"] is None
     shown = run("topology", scenario).output
-    assert "unmapped: 1 names stand for no region and no site (1 records): lisbon" in shown
+    assert "unmapped: 1 name stands for no region and no site (1 record): lisbon" in shown
 
 
 def test_the_output_holds_a_map_with_a_dot_for_each_region(tmp_path: Path) -> None:
