@@ -14,10 +14,8 @@ from placement.topology.between import between_sites
 from placement.topology.chance import LEAST_MS
 from placement.topology.coverage import coverage
 from placement.topology.direct import Direct, direct
-from placement.topology.elements import EVERYTHING, Selection
 from placement.topology.endpoints import Endpoints, endpoints
 from placement.topology.gates import Verdicts, judge_days, judge_rows, positions
-from placement.topology.graph import graph
 from placement.topology.inferred import Inferred, inferred
 from placement.topology.links import Paths, backbone, shortest_paths
 from placement.topology.matches import match
@@ -27,8 +25,6 @@ from placement.topology.summaries import Days, Window, days_of_folder, days_of_t
 from probes.table import empty_table
 
 if TYPE_CHECKING:
-    import networkx as nx
-
     from placement.scenario import Scenario
 
 
@@ -61,10 +57,6 @@ class Topology:
     def coverage(self) -> pd.DataFrame:
         """How well the pairs are known, by the region's country: see `coverage.coverage`."""
         return coverage(self.pairs, self.regions, self.demand)
-
-    def graph(self, selection: Selection = EVERYTHING) -> "nx.MultiGraph[str]":
-        """Regions, sites, metros, links and the selected pairs as a networkx graph: see `graph.graph`."""
-        return graph(self, selection)
 
 
 def build_pairs(scenario: "Scenario", window: Window | None = None) -> Topology:

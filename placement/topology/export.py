@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def write_graphml(topology: "Topology", path: Path, selection: Selection = EVERYTHING) -> None:
-    """Writes what `Topology.graph(selection)` has; raises OSError when the place cannot be written."""
+    """Writes what `graph.as_networkx(topology, selection)` has; raises OSError when the place cannot be written."""
 
     def write(temporary: str) -> None:
         with Path(temporary).open("wb") as file:

@@ -1,17 +1,15 @@
 """The topology as one networkx graph, for people and other tools; nothing is computed on it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import networkx as nx
 import pyarrow as pa
 
-from placement.topology.elements import Selection, edge_tables, node_table
-
-if TYPE_CHECKING:
-    from placement.topology.build import Topology
+from placement.topology.build import Topology
+from placement.topology.elements import EVERYTHING, Selection, edge_tables, node_table
 
 
-def graph(topology: "Topology", selection: Selection) -> "nx.MultiGraph[str]":
+def as_networkx(topology: Topology, selection: Selection = EVERYTHING) -> "nx.MultiGraph[str]":
     """A MultiGraph of the nodes and edges that `elements` describes, with the columns of its tables as attributes.
 
     What is not known is left out, never zero. Nodes and edges come in sorted order. An edge takes some two kilobytes:

@@ -13,6 +13,7 @@ from topology_world import domains, endpoints, links, record, regions, sites, to
 from placement.topology import State
 from placement.topology.elements import Selection
 from placement.topology.export import write_graphml
+from placement.topology.graph import as_networkx
 from placement.topology.metros import metros
 
 
@@ -34,7 +35,7 @@ def test_a_selection_takes_states_regions_sites_and_the_nearest() -> None:
     found = topology(records, sites=sites("s1", "s2", "s3"), links=links(("s1", "s2", 2.0, None)))
 
     def edges(**wanted: object) -> list[tuple[str, str]]:
-        return pairs_of(found.graph(Selection(**wanted)))  # type: ignore[arg-type]
+        return pairs_of(as_networkx(found, Selection(**wanted)))  # type: ignore[arg-type]
 
     everything = [("r1", "s1"), ("r1", "s2"), ("r1", "s3"), ("r2", "s1"), ("r2", "s2"), ("r2", "s3")]
     assert edges() == everything
@@ -89,7 +90,7 @@ def test_metros_agree_with_plain_loops(seed: int) -> None:
 
 def test_what_sites_measured_of_each_other_is_an_edge() -> None:
     rates = [record("s1", "s2", method="ndt7", mbps=m, direction=way) for m, way in ((50.0, "up"), (9.0, "down"))]
-    graph = topology([record("s2", "s1", 20.0), *rates]).graph()
+    graph = as_networkx(topology([record("s2", "s1", 20.0), *rates]))
     edge = next(data for _, _, data in graph.edges(data=True) if data["kind"] == "between")
     assert (edge["rtt_state"], edge["rtt_p95_ms"], edge["mbps_state"], edge["mbps"]) == (
         "measured",
@@ -97,7 +98,7 @@ def test_what_sites_measured_of_each_other_is_an_edge() -> None:
         "measured",
         9,
     )
-    only_rtt = topology([record("s2", "s1", 20.0)]).graph().edges["site:s1", "site:s2", 0]
+    only_rtt = as_networkx(topology([record("s2", "s1", 20.0)])).edges["site:s1", "site:s2", 0]
     assert only_rtt["mbps_state"] == "unknown"
     assert "mbps" not in only_rtt
 
@@ -112,7 +113,7 @@ def test_any_name_reads_back_from_graphml(tmp_path_factory: pytest.TempPathFacto
     found = topology([record(names[0], names[1], 10.0)], regions=regions(names[0]), sites=sites(*names[1:]))
     path = tmp_path_factory.mktemp("names") / "graph.graphml"
     write_graphml(found, path)
-    back, graph = nx.read_graphml(path, force_multigraph=True), found.graph()
+    back, graph = nx.read_graphml(path, force_multigraph=True), as_networkx(found)
     assert dict(back.nodes(data=True)) == dict(graph.nodes(data=True))
     assert back.number_of_edges() == graph.number_of_edges()
 
