@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -12,11 +13,24 @@ from pathlib import Path
 from typing import IO
 
 ROOT = Path(__file__).resolve().parents[2]
+# A process counts what its parent held when it was forked among its own peak, so that a small one starts the command.
+SMALL_PARENT = """\
+import os, signal, sys
+child = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(child, 0)
+os.write(int(sys.argv[1]), str(usage.ru_maxrss).encode())
+code = os.waitstatus_to_exitcode(status)
+if code >= 0:
+    sys.exit(code)
+if -code != signal.SIGKILL:
+    signal.signal(-code, signal.SIG_DFL)
+os.kill(os.getpid(), -code)
+"""
 
 
 @dataclass(frozen=True)
 class Ran:
-    """`peak_gb` is the largest resident set of the process or of one it waited for."""
+    """`peak_gb` is the largest resident set of the process or of one it waited for; NaN where it was stopped."""
 
     code: int  # negative: the signal that ended it
     seconds: float
@@ -40,10 +54,10 @@ def run_alone(
     """Run `command` from the root of the checkout; after `limit_s` it and what it started are killed."""
     began = time.perf_counter()
     stopped = threading.Event()
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as peak:
         child = subprocess.Popen(
-            list(command), stdout=out, stderr=err, cwd=ROOT, env={**os.environ, **(environment or {})},
-            start_new_session=True,
+            [sys.executable, "-IS", "-c", SMALL_PARENT, str(peak.fileno()), *command], stdout=out, stderr=err, cwd=ROOT,
+            env={**os.environ, **(environment or {})}, start_new_session=True, pass_fds=[peak.fileno()],
         )  # fmt: skip
 
         def stop() -> None:
@@ -54,16 +68,16 @@ def run_alone(
         if timer is not None:
             timer.start()
         try:
-            _, status, usage = os.wait4(child.pid, 0)
+            code = child.wait()
         except BaseException:
             os.killpg(child.pid, signal.SIGKILL)
             raise
         finally:
             if timer is not None:
                 timer.cancel()
-        child.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.perf_counter() - began
-        return Ran(child.returncode, seconds, usage.ru_maxrss / 1e6, _text(out), _text(err)[-4000:], stopped.is_set())
+        peak_gb = float(_text(peak) or "nan") / 1e6
+        return Ran(code, seconds, peak_gb, _text(out), _text(err)[-4000:], stopped.is_set())
 
 
 def _text(file: IO[bytes]) -> str:

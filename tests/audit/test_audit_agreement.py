@@ -40,7 +40,8 @@ def test_penalties_and_what_nobody_can_serve_are_the_same(seed, priced):
         assert problem.unserved_usd == pytest.approx([float(usd) for usd in exact], rel=1e-10)
         assert problem.constant_usd == pytest.approx(float(penalties.constant_usd), rel=1e-10)
         in_order = np.array([float(penalties.usd(key)) for key in penalties.grid.keys])
-        assert penalties.least_usd[penalties.servable] == pytest.approx(in_order[penalties.servable], rel=1e-12)
+        # Chances are taken 1e-12 too high in a bound: a default penalty is lower by that part of what lateness costs.
+        assert penalties.least_usd[penalties.servable] == pytest.approx(in_order[penalties.servable], rel=1e-9)
         assert (penalties.least_usd <= in_order).all()
 
 
