@@ -31,7 +31,8 @@ class Known:
 @dataclass(frozen=True)
 class Inference:
     """N × M: 5 %, 50 % and 95 % of the chance of a pair's round trip lie below these, ms, for measured pairs too (as if
-    they had not been measured); NaN where nothing can be said. lower <= mid <= upper, and none below light."""
+    they had not been measured, but for networks of fewer than `inferring.FEW_LINKS` links, which are too small to hold
+    any out); NaN where nothing can be said. lower <= mid <= upper, and none below light."""
 
     lower_ms: Float
     mid_ms: Float
