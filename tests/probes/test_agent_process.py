@@ -285,7 +285,7 @@ loaded = true
         server.server_close()
     bodies = [body for _, _, body in agent.rows()]
     # On a busy machine a bandwidth test may say that it has no figure; nothing else may fail.
-    excused = ("too busy a machine", "no whole window", "no faster than the path")
+    excused = ("too busy a machine", "no whole window", "no faster than the path", "trains said nothing")
     assert [e for b in bodies if (e := b.get("error")) and not any(excuse in e for excuse in excused)] == []
     others = [b["method"] for b in bodies if b["method"] != "tcp"]
     assert sorted(others) == ["http", "ndt7", "stamp", "train"]
