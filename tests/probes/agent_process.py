@@ -55,14 +55,6 @@ def write_targets(folder: Path, count: int, **changes: Any) -> None:
     temporary.replace(folder / "targets.jsonl")
 
 
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody has, for TCP and UDP."""
-    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-        tcp.bind(("127.0.0.1", 0))
-        udp.bind(tcp.getsockname())
-        return int(tcp.getsockname()[1])
-
-
 def wait_for_port(port: int, seconds: float = 20.0) -> None:
     """Until something listens there."""
     until = time.monotonic() + seconds

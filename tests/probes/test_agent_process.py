@@ -22,7 +22,8 @@ from click.testing import CliRunner
 from bench.probing.collector_process import CollectorProcess
 from placement.cli.probe_agent import command
 from probes.collector.certificates import make
-from tests.probes.agent_process import COMMAND, AgentProcess, free_port, wait_for_port, write_config, write_targets
+from tests.probes.agent_process import COMMAND, AgentProcess, wait_for_port, write_config, write_targets
+from tests.servers import free_port
 
 AS_ROOT = os.geteuid() == 0
 NEW_MOUNTS = ["unshare", "--mount", *(() if AS_ROOT else ("--user", "--map-current-user", "--keep-caps"))]

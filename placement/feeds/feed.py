@@ -1,0 +1,84 @@
+"""What a feed is: one class for one kind of target, found by name through the entry point `nearserve.feeds`.
+
+class Mine:
+    name = "mine"
+    policies = frozenset({"proportional"})
+    says = (Fact("shares", ("region", "model", "service", "site")),)
+    Options = MyOptions                       # a pydantic model: the table [mine] of the feeds' configuration
+
+    def __init__(self, options: MyOptions) -> None: ...
+    def render(self, view: View) -> Files: ...  # the files of one moment, by their path within the feed's folder
+    def read(self, files: Files) -> Read: ...   # what these files say, without having seen the view
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias
+
+from pydantic import BaseModel, ConfigDict
+
+from placement.feeds.view import Policy, View
+
+Files: TypeAlias = Mapping[str, bytes]
+"""Files by their path within the feed's folder, "/" between the parts."""
+
+Key: TypeAlias = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something that a feed says and that the plan says too, by these of its columns.
+
+    `replicas` (of site, model, shape, tenant), `servers` (of site, server, gpu, tenant), `quarter_gpus` of replicas (of
+    site, gpu, model, shape, tenant) are whole numbers and hold exactly. `shares` (of region, model, service, site,
+    shape) are of a class' *served* requests, and sum to 1; `unserved` (of region, model, service) of all its requests,
+    for classes that are served at all. Those hold within `within`; what is 0 is absent.
+    """
+
+    what: Literal["replicas", "servers", "quarter_gpus", "shares", "unserved"]
+    by: tuple[str, ...]
+    within: Fraction = Fraction(1, 10**9)
+
+
+Read: TypeAlias = Mapping[Fact, Mapping[Key, Fraction | int]]
+"""What files say of each fact that the feed names, by the values of its columns."""
+
+
+class FeedError(ValueError):
+    """The plan, or what the configuration says, cannot be told to the target; every reason, a line each."""
+
+    def __init__(self, reasons: tuple[str, ...]) -> None:
+        super().__init__("\n".join(reasons))
+        self.reasons = reasons
+
+
+class Options(BaseModel):
+    """What the configuration says of a feed; each feed has a class of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Feed(Protocol):
+    """A kind of target. Nothing of it depends on the clock or on the order of rows: the same view, the same bytes.
+
+    `policies` are the ways of failing over that the target can be told: `planned` where files made for a failure are
+    switched to, `proportional` where it shares what fails over the survivors by their weights by itself, `priority`
+    where it goes down an order. Empty: it routes nothing, so that no failure concerns it. `Options` is its options'
+    class.
+    """
+
+    name: ClassVar[str]
+    policies: ClassVar[frozenset[Policy]]
+    says: ClassVar[tuple[Fact, ...]]
+    Options: ClassVar[type[Options]]
+
+    def __init__(self, options: Any) -> None: ...
+
+    def render(self, view: View) -> Files:
+        """The files of one moment. Raises FeedError with every reason why the target cannot be told this plan."""
+        ...
+
+    def read(self, files: Files) -> Read:
+        """What the files say. Raises FeedError where they say nothing that can be read."""
+        ...

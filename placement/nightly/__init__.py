@@ -1,0 +1,1 @@
+"""From raw measurements to what is published, every night, unattended (docs/nightly.md)."""
