@@ -125,7 +125,7 @@ class Address(NamedTuple):
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where sites take requests, by (site, model); the model "" is for all that are not named. Sorted, no duplicates."""
+    """Where sites take requests, by (site, model); the model "" is for all that are not named."""
 
     by_place: Mapping[tuple[str, str], tuple[Address, ...]]
 
