@@ -4,7 +4,7 @@ class Mine:
     name = "mine"
     policies = frozenset({"proportional"})
     says = (Fact("shares", ("region", "model", "service", "site")),)
-    Options = MyOptions                       # a pydantic model: the table [mine] of the feeds' configuration
+    Options = MyOptions                       # a subclass of Options: the table [mine] of the feeds' configuration
 
     def __init__(self, options: MyOptions) -> None: ...
     def render(self, view: View) -> Files: ...  # the files of one moment, by their path within the feed's folder
@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
-
 from placement.feeds.view import Policy, View
+from probes.document import Part
 
 Files: TypeAlias = Mapping[str, bytes]
 """Files by their path within the feed's folder, "/" between the parts."""
@@ -53,10 +52,14 @@ class FeedError(ValueError):
         self.reasons = reasons
 
 
-class Options(BaseModel):
-    """What the configuration says of a feed; each feed has a class of its own."""
+class Options(Part):
+    """What the configuration says of a feed; each feed has a class of its own.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    `failover` is the way in which its target is to fail over: one of the feed's policies; without it the plan's own
+    where the target can be told that, and else the first that keeps the plan's promise, `planned` before others.
+    """
+
+    failover: Policy | None = None
 
 
 class Feed(Protocol):

@@ -141,7 +141,8 @@ class View:
     `sites`, `regions`, `shapes` and `services` are those of the scenario, by name. `routes` are those that hold at the
     moment: in a failure, what flows on at survivors and what the plan moves there. `backups` are what the plan moves,
     by failing domain, whatever the moment. `domains` are the sites of each domain that may fail, and `policy` is how
-    the plan fails over, None where it knows of no failures. `plan_sha256` is of plan.json.
+    the plan fails over, None where it knows of no failures. `plan_sha256` is of plan.json. `classes` are those that
+    ask for something at that time of day, whether they are served or not, the same in every failure.
     """
 
     scenario: str
@@ -159,6 +160,7 @@ class View:
     domains: Mapping[str, frozenset[str]]
     policy: Policy | None
     addresses: Addresses
+    classes: tuple[Class, ...] = ()
 
     @cached_property
     def by_class(self) -> Mapping[Class, Mapping[str, int]]:

@@ -1,9 +1,10 @@
 """plan.json: what a plan says, as values; its JSON Schema is derived from here (docs/plan.schema.json)."""
 
-import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from placement.canonical import canonical_json
 
 BILLION = 10**9
 
@@ -258,8 +259,7 @@ class PlanDocument(_Value):
 
     def canonical(self) -> bytes:
         """The bytes of plan.json: sorted keys, two spaces, UTF-8, one newline at the end."""
-        value = self.model_dump(mode="json", by_alias=True)
-        return (json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        return canonical_json(self.model_dump(mode="json", by_alias=True))
 
 
 def json_schema() -> dict[str, Any]:

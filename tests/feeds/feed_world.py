@@ -60,6 +60,7 @@ ROUTES = (
     Route("berlin", "m8", "chat", "fra", "m8-whole", 100_000_000),
     Route("lagos", "m8", "chat", "los", "m8-half", 1_000_000_000),
 )
+CLASSES = (("berlin", "m70", "batch"), ("berlin", "m8", "chat"), ("lagos", "m8", "chat"))
 BACKUPS = {
     "metro-ams": (Route("berlin", "m8", "chat", "fra", "m8-half", 300_000_000),),
     "metro-fra": (Route("berlin", "m8", "chat", "ams", "m8-half", 700_000_000),),
@@ -88,6 +89,7 @@ def view(**other: object) -> View:
         domains={"metro-ams": frozenset({"ams"}), "metro-fra": frozenset({"fra"}), "metro-los": frozenset({"los"})},
         policy="planned",
         addresses=Addresses(addresses),
+        classes=CLASSES,
     )
     return replace(normal, **other)  # type: ignore[arg-type]
 
