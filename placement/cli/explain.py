@@ -134,9 +134,9 @@ def _case(target: str, asked: Options, how: "How") -> "Case":
 @contextmanager
 def _failures() -> Iterator[None]:
     """Errors of a question as the contract's exit codes."""
-    from placement.explain.reading import PlanReadError, StalePlanError  # noqa: PLC0415
     from placement.explain.why import UnknownNameError  # noqa: PLC0415
     from placement.explain.worth import NoPricesError  # noqa: PLC0415
+    from placement.plan.reading import PlanReadError, StalePlanError  # noqa: PLC0415
     from placement.problem.errors import UnplannableError  # noqa: PLC0415
     from placement.solving import TooLargeError  # noqa: PLC0415
 

@@ -13,6 +13,7 @@ from placement.pinning import parse_pin, pinned
 from placement.plan.certificate import guiding_usd
 from placement.plan.document import BILLION, PlanDocument
 from placement.plan.numbers import numbers
+from placement.plan.reading import PlanReadError, check_fresh, read_document
 from placement.planning import previous_of
 from placement.problem import Names, build_rollout
 from placement.problem.tenants import owners
@@ -23,14 +24,6 @@ from solvers.solution import Certificate, Multipliers, Placement
 
 Int = NDArray[np.int64]
 Key = tuple[str, ...]
-
-
-class PlanReadError(ValueError):
-    """The folder holds no plan that can be read."""
-
-
-class StalePlanError(ValueError):
-    """The plan was made from other inputs than the scenario has now."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +42,13 @@ def read_case(folder: Path, scenario: Scenario, how: How) -> Case:
         PlanReadError: no plan is there, or it names what the scenario's problem does not have.
         StalePlanError: the inputs are others than those that the plan records.
     """
+    document = read_document(folder).document
     try:
-        document = PlanDocument.model_validate_json((folder / "plan.json").read_bytes())
         table = pq.read_table(folder / "routes.parquet")
         routes = table.filter(table["failure"].is_null()).to_pylist()
     except (OSError, ValueError, KeyError) as error:
         raise PlanReadError(f"{folder}: {error}") from error
-    _fresh(document, scenario)
+    check_fresh(document, scenario)
     wishes = tuple(parse_pin(text) for text in document.provenance.parameters.get("pins", ()))
     scenario = pinned(scenario, wishes) if wishes else scenario
     how.say("topology")
@@ -69,13 +62,6 @@ def read_case(folder: Path, scenario: Scenario, how: How) -> Case:
         for problem, names in zip(built.rollout.periods, built.names, strict=True)
     )
     return Case(scenario, pairs, previous, built, plans, _certificates(folder, built.names))
-
-
-def _fresh(document: PlanDocument, scenario: Scenario) -> None:
-    then, now = document.provenance.inputs_sha256, scenario.sha256
-    other = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
-    if other:
-        raise StalePlanError(f"the plan was made from other inputs than these: {', '.join(other[:6])} differ")
 
 
 class _Reader:
