@@ -66,7 +66,7 @@ def safe_steps(
     Raises:
         ValueError: the new replicas by themselves exceed the servers, so that no order exists.
     """
-    old, new = _by_slice(old, machines.slices), _by_slice(new, machines.slices)
+    old, new = by_slice(old, machines.slices), by_slice(new, machines.slices)
     known = {place for place in old | new if place[1] in sizes and place[0] in sites and place[3] in machines.slices}
     pools: dict[tuple[str, str, str], _Pool] = {}
     for place in sorted(known):
@@ -86,7 +86,7 @@ def safe_steps(
     return steps + [Step("drain", place, old[place]) for place in sorted(old) if place not in known and old[place]]
 
 
-def _by_slice(replicas: Mapping[Place, int], slices: tuple[str, ...]) -> dict[Place, int]:
+def by_slice(replicas: Mapping[Place, int], slices: tuple[str, ...]) -> dict[Place, int]:
     """Replicas in each of the `slices`; where those are ("",), what stood in any slice stands in every one."""
     found: dict[Place, int] = {}
     if slices != ("",):
