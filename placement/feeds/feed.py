@@ -29,13 +29,14 @@ Key: TypeAlias = tuple[str, ...]
 class Fact:
     """Something that a feed says and that the plan says too, by these of its columns.
 
-    `replicas` (of site, model, shape, tenant), `servers` (of site, server, gpu, tenant), `quarter_gpus` of replicas (of
-    site, gpu, model, shape, tenant) are whole numbers and hold exactly. `shares` (of region, model, service, site,
-    shape) are of a class' *served* requests, and sum to 1; `unserved` (of region, model, service) of all its requests,
-    for classes that are served at all. Those hold within `within`; what is 0 is absent.
+    `replicas` (of site, model, shape, tenant), `servers` and their `gpus` (of site, server, gpu, tenant), `stands` (of
+    site, model, shape, gpu, tenant: 1 where there is any replica) and `quarter_gpus` of replicas (of site, gpu, model,
+    shape, tenant) are whole numbers and hold exactly. `shares` (of region, model, service, site, shape) are of a class'
+    *served* requests, and sum to 1; `unserved` (of region, model, service) of all its requests, for classes that are
+    served at all. Those hold within `within`; what is 0 is absent.
     """
 
-    what: Literal["replicas", "servers", "quarter_gpus", "shares", "unserved"]
+    what: Literal["replicas", "servers", "gpus", "quarter_gpus", "stands", "shares", "unserved"]
     by: tuple[str, ...]
     within: Fraction = Fraction(1, 10**9)
 
@@ -73,10 +74,14 @@ class Feed(Protocol):
 
     name: ClassVar[str]
     policies: ClassVar[frozenset[Policy]]
-    says: ClassVar[tuple[Fact, ...]]
     Options: ClassVar[type[Options]]
 
     def __init__(self, options: Any) -> None: ...
+
+    @property
+    def says(self) -> tuple[Fact, ...]:
+        """The facts that the files say; a class' own or, where options make a difference, an instance's."""
+        ...
 
     def render(self, view: View) -> Files:
         """The files of one moment. Raises FeedError with every reason why the target cannot be told this plan."""
