@@ -16,6 +16,9 @@ COMMANDS = {
     "plan": ("placement.cli.plan", "Decide which models and GPUs go where, with a proof."),
     "audit": ("placement.cli.audit", "Re-check a plan without the solver, and verify its bound."),
     "explain": ("placement.cli.explain", "Say what blocks, what would help, and why things stand where they stand."),
+    "nightly": ("placement.cli.nightly", "From measurements to what is published, every night, unattended."),
+    "feed": ("placement.cli.feed", "Render a plan for orchestrators, read back and compared to it."),
+    "publish": ("placement.cli.publish", "Publish plans and feeds: whole or not at all, signed, with a way back."),
     "doctor": ("placement.cli.doctor", "Check this installation."),
 }
 

@@ -87,7 +87,7 @@ def command(
 
     began = monotonic()
     seconds = DEFAULT_SECONDS if time_limit is None and work is None else time_limit
-    with _ended(), stop_on_signals() as stop:
+    with ended(), stop_on_signals() as stop:
         loaded = load_scenario(scenario)
         with _failures(scenario), told(trace, seconds) as tell:
             wishes = tuple(parse_pin(text) for text in pins)
@@ -149,7 +149,7 @@ def _failures(scenario: str) -> Iterator[None]:
 
 
 @contextmanager
-def _ended() -> Iterator[None]:
+def ended() -> Iterator[None]:
     """The end of a run, also by a second signal, and with a solver that nobody waits for any more."""
     code = 0
     try:
