@@ -27,8 +27,8 @@ Tables: TypeAlias = dict[str, list[Row]]
 REPLICAS: Final = Fact("replicas", ("site", "shape", "tenant"))
 SERVERS: Final = Fact("servers", ("site", "server", "gpu", "tenant"))
 QUARTER_GPUS: Final = Fact("quarter_gpus", ("site", "gpu", "model", "shape", "tenant"))
-SHARES: Final = Fact("shares", ("region", "model", "service", "site", "shape"), Fraction(0))
-UNSERVED: Final = Fact("unserved", ("region", "model", "service"), Fraction(0))
+SHARES: Final = Fact("shares", ("region", "model", "service", "site", "shape"))
+UNSERVED: Final = Fact("unserved", ("region", "model", "service"))
 FACTS: Final = (REPLICAS, SERVERS, QUARTER_GPUS, SHARES, UNSERVED)
 
 CLASS: Final = ("region", "model", "service")
