@@ -19,7 +19,7 @@ from placement.publish.errors import (
 from placement.publish.etcd import Etcd
 from placement.publish.generation import Generation, open_generation
 from placement.publish.layout import Layout
-from placement.publish.ledger import read_ledger
+from placement.publish.ledger import Entry, read_ledger
 from placement.publish.lock import locked
 from placement.publish.pointer import Agreement
 from placement.publish.provenance import Builder
@@ -75,11 +75,20 @@ class Store:
         finally:
             lock.__exit__(None, None, None)
 
-    def state(self) -> State:
-        """What the ledger comes to. Raises TamperedError; NotAStoreError where there is none."""
+    @property
+    def trusts(self) -> bool:
+        """Whether signatures are asked for."""
+        return self._tools.trust is not None
+
+    def entries(self) -> tuple[Entry, ...]:
+        """The ledger's whole lines. Raises TamperedError; NotAStoreError where there is none."""
         if not self._layout.ledger.is_file():
             raise NotAStoreError(f"{self.root}: is no store of generations; `nearserve publish plan` makes one")
-        return state_of(read_ledger(self._layout.ledger).entries)
+        return read_ledger(self._layout.ledger).entries
+
+    def state(self) -> State:
+        """What the ledger comes to. Raises as `entries` does."""
+        return state_of(self.entries())
 
     def current(self) -> Generation | None:
         """The generation that readers are led to now; None before the first. Raises TamperedError."""
