@@ -7,7 +7,7 @@ Every stage is a function of what stood before it. Nothing is published unless a
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -47,6 +47,10 @@ class Tonight:
     interrupted: Interrupted = never
     tell: Callable[[str], None] = lambda _: None
 
+    def clock(self) -> datetime:
+        """The time by now, counted on from `now`, so that nobody sets it back while the night runs."""
+        return self.now + timedelta(seconds=monotonic() - self.end.began)
+
 
 @dataclass
 class Ending:
@@ -75,7 +79,6 @@ class Night:
         self.base: Generation | None = None
         self.stage = ""
         self.began = monotonic()
-        self.published_s: float | None = None
 
     def go(self) -> Ending:
         """All stages. Raises Fault where one of them ends the night."""
@@ -95,7 +98,7 @@ class Night:
     def _look_at_published(self) -> None:
         self._begin("published")
         if not self.tonight.dry_run:
-            settle(self.store)
+            settle(self.store, self.tonight.clock)
         self.base = standing(self.store)
 
     def _read(self) -> None:
@@ -345,8 +348,7 @@ class Night:
         began = monotonic()
         told = report(self, Ending(new=True), began - self.began)
         generation = publish(self, told, lines(told))
-        self.published_s = monotonic() - began
-        self.run.tell("stage", stage="publish", key="", sha256="", seconds=self.published_s)
+        self.run.did("publish", monotonic() - began)
         return Ending(generation=generation.number, new=generation.new)
 
     def _begin(self, stage: str) -> None:

@@ -155,8 +155,6 @@ def _for_metrics(night: Night, ending: Ending, told: dict[str, Any]) -> metrics.
     with suppress(Exception):  # a store that cannot be read was told of above
         standing = night.store.current()
     stages = {one.stage: one.seconds for one in night.run.results.values()}
-    if night.published_s is not None:
-        stages["publish"] = night.published_s
     return metrics.Told(
         ran_s=night.tonight.now.timestamp(),
         exit_code=ending.code,

@@ -14,6 +14,7 @@ from placement.publish import errors
 from placement.publish.config import PublishConfig, read_publish_config
 from placement.publish.retention import Retention
 from placement.publish.store import Store
+from placement.publish.writer import Clock
 
 if TYPE_CHECKING:
     from placement.nightly.night import Night
@@ -61,10 +62,10 @@ def fault_of(error: Exception) -> Fault | None:
     return None
 
 
-def settle(store: Store) -> None:
+def settle(store: Store, clock: Clock) -> None:
     """Bring in order what a publish left that was broken off, where there is a store at all."""
     if store.root.exists():
-        with store.writing():
+        with store.writing(clock):
             pass
 
 
@@ -111,7 +112,7 @@ def publish(night: "Night", report: dict[str, Any], lines: list[str]) -> "Genera
         shutil.copyfile(results["diff"].folder / "diff.json", whole / "diff.json")
         _as_made(night, folder)
 
-    with night.store.writing() as writer:
+    with night.store.writing(night.tonight.clock) as writer:
         now, base = writer.current, night.base
         if (now and now.manifest_sha256) != (base and base.manifest_sha256):
             number = None if now is None else now.number

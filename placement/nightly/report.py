@@ -34,9 +34,6 @@ def report(night: "Night", ending: "Ending", seconds: float) -> dict[str, Any]:
         "stages": [
             {"stage": one.stage, "seconds": round(one.seconds, 3), "again": one.again, "facts": one.facts}
             for one in results.values()
-        ]
-        + [
-            {"stage": "publish", "seconds": round(s, 3), "again": False, "facts": {}} for s in (night.published_s,) if s
         ],
         "seconds": round(seconds, 3),
         "peak_bytes": peak_bytes(),
