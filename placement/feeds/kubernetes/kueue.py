@@ -16,7 +16,7 @@ from pydantic import Field
 from placement.feeds.feed import Fact, FeedError, Files, Read
 from placement.feeds.kubernetes.gpus import PRODUCT_LABEL, WHOLE, GpuNames
 from placement.feeds.kubernetes.manifests import Manifest, list_bytes, manifests
-from placement.feeds.kubernetes.naming import Unique, annotations, labels, true_names
+from placement.feeds.kubernetes.naming import Unique, annotations, dns_label, labels, true_names
 from placement.feeds.kubernetes.options import ClusterOptions, DnsLabel, LabelKey, LabelValue
 from placement.feeds.kubernetes.pods import refuse_untold, tenant_nodes
 from placement.feeds.view import Job, Policy, View
@@ -91,7 +91,7 @@ class KueueFeed:
 
     def _cohort(self, site: str, tenant: str, uses: Mapping[str, Use]) -> list[Manifest]:
         """A cohort with its two queues; `uses` by the flavor's name."""
-        cohort = Unique("cohort")("gpus", tenant)
+        cohort = dns_label("gpus", tenant)
         resources = sorted({resource for use in uses.values() for amounts in use for resource in amounts})
         names = {"site": site, "tenant": tenant}
         in_cohort = {"cohortName" if self.options.api == "v1beta2" else "cohort": cohort}
@@ -101,11 +101,14 @@ class KueueFeed:
             quotas = {name: getattr(found, use) for name, found in uses.items()}
             if not any(quotas.values()) and (tenant or use == "serving"):
                 continue
-            queue = Unique("queue")(use, tenant)
-            preemption = {"reclaimWithinCohort": "Any", "withinClusterQueue": "LowerPriority"}
-            said = {"namespaceSelector": {}, "preemption": preemption, "resourceGroups": _groups(resources, quotas)}
-            items.append(self._object("ClusterQueue", queue, names | {"use": use}, in_cohort | said))
+            queue = dns_label(use, tenant)
             namespace = self.options.namespace if use == "serving" else self.options.job_namespace
+            said = {
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+                "preemption": {"reclaimWithinCohort": "Any", "withinClusterQueue": "LowerPriority"},
+                "resourceGroups": _groups(resources, quotas),
+            }
+            items.append(self._object("ClusterQueue", queue, names | {"use": use}, in_cohort | said))
             local = self._object("LocalQueue", queue, names | {"use": use}, {"clusterQueue": queue})
             items.append(local | {"metadata": local["metadata"] | {"namespace": namespace}})
         return items

@@ -83,7 +83,7 @@ class PodOptions(ClusterOptions):
     `image` is a template for all models, `images` and `args_by_model` are of single models and win. `resources` are
     asked for beside the GPUs, as requests and limits. `site_label` and `country_label` are keys of node labels with
     which a cluster of several sites tells them apart (topology.kubernetes.io/zone and .../region, say); without them
-    a site is a cluster.
+    a site is a cluster. `kueue` has what is put up wait in the queues of the feed `kueue`.
     """
 
     image: Template | None = None
@@ -103,6 +103,7 @@ class PodOptions(ClusterOptions):
     runtime_class: DnsLabel | None = None
     service_account: DnsLabel | None = None
     image_pull_secrets: tuple[DnsLabel, ...] = ()
+    kueue: bool = False
 
     @model_validator(mode="after")
     def _quantities(self) -> Self:

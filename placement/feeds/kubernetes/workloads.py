@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from placement.feeds.feed import Fact, FeedError, Files, Read
 from placement.feeds.kubernetes.manifests import Manifest, list_bytes, manifests
-from placement.feeds.kubernetes.naming import Unique, annotations, label_value, labels, true_names
+from placement.feeds.kubernetes.naming import Unique, annotations, dns_label, label_value, labels, true_names
 from placement.feeds.kubernetes.options import PodOptions
 from placement.feeds.kubernetes.pods import by_site, refuse_untold
 from placement.feeds.view import Policy, Replicas, Shape, View
@@ -71,7 +71,7 @@ class WorkloadFeed(ABC):
         return {
             "name": name,
             "namespace": options.namespace,
-            "labels": {"app.kubernetes.io/managed-by": "nearserve"} | labels(names),
+            "labels": {"app.kubernetes.io/managed-by": "nearserve"} | labels(names) | queue_label(options, row.tenant),
             "annotations": annotations(names),
         }
 
@@ -92,6 +92,11 @@ class WorkloadFeed(ABC):
 def true_of(row: Replicas, shape: Shape) -> dict[str, str]:
     """A row's true names, by the keys of NAMES."""
     return {"site": row.site, "model": shape.model, "shape": row.shape, "gpu": shape.gpu, "tenant": row.tenant}
+
+
+def queue_label(options: PodOptions, tenant: str) -> dict[str, str]:
+    """The label by which Kueue knows the queue that a workload waits in, where it is to wait."""
+    return {"kueue.x-k8s.io/queue-name": dns_label("serving", tenant)} if options.kueue else {}
 
 
 def selector_labels(metadata: Manifest) -> dict[str, str]:

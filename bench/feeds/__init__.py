@@ -1,0 +1,1 @@
+"""Feeds, held against what is too slow or too large for tests."""
