@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from placement.feeds.feed import Fact, FeedError, Files, Read
+from placement.feeds.feed import Options as AnyOptions
 from placement.feeds.kubernetes.naming import Unique, annotations, labels, true_names
 from placement.feeds.kubernetes.options import PodOptions, Template
 from placement.feeds.kubernetes.pods import asked, by_site, pod_spec, refuse_untold, without_image
@@ -44,7 +45,7 @@ class HelmFeed:
     name: ClassVar[str] = "helm"
     policies: ClassVar[frozenset[Policy]] = frozenset()
     says: ClassVar[tuple[Fact, ...]] = (REPLICAS, QUARTER_GPUS)
-    Options: ClassVar[type[HelmOptions]] = HelmOptions
+    Options: ClassVar[type[AnyOptions]] = HelmOptions
 
     def __init__(self, options: HelmOptions) -> None:
         self.options = options

@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 from pydantic import Field
 
 from placement.feeds.feed import Fact, FeedError, Files, Read
+from placement.feeds.feed import Options as AnyOptions
 from placement.feeds.kubernetes.deployment import DeploymentOptions, deployment
 from placement.feeds.kubernetes.manifests import Manifest, list_bytes, manifests
 from placement.feeds.kubernetes.naming import Unique, annotations, labels, true_names
@@ -56,7 +57,7 @@ class KarmadaFeed:
     name: ClassVar[str] = "karmada"
     policies: ClassVar[frozenset[Policy]] = frozenset()
     says: ClassVar[tuple[Fact, ...]] = (REPLICAS, QUARTER_GPUS)
-    Options: ClassVar[type[KarmadaOptions]] = KarmadaOptions
+    Options: ClassVar[type[AnyOptions]] = KarmadaOptions
 
     def __init__(self, options: KarmadaOptions) -> None:
         self.options = options

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from placement.feeds.feed import Options as AnyOptions
 from placement.feeds.kubernetes.manifests import Manifest
 from placement.feeds.kubernetes.options import PodOptions
 from placement.feeds.kubernetes.pods import asked, pod_spec, without_image
@@ -25,7 +26,7 @@ class KubernetesFeed(WorkloadFeed):
 
     name: ClassVar[str] = "kubernetes"
     kinds = ("Deployment",)
-    Options: ClassVar[type[DeploymentOptions]] = DeploymentOptions
+    Options: ClassVar[type[AnyOptions]] = DeploymentOptions
     options: DeploymentOptions
 
     def untold(self, view: View) -> list[str]:

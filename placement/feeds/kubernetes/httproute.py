@@ -15,7 +15,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from placement.feeds.feed import Fact, FeedError, Files, Options, Read
+from placement.feeds.feed import Fact, FeedError, Files, Read
+from placement.feeds.feed import Options as AnyOptions
 from placement.feeds.kubernetes.manifests import Manifest, list_bytes, manifests
 from placement.feeds.kubernetes.naming import PREFIX, Unique, annotations, dns_label, labels, true_names
 from placement.feeds.kubernetes.options import DnsLabel, Port
@@ -41,7 +42,7 @@ BACKENDS: Mapping[str, str] = {
 }
 
 
-class HttpRouteOptions(Options):
+class HttpRouteOptions(AnyOptions):
     """`backend`: what a site's replicas of a model are to a region's gateway.
 
     ServiceImport (MCS: a service that the site's cluster exports), InferencePoolImport (of the inference extension), or
@@ -66,7 +67,7 @@ class HttpRouteFeed:
     name: ClassVar[str] = "httproute"
     policies: ClassVar[frozenset[Policy]] = frozenset({"planned"})
     says: ClassVar[tuple[Fact, ...]] = (SHARES,)
-    Options: ClassVar[type[HttpRouteOptions]] = HttpRouteOptions
+    Options: ClassVar[type[AnyOptions]] = HttpRouteOptions
 
     def __init__(self, options: HttpRouteOptions) -> None:
         self.options = options

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from placement.feeds.feed import Fact, FeedError, Files, Read
+from placement.feeds.feed import Options as AnyOptions
 from placement.feeds.kubernetes.manifests import Manifest, list_bytes, manifests
 from placement.feeds.kubernetes.naming import Unique, annotations, labels, true_names
 from placement.feeds.kubernetes.options import ClusterOptions, LabelKey, LabelValue, Port
@@ -56,7 +57,7 @@ class InferencePoolFeed:
     name: ClassVar[str] = "inferencepool"
     policies: ClassVar[frozenset[Policy]] = frozenset()
     says: ClassVar[tuple[Fact, ...]] = (STANDS,)
-    Options: ClassVar[type[InferencePoolOptions]] = InferencePoolOptions
+    Options: ClassVar[type[AnyOptions]] = InferencePoolOptions
 
     def __init__(self, options: InferencePoolOptions) -> None:
         self.options = options

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from placement.feeds.feed import Options as AnyOptions
 from placement.feeds.kubernetes.manifests import Manifest
 from placement.feeds.kubernetes.options import PodOptions, Template
 from placement.feeds.kubernetes.pods import CONTAINER, asked, pod_spec
@@ -40,7 +41,7 @@ class KserveFeed(WorkloadFeed):
     name: ClassVar[str] = "kserve"
     kinds = ("LLMInferenceService", "InferenceService")
     longest_name = 40  # what KServe makes of it carries suffixes, and some are host names with the namespace
-    Options: ClassVar[type[KserveOptions]] = KserveOptions
+    Options: ClassVar[type[AnyOptions]] = KserveOptions
     options: KserveOptions
 
     def untold(self, view: View) -> list[str]:

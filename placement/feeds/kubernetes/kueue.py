@@ -14,6 +14,7 @@ from typing import ClassVar, Literal, NamedTuple, TypeAlias
 from pydantic import Field
 
 from placement.feeds.feed import Fact, FeedError, Files, Read
+from placement.feeds.feed import Options as AnyOptions
 from placement.feeds.kubernetes.gpus import PRODUCT_LABEL, WHOLE, GpuNames
 from placement.feeds.kubernetes.manifests import Manifest, list_bytes, manifests
 from placement.feeds.kubernetes.naming import Unique, annotations, dns_label, labels, true_names
@@ -55,7 +56,7 @@ class KueueFeed:
     name: ClassVar[str] = "kueue"
     policies: ClassVar[frozenset[Policy]] = frozenset()
     says: ClassVar[tuple[Fact, ...]] = (QUARTER_GPUS, GPUS)
-    Options: ClassVar[type[KueueOptions]] = KueueOptions
+    Options: ClassVar[type[AnyOptions]] = KueueOptions
 
     def __init__(self, options: KueueOptions) -> None:
         self.options = options

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from placement.feeds.feed import Options as AnyOptions
 from placement.feeds.kubernetes.manifests import Manifest
 from placement.feeds.kubernetes.naming import PREFIX
 from placement.feeds.kubernetes.options import LabelKey, PodOptions, Template
@@ -39,7 +40,7 @@ class LeaderWorkerSetFeed(WorkloadFeed):
     name: ClassVar[str] = "leaderworkerset"
     kinds = ("LeaderWorkerSet",)
     longest_name = 48  # its pods add "-<group>-<worker>", and their names are labels
-    Options: ClassVar[type[LeaderWorkerSetOptions]] = LeaderWorkerSetOptions
+    Options: ClassVar[type[AnyOptions]] = LeaderWorkerSetOptions
     options: LeaderWorkerSetOptions
 
     def untold(self, view: View) -> list[str]:

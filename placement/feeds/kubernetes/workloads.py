@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from placement.feeds.feed import Fact, FeedError, Files, Read
+from placement.feeds.feed import Options as AnyOptions
 from placement.feeds.kubernetes.manifests import Manifest, list_bytes, manifests
 from placement.feeds.kubernetes.naming import Unique, annotations, dns_label, label_value, labels, true_names
 from placement.feeds.kubernetes.options import PodOptions
@@ -32,7 +33,9 @@ class Stands(NamedTuple):
 class WorkloadFeed(ABC):
     """A feed of workloads. It routes nothing: what fails over is for those that route."""
 
+    name: ClassVar[str]
     kinds: ClassVar[tuple[str, ...]]
+    Options: ClassVar[type[AnyOptions]]
     policies: ClassVar[frozenset[Policy]] = frozenset()
     says: ClassVar[tuple[Fact, ...]] = (REPLICAS, QUARTER_GPUS)
     longest_name: ClassVar[int] = 63
