@@ -7,8 +7,8 @@ addresses = "addresses.csv"
 failover = "planned"
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +52,18 @@ class FeedsConfig:
         return made
 
 
-def read_feeds_config(path: Path) -> FeedsConfig:
-    """The configuration of a file; raises DocumentError with everything that is wrong with it."""
-    document = read_document(_Document, path)
-    return _config(document, path, str(path))
+def read_feeds_config(path: Path, only: Sequence[str] = (), instead: Mapping[str, Any] | None = None) -> FeedsConfig:
+    """The configuration of a file; raises DocumentError with everything that is wrong with it.
+
+    With `only` no more than these of its targets, and keys of `instead` for its own.
+    """
+    document = read_document(_Document, path).model_copy(update=dict(instead or {}))
+    strange = [name for name in only if name not in document.targets]
+    if strange:
+        mend = "add it to targets, or ask for one that is"
+        raise DocumentError([BadRecord(str(path), 0, "targets", n, "is not among the targets", mend) for n in strange])
+    config = _config(document, path, str(path))
+    return replace(config, options={n: o for n, o in config.options.items() if not only or n in only})
 
 
 def feeds_config(values: Mapping[str, Any], folder: Path, file: str) -> FeedsConfig:

@@ -29,11 +29,11 @@ Key: TypeAlias = tuple[str, ...]
 class Fact:
     """Something that a feed says and that the plan says too, by these of its columns.
 
-    `replicas` (of site, model, shape, tenant), `servers` and their `gpus` (of site, server, gpu, tenant), `stands` (of
-    site, model, shape, gpu, tenant: 1 where there is any replica) and `quarter_gpus` of replicas (of site, gpu, model,
-    shape, tenant) are whole numbers and hold exactly. `shares` (of region, model, service, site, shape) are of a class'
-    *served* requests, and sum to 1; `unserved` (of region, model, service) of all its requests, for classes that are
-    served at all. Those hold within `within`; what is 0 is absent.
+    `replicas` (of site, model, shape, tenant), `servers` and their `gpus` (of site, server, gpu, tenant),
+    `quarter_gpus` of replicas (of site, gpu, model, shape, tenant), and `stands` (of site, model, shape, gpu, tenant: 1
+    where there is any replica) are whole numbers and hold exactly. `shares` (of region, model, service, site, shape)
+    are of a class' *served* requests, and sum to 1; `unserved` (of region, model, service) of all its requests, for
+    classes that are served at all. Those hold within `within`; what is 0 is absent.
     """
 
     what: Literal["replicas", "servers", "gpus", "quarter_gpus", "stands", "shares", "unserved"]

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from placement.feeds.view import Moment, Route
+from placement.feeds.view import Class, Moment, Route
 from placement.plan.folder import ROUTES
 from placement.plan.reading import PlanReadError
 
@@ -31,7 +31,16 @@ class Rows:
     share_ppb: Int
 
     def where(self, kept: NDArray[np.bool_]) -> "Rows":
+        """The rows that are kept."""
         return Rows(self.key[kept], self.site[kept], self.share_ppb[kept])
+
+    def joined(self, other: "Rows") -> "Rows":
+        """Both, one after the other."""
+        return Rows(
+            np.concatenate([self.key, other.key]),
+            np.concatenate([self.site, other.site]),
+            np.concatenate([self.share_ppb, other.share_ppb]),
+        )
 
 
 class RouteTable:
@@ -75,19 +84,30 @@ class RouteTable:
         """What flows on at survivors, and what the plan moves there: one row where both name the same place."""
         fails = np.array([name in down for name in self.names["site"]], np.bool_)
         kept = normal.where(~fails[normal.site]) if len(fails) else normal
-        key = np.concatenate([kept.key, extra.key])
-        order = np.argsort(key, kind="stable")
-        key = key[order]
-        share = np.concatenate([kept.share_ppb, extra.share_ppb])[order]
-        site = np.concatenate([kept.site, extra.site])[order]
+        both = kept.joined(extra)
+        order = np.argsort(both.key, kind="stable")
+        key, share = both.key[order], both.share_ppb[order]
         first = np.flatnonzero(np.diff(key, prepend=-1))
-        return Rows(key[first], site[first], np.add.reduceat(share, first) if len(first) else share)
+        return Rows(key[first], both.site[order][first], np.add.reduceat(share, first) if len(first) else share)
 
     def routes(self, rows: Rows) -> tuple[Route, ...]:
         """The rows by their names, sorted."""
+        return tuple(map(Route._make, zip(*self.columns(rows), rows.share_ppb.tolist(), strict=True)))
+
+    def columns(self, rows: Rows) -> list[list[str]]:
+        """The names of the rows, a list for each of PLACES."""
         codes = np.unravel_index(rows.key, self.shape)
-        columns = [self._texts[name][code].tolist() for name, code in zip(PLACES, codes, strict=True)]
-        return tuple(map(Route._make, zip(*columns, rows.share_ppb.tolist(), strict=True)))
+        return [self._texts[name][code].tolist() for name, code in zip(PLACES, codes, strict=True)]
+
+    def class_of(self, rows: Rows) -> Int:
+        """A number for the class of every row, N; in the order of the classes' names."""
+        return np.asarray(rows.key // (self.shape[3] * self.shape[4]), np.int64)
+
+    def classes(self, numbers: Int) -> list[Class]:
+        """The names of classes by their numbers."""
+        codes = np.unravel_index(numbers, self.shape[:3])
+        columns = [self._texts[name][code].tolist() for name, code in zip(PLACES[:3], codes, strict=True)]
+        return list(zip(*columns, strict=True))
 
     @cached_property
     def _texts(self) -> dict[str, NDArray[np.object_]]:

@@ -26,13 +26,13 @@ class PlanViews:
     addresses: Addresses
     plan_sha256: str
     period: str
-    _table: RouteTable
+    routes: RouteTable
     _names: Names
 
     @cached_property
     def moments(self) -> tuple[Moment, ...]:
         """The normal moments of the period: one for every slice, in the order of their names."""
-        slices = {row["slice"] for row in self._asked} | {m.slice for m in self._table.moments if m[0] == self.period}
+        slices = {row["slice"] for row in self._asked} | {m.slice for m in self.routes.moments if m[0] == self.period}
         return tuple(Moment(self.period, name) for name in sorted(slices or {""}))
 
     @cached_property
@@ -54,10 +54,10 @@ class PlanViews:
 
     def at(self, moment: Moment) -> View:
         """What the plan says at a moment. Raises KeyError for a failure that the plan does not know."""
-        normal = self._table.rows(moment._replace(failure=""))
+        normal = self.routes.rows(moment._replace(failure=""))
         rows = normal
         if moment.failure:
-            rows = self._table.failed(normal, self._table.rows(moment), self.domains[moment.failure])
+            rows = self.routes.failed(normal, self.routes.rows(moment), self.domains[moment.failure])
         return View(
             scenario=self.document.scenario,
             plan_sha256=self.plan_sha256,
@@ -68,7 +68,7 @@ class PlanViews:
             services=self._names.services,
             servers=self._servers,
             replicas=self._replicas(moment.slice),
-            routes=self._table.routes(rows),
+            routes=self.routes.routes(rows),
             jobs=self._jobs(moment.slice),
             backups=self._backups(moment.slice),
             domains=self.domains,
@@ -80,7 +80,7 @@ class PlanViews:
     def _backups(self, of_slice: str) -> Mapping[str, tuple[Route, ...]]:
         if of_slice not in self._moved:
             self._moved[of_slice] = {
-                name: self._table.routes(self._table.rows(Moment(self.period, of_slice, name))) for name in self.domains
+                name: self.routes.routes(self.routes.rows(Moment(self.period, of_slice, name))) for name in self.domains
             }
         return self._moved[of_slice]
 
@@ -163,7 +163,7 @@ def open_plan(plan: Path, scenario: Scenario, addresses: Addresses, period: str 
 
 def _check_names(plan: Path, views: PlanViews) -> None:
     """Fresh inputs have every name that the plan has, unless somebody wrote into the plan."""
-    document, said, has = views.document, views._table.names, views._names
+    document, said, has = views.document, views.routes.names, views._names
     standing = {row.site for rows in (document.servers, document.replicas, document.jobs) for row in rows}
     known: dict[str, tuple[Mapping[str, Any], set[str]]] = {
         "site": (has.sites, {*said["site"], *standing}),

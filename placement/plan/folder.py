@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,22 +58,32 @@ def write_document(folder: Path, document: PlanDocument) -> None:
 
 
 @contextmanager
-def atomic_folder(target: Path, *, replace: bool) -> Iterator[Path]:
+def atomic_folder(
+    target: Path,
+    *,
+    replace: bool,
+    mark: str = "plan.json",
+    kind: str = "plan",
+    sync: Callable[[Path], None] | None = None,
+) -> Iterator[Path]:
     """A temporary folder beside `target` that takes its place when the block ends well, and vanishes when it does not.
 
+    What it may replace is a folder of the same kind: one that holds the file `mark`, or nothing. `sync` has the disk
+    hold what was written; by default a folder of files alone.
+
     Raises:
-        PlanExistsError: `target` exists and `replace` is false, or it is no plan folder.
+        PlanExistsError: `target` exists and `replace` is false, or it is no such folder.
     """
     if target.exists() and not replace:
         raise PlanExistsError(f"{target} exists; give another folder, or --force to replace it")
-    if target.exists() and not (target.is_dir() and ((target / "plan.json").exists() or not any(target.iterdir()))):
-        raise PlanExistsError(f"{target} exists and holds no plan; it is not replaced")
+    if target.exists() and not (target.is_dir() and ((target / mark).exists() or not any(target.iterdir()))):
+        raise PlanExistsError(f"{target} exists and holds no {kind}; it is not replaced")
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         scratch.chmod(0o755)
         yield scratch
-        _sync(scratch)
+        (sync or _sync)(scratch)
         _take_place(scratch, target)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
