@@ -13,7 +13,8 @@ from pydantic import AwareDatetime, Field, ValidationError
 
 from placement.diff.changes import Changes
 from placement.diff.document import Value
-from placement.diff.plans import UnreadablePlanError, changed_inputs, file_sha256
+from placement.diff.plans import UnreadablePlanError, file_sha256
+from placement.plan.reading import changed_inputs
 from placement.scenario import Scenario
 
 LASTS = timedelta(hours=24)

@@ -15,9 +15,10 @@ from placement.audit.case import Case, open_case
 from placement.audit.facts import Facts
 from placement.diff import document as doc
 from placement.diff.pairing import Moved, paired
-from placement.diff.plans import NOTHING, Machine, Plan, Standing, check_fresh, read_plan
+from placement.diff.plans import NOTHING, Machine, Plan, Standing, read_plan
 from placement.diff.traffic import percentiles, traffic
 from placement.frames import records
+from placement.plan.reading import check_inputs
 from placement.plan.steps import Place, by_slice
 from placement.scenario import Scenario
 from placement.topology import build_pairs
@@ -62,10 +63,10 @@ def changes(old: Path | None, new: Path, scenario: Scenario, pairs: Pairs | None
 
     Raises:
         placement.diff.plans.UnreadablePlanError: a folder holds no plan.
-        placement.diff.plans.StalePlanError: `new` was made from other inputs.
+        placement.plan.reading.StalePlanError: `new` was made from other inputs.
     """
     before, after = NOTHING if old is None else read_plan(old), read_plan(new)
-    check_fresh(new, after, scenario)
+    check_inputs(after.inputs_sha256, scenario)
     case = open_case(scenario, build_pairs(scenario).pairs if pairs is None else pairs)
     servers = tuple(_servers(before.servers, after.servers))
     moves = _moves(scenario, case.facts, before, after)

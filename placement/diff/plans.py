@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from placement.plan.document import Cost
 from placement.plan.steps import Place
-from placement.scenario import Scenario, previous
+from placement.scenario import previous
 
 Key: TypeAlias = tuple[str, str, str, str]
 """A class in a slice: region, model, service, slice ("" where there are none)."""
@@ -31,15 +31,6 @@ COLUMNS = ("region", "model", "service", "slice", "site", "shape", "share_ppb", 
 
 class UnreadablePlanError(ValueError):
     """The folder holds no plan that can be read."""
-
-
-class StalePlanError(ValueError):
-    """The new plan was not made from these inputs; every one that differs is named."""
-
-    def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
-        told = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-        super().__init__(f"{folder}: made from other inputs than the scenario has now ({told}); plan again")
-        self.names = names
 
 
 @dataclass(frozen=True)
@@ -99,20 +90,6 @@ def read_plan(folder: Path) -> Plan:
         )
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnreadablePlanError(f"{folder}: cannot be read as a plan: {error}. Plan again.") from error
-
-
-def check_fresh(folder: Path, plan: Plan, scenario: Scenario) -> None:
-    """The plan is of exactly these inputs. Raises StalePlanError."""
-    off = changed_inputs(plan.inputs_sha256, scenario.sha256)
-    if plan.scenario != scenario.document.name:
-        off.insert(0, f"the scenario {plan.scenario!r}")
-    if off:
-        raise StalePlanError(folder, tuple(off))
-
-
-def changed_inputs(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Inputs that are not the same, or there only once, sorted."""
-    return [name for name in sorted(then.keys() | now.keys()) if then.get(name) != now.get(name)]
 
 
 def file_sha256(path: Path) -> str:
