@@ -1,4 +1,4 @@
-"""What a run has done, as lines of JSON that the disk holds before the next stage begins; and hashes of folders."""
+"""What a run has done, as lines of JSON that the disk holds before the next stage begins; and the hash of a value."""
 
 import hashlib
 import json
@@ -50,29 +50,3 @@ def key_of(value: Any) -> str:
     """The hash of a JSON value, whatever the order of its keys."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """The hash of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def tree_sha256(folder: Path) -> str:
-    """The hash of every file below a folder: names and bytes, in the order of the names."""
-    return key_of({path.relative_to(folder).as_posix(): file_sha256(path) for path in files_of(folder)})
-
-
-def files_of(folder: Path) -> list[Path]:
-    """All files below a folder, sorted."""
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def sync_tree(folder: Path) -> None:
-    """Have the disk hold every file and every name below a folder."""
-    for path in [*folder.rglob("*"), folder]:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -19,9 +19,10 @@ from placement.nightly import deadline, figures, gates, looking, snapshot
 from placement.nightly.config import Nightly
 from placement.nightly.diffing import Difference, approved, differ
 from placement.nightly.faults import Fault
+from placement.nightly.folders import file_sha256
 from placement.nightly.gates import Verdict
 from placement.nightly.ingest import ingest
-from placement.nightly.journal import file_sha256, key_of
+from placement.nightly.journal import key_of
 from placement.nightly.planned import audit_again, make_plan
 from placement.nightly.publishing import Target, publish, settle, standing, withdrawn
 from placement.nightly.rendering import configuration_sha256, render

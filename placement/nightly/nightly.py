@@ -1,6 +1,5 @@
 """One call for a whole night: the lock, the run, the stages, and how it ended, told to metrics and log."""
 
-import errno
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,12 +15,10 @@ from placement.nightly import deadline, metrics
 from placement.nightly.config import Nightly
 from placement.nightly.faults import CODES, OPEN, Fault
 from placement.nightly.night import Ending, Night, Tonight
-from placement.nightly.publishing import Target, fault_of, target_of
+from placement.nightly.publishing import FULL, Target, fault_of, target_of
 from placement.nightly.report import lines, peak_bytes, report
 from placement.nightly.runs import forget, json_bytes, locked, open_run
 from probes.document import DocumentError
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _LOG = structlog.get_logger("nearserve.nightly")
 

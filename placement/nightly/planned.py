@@ -37,9 +37,8 @@ def make_plan(
     wanted = tonight.config.plan
     seconds, shortened = deadline.search_s(wanted.time_limit_s, tonight.end, kept_s)
     if seconds is not None and seconds < deadline.LEAST_PLAN_S:
-        message = (
-            f"{tonight.end.left_s:.0f} s are left, and what follows the plan takes {kept_s:.0f} s: no plan is made"
-        )
+        left = tonight.end.left_s or 0.0
+        message = f"no time for a plan: {left:.0f} s are left, and what follows it takes {kept_s:.0f} s"
         raise Fault("deadline", message)
     request = Request(wanted.method, wanted.gap, seconds, wanted.work, start=start)
     told = _Told()

@@ -1,5 +1,6 @@
 """The stage that publishes, and what a store's refusals mean to a night."""
 
+import errno
 import json
 import shutil
 from dataclasses import dataclass
@@ -8,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from placement.nightly.config import Nightly
 from placement.nightly.faults import Fault
-from placement.nightly.journal import file_sha256, key_of, tree_sha256
+from placement.nightly.folders import copy_tree, file_sha256, tree_sha256
+from placement.nightly.journal import key_of
 from placement.nightly.runs import json_bytes
 from placement.publish import errors
 from placement.publish.config import PublishConfig, read_publish_config
@@ -19,6 +21,9 @@ from placement.publish.writer import Clock
 if TYPE_CHECKING:
     from placement.nightly.night import Night
     from placement.publish.generation import Generation
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a disk says that takes no more."""
 
 REASONS: tuple[tuple[type[errors.StoreError], str], ...] = (
     (errors.CannotWriteError, "cannot_write"),
@@ -57,7 +62,7 @@ def fault_of(error: Exception) -> Fault | None:
     """What a store's error is to a night; None where it is none of a store."""
     for kind, reason in REASONS:
         if isinstance(error, kind):
-            full = isinstance(error.__cause__, OSError) and error.__cause__.errno in (28, 122)
+            full = isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL
             return Fault("disk_full" if full else reason, str(error))
     return None
 
@@ -104,7 +109,7 @@ def publish(night: "Night", report: dict[str, Any], lines: list[str]) -> "Genera
     def fill(folder: Path) -> None:
         for name in ("plan", "feeds"):
             if name in results:
-                shutil.copytree(results[name].folder / name, folder / name)
+                copy_tree(results[name].folder / name, folder / name)
         whole = folder / "report"
         whole.mkdir()
         (whole / "report.json").write_bytes(json_bytes(report))

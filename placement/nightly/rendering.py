@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from placement.nightly.faults import Fault
-from placement.nightly.journal import file_sha256, files_of, key_of
+from placement.nightly.folders import file_sha256, files_of
+from placement.nightly.journal import key_of
 
 if TYPE_CHECKING:
     from placement.scenario import Scenario

@@ -26,6 +26,8 @@ import structlog
 
 from placement.nightly import journal
 from placement.nightly.faults import Fault
+from placement.nightly.folders import tree_sha256
+from placement.publish.durable import sync_tree
 
 FACTS = "facts.json"
 JOURNAL = "journal.jsonl"
@@ -133,7 +135,7 @@ class Run:
         folder = self.folder / name
         if not lines or lines[-1]["key"] != key or not folder.is_dir():
             return None
-        if journal.tree_sha256(folder) != lines[-1]["sha256"]:
+        if tree_sha256(folder) != lines[-1]["sha256"]:
             message = f"{folder} is not what this run wrote; look who changed it, then run again"
             self.tell("stage", stage=name, key="", sha256="", seconds=0.0)  # made anew by the next run
             raise Fault("tampered", message, stage=name)
@@ -149,10 +151,10 @@ class Run:
         scratch.mkdir(parents=True)
         facts = make(scratch)
         (scratch / FACTS).write_bytes(json_bytes(facts))
-        journal.sync_tree(scratch)
+        sync_tree(scratch)
         scratch.rename(folder)
         seconds = monotonic() - began
-        sha256 = journal.tree_sha256(folder)
+        sha256 = tree_sha256(folder)
         self.tell("stage", stage=name, key=key, sha256=sha256, seconds=seconds)
         # as it is read again, so that a run that went on sees what one at a stretch sees
         return Result(name, folder, json.loads((folder / FACTS).read_bytes()), sha256, seconds, False)

@@ -17,6 +17,7 @@ from typing import Any
 
 from placement.nightly.config import Nightly
 from placement.nightly.faults import Fault
+from placement.nightly.folders import copy_tree, file_sha256
 from placement.nightly.journal import key_of
 from placement.nightly.toml_edit import with_value, without
 from placement.scenario.document import FILE, Document, parse
@@ -51,14 +52,12 @@ def take(config: Nightly, into: Path, ingested: Path, demand: Path | None, plan:
         if folder.is_dir():
             _measurements(folder, target / MEASUREMENTS / name)
     if plan is not None:
-        shutil.copytree(plan, into / PREVIOUS)
+        copy_tree(plan, into / PREVIOUS)
     _settle(config, source, target, into, plan, day)
 
 
 def tables_sha256(config: Nightly) -> str:
     """The hash of the scenario's tables and document, as their owner last wrote them."""
-    from placement.nightly.journal import file_sha256  # noqa: PLC0415
-
     return key_of({path.name: file_sha256(path) for path in _tables(Path(config.scenario))})
 
 
@@ -100,7 +99,7 @@ def _settle(config: Nightly, source: Path, target: Path, into: Path, plan: Path 
     elif stability.previous_plan is not None:
         theirs = source / stability.previous_plan
         if theirs.is_dir():
-            shutil.copytree(theirs, into / "counted-from")
+            copy_tree(theirs, into / "counted-from")
         text = with_value(text, ("stability",), "previous_plan", '"../counted-from"')
         wanted["stability", "previous_plan"] = "../counted-from"
     _verify(text, document, wanted)

@@ -23,7 +23,7 @@ def expected(config: Path, scenario: Path, into: Path, as_of: datetime) -> dict[
     except StaleTelemetryError as error:
         raise Fault("stale", str(error)) from error
     except TelemetryError as error:
-        raise Fault("bad_records", str(error)) from error
+        raise Fault("server_down" if _unanswered(error) else "bad_records", str(error)) from error
     write_demand(found, into)
     frame = found.frame
     return {
@@ -31,3 +31,12 @@ def expected(config: Path, scenario: Path, into: Path, as_of: datetime) -> dict[
         "requests_per_s": float(frame["requests_per_s"].sum()),
         "told": list(found.told),
     }
+
+
+def _unanswered(error: BaseException | None) -> bool:
+    """Whether a connection is what it came from."""
+    while error is not None:
+        if isinstance(error, OSError):
+            return True
+        error = error.__cause__
+    return False

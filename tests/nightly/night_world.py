@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import tiny
+from structlog.testing import capture_logs
 
 from placement.interrupting import Interrupted, never
 from placement.nightly.config import load
@@ -37,6 +38,7 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.config = folder / "nightly.toml"
+        self.log: list[Any] = []
 
     def night(
         self,
@@ -47,7 +49,8 @@ class World:
         tell: Callable[[str], None] = lambda _: None,
     ) -> dict[str, Any]:
         """The report of a night, `after` the first one's time."""
-        return run_night(load(self.config), NIGHT + after, dry_run=dry_run, interrupted=interrupted, tell=tell)
+        with capture_logs() as self.log:
+            return run_night(load(self.config), NIGHT + after, dry_run=dry_run, interrupted=interrupted, tell=tell)
 
     def configure(self, text: str) -> None:
         """More configuration, at the end of it; top-level keys are to come first."""
