@@ -21,10 +21,8 @@ COUNTERS = {
     "envoy": "envoy_cluster_upstream_rq_total",
 }
 """What counts requests: vLLM all that were answered, Envoy all that were sent on (retries count, as they are load)."""
-LABELS = {
-    "vllm": {"region": "region", "model": "model_name", "service": "service"},
-    "envoy": {"region": "region", "model": "envoy_cluster_name", "service": "service"},
-}
+USUAL = {"region": "region", "model": "model_name", "service": "service"}
+CLUSTER = "envoy_cluster_name"
 
 
 class _Part(BaseModel):
@@ -37,6 +35,9 @@ class Classes(_Part):
     region: Label | None = Field(default=None, description="label that holds the region")
     model: Label | None = Field(default=None, description="label that holds the model")
     service: Label | None = Field(default=None, description="label that holds the service")
+    cluster: Label | None = Field(
+        default=None, description="label that holds all three, as our Envoy feed names clusters: region/model/service"
+    )
     fixed: dict[Literal["region", "model", "service"], Text] = Field(
         default={}, description="what holds for every series, as {service = 'chat'}"
     )
@@ -46,9 +47,17 @@ class Classes(_Part):
     )
 
     def labels(self, template: str | None = None) -> dict[str, str]:
-        """The label of each part of the class that is not fixed."""
-        usual = LABELS.get(template or "", {name: name for name in CLASS})
+        """The label of each part of the class that is not fixed; `cluster` alone where one label holds all."""
+        if self.cluster or (template == "envoy" and not (self.region or self.model or self.service or self.fixed)):
+            return {"cluster": self.cluster or CLUSTER}
+        usual = USUAL if template == "vllm" else {name: name for name in CLASS}
         return {name: getattr(self, name) or usual[name] for name in CLASS if name not in self.fixed}
+
+    @model_validator(mode="after")
+    def _sound(self) -> "Classes":
+        if self.cluster and (self.region or self.model or self.service or self.fixed):
+            raise ValueError("cluster names the whole class: leave region, model, service and fixed out")
+        return self
 
 
 class Prometheus(_Part):
@@ -104,7 +113,9 @@ class TelemetryConfig(_Part):
     classes: Classes = Classes()
     history: Path = Field(default=Path("history.parquet"), description="hourly rates of all nights, kept and added to")
     history_days: Days = Field(default=56, description="days of history that are asked for and used")
-    min_history_days: Days = Field(default=14, description="days without which nothing is forecast")
+    min_history_days: Annotated[int, Field(ge=3, le=400)] = Field(
+        default=14, description="days without which nothing is forecast; under 11 the week's season stays unknown"
+    )
     max_gap_share: Share = Field(default=0.1, description="most hours that may be absent, of the classes' hours")
     max_age_hours: Annotated[float, Field(gt=0)] = Field(default=26.0, description="how old the newest hour may be")
     left_out: tuple[dt.date, ...] = Field(default=(), description="days like no other, that nothing is learnt from")
@@ -120,7 +131,8 @@ class TelemetryConfig(_Part):
     )
     max_unmapped_share: Share = Field(default=0.05, description="most requests that may belong to no known class")
     coverage_slack: Share = Field(
-        default=0.1, description="how far the back-test's coverage may fall below the quantile once widened"
+        default=0.25,
+        description="how far the back-test's coverage may lie below the quantile; within it the forecast is widened",
     )
 
     @model_validator(mode="after")

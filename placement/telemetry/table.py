@@ -1,16 +1,50 @@
-"""demand.csv from an expectation, and what it is made of beside it: both or neither."""
+"""demand.csv from an expectation, and what it is made of beside it."""
 
+import json
 from pathlib import Path
+from typing import Any
 
+from placement.scenario.reading import SUFFIXES
 from placement.telemetry.demanding import Expected
+from probes.whole_file import write_whole
 
+TABLE = "demand.csv"
 PROVENANCE = "demand.provenance.json"
 
 
 def write_demand(expected: Expected, scenario_folder: Path, *, keep_old: bool = False) -> Path:
     """Replace the scenario's demand table; returns its path. `keep_old`: the one before becomes demand.csv.old.
 
+    demand.csv appears whole in one step, after what it is made of: that names the table by its hash, so that one which
+    does not belong to it is told apart (`provenance_of`). A demand.parquet of before gives way.
+
     Raises:
         OSError: it cannot be written; the old table still stands.
     """
-    raise NotImplementedError(expected, scenario_folder, keep_old)
+    place = scenario_folder / TABLE
+    before = [scenario_folder / f"demand{suffix}" for suffix in SUFFIXES]
+    if keep_old:
+        for path in before:
+            if path.exists():
+                write_whole(path.with_name(f"{path.name}.old"), path.read_bytes(), durable=True)
+    text = json.dumps(expected.provenance, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_whole(scenario_folder / PROVENANCE, text.encode(), durable=True)
+    write_whole(place, expected.frame.to_csv(index=False, lineterminator="\n").encode(), durable=True)
+    for path in before:
+        if path != place:
+            path.unlink(missing_ok=True)
+    return place
+
+
+def provenance_of(scenario_folder: Path, demand_sha256: str) -> dict[str, Any] | None:
+    """What a demand table of this hash is made of; None where nobody says, or says it of another table.
+
+    `demand_sha256` is that of the scenario, or `provenance.inputs_sha256.demand` of a plan.
+    """
+    try:
+        found = json.loads((scenario_folder / PROVENANCE).read_bytes())
+    except (OSError, ValueError):
+        return None
+    if not isinstance(found, dict) or found.get("demand_sha256") != demand_sha256:
+        return None
+    return found

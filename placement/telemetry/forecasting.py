@@ -1,0 +1,87 @@
+"""Forecast: one quantile regression for all classes and slices, on what is known of each (statsmodels; ADR 18).
+
+What is forecast is what is planned with, and not a curve of which that would be read off: the greatest rate of a slice
+over the horizon (its quantile), and the mean rate of it.
+"""
+
+import warnings
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from placement.telemetry.features import FEW_ROWS, Fold, average, features, greatest, weeks_of
+
+Floats = NDArray[np.float64]
+MOST_ROWS = 100_000
+"""Rows that eight figures are fitted to; of more a sample is drawn, always the same."""
+LEADING = 3
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """`design` and `mean`, requests/s, of (class, slice); `level`: what errors are told in; NaN: nothing is known."""
+
+    design: Floats
+    mean: Floats
+    level: Floats
+    naive: Floats  # last week's same days, and as much more as that was off by in the past: for comparison
+    naive_mean: Floats
+
+
+def forecast(peak: Floats, mean: Floats, quantile: float, horizon: int) -> Forecast:
+    """The `horizon` days that follow the last of `peak` and `mean`, both of (class, day, slice)."""
+    peaks, means = (np.ascontiguousarray(rates.transpose(1, 0, 2)) for rates in (peak, mean))
+    design, level, naive = _one(peaks, quantile, horizon, greatest)
+    expected, _, naive_mean = _one(means, None, horizon, average)
+    expected = np.maximum(expected, 0.0)
+    return Forecast(np.maximum(design, expected), expected, level, naive, naive_mean)
+
+
+def _one(rates: Floats, quantile: float | None, horizon: int, fold: Fold) -> tuple[Floats, Floats, Floats]:
+    """(figure, level, naive figure): the quantile, or without one the mean, of the folded days to come."""
+    days = len(rates)
+    weeks = weeks_of(days - horizon)
+    while weeks > 1 and days - horizon - 7 * weeks < 7:
+        weeks -= 1  # a season of more weeks would leave no week to learn from
+    of = partial(features, horizon=horizon, weeks=weeks, fold=fold)
+    columns, targets, lags = [], [], []
+    for origin in range(max(7 * weeks, 1), days - horizon + 1):
+        known, level = of(rates, origin)
+        columns.append(known.reshape(-1, known.shape[-1]))
+        targets.append((fold(rates[origin : origin + horizon]) / level).ravel())
+        lags.append((_last_week(rates, origin, horizon, fold) / level).ravel())
+    now, level = of(rates, days)
+    rows, target, lag = np.concatenate(columns), np.concatenate(targets), np.concatenate(lags)
+    sound = np.isfinite(rows).all(axis=1) & np.isfinite(target)
+    params = _fitted(rows[sound], target[sound], quantile)
+    figure = (now[..., : len(params)] @ params if len(params) < now.shape[-1] else now @ params) * level
+    paired = sound & np.isfinite(lag)
+    shift = float(np.quantile(target[paired] - lag[paired], quantile)) if quantile and paired.any() else 0.0
+    return figure, level, _last_week(rates, days, horizon, fold) + shift * level
+
+
+def _last_week(rates: Floats, origin: int, horizon: int, fold: Fold) -> Floats:
+    """The same days of the last week that is known at `origin`; NaN before there is one."""
+    lags = [day - 7 * (1 + (day - origin) // 7) for day in range(origin, origin + horizon)]
+    if min(lags) < 0:
+        return np.full(rates.shape[1:], np.nan)
+    return fold(np.stack([rates[lag] for lag in lags]))
+
+
+def _fitted(rows: Floats, target: Floats, quantile: float | None) -> Floats:
+    """The weights of the columns: the leading ones alone where there are few rows."""
+    from statsmodels.regression.linear_model import OLS  # noqa: PLC0415  (heavy)
+    from statsmodels.regression.quantile_regression import QuantReg  # noqa: PLC0415
+
+    if len(rows) > MOST_ROWS:
+        drawn = np.sort(np.random.default_rng(0).choice(len(rows), MOST_ROWS, replace=False))
+        rows, target = rows[drawn], target[drawn]
+    if len(rows) < FEW_ROWS:
+        rows = rows[:, :LEADING]
+    if quantile is None:
+        return np.asarray(OLS(target, rows).fit().params, np.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it went on to its last step: the back-test says how good it is
+        return np.asarray(QuantReg(target, rows).fit(q=quantile, max_iter=200, p_tol=1e-4).params, np.float64)
