@@ -224,8 +224,8 @@ def _told(config: TelemetryConfig, known: Known, tested: "Backtest", found: "Row
     told = []
     if tested.widened > 0:
         told.append(
-            f"in the back-test {tested.coverage:.1%} of design rates were not exceeded, and not {config.quantile:.1%}: all "
-            f"were widened by {tested.widened:.1%} of their class' level"
+            f"in the back-test {tested.coverage:.1%} of design rates were not exceeded, and not {config.quantile:.1%}: "
+            f"all were widened by {tested.widened:.1%} of their class' level"
         )
     if known.days.days < WEEK_DAYS:
         told.append(f"{known.days.days} days of history: the season of the week is not known")

@@ -4,8 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from placement.scenario.dictionary import tables
+from placement.scenario.fingerprint import table_sha256
 from placement.scenario.reading import SUFFIXES
 from placement.telemetry.demanding import Expected
+from placement.telemetry.errors import TelemetryError
+from placement.telemetry.names import read_names
 from probes.whole_file import write_whole
 
 TABLE = "demand.csv"
@@ -48,3 +52,16 @@ def provenance_of(scenario_folder: Path, demand_sha256: str) -> dict[str, Any] |
     if not isinstance(found, dict) or found.get("demand_sha256") != demand_sha256:
         return None
     return found
+
+
+def demand_sha256(scenario_folder: Path) -> str:
+    """The hash of the demand that stands in a scenario, as its plans record it. Raises TelemetryError."""
+    return table_sha256(read_names(scenario_folder).demand, tables()["demand"])
+
+
+def plan_demand_sha256(plan: Path) -> str:
+    """The hash of the demand that a plan was made of. Raises TelemetryError where it does not say."""
+    try:
+        return str(json.loads((plan / "plan.json").read_bytes())["provenance"]["inputs_sha256"]["demand"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TelemetryError(f"{plan}: is no folder of a plan that says what demand it is made of") from error
