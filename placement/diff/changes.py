@@ -78,6 +78,8 @@ def changes(old: Path | None, new: Path, scenario: Scenario, pairs: Pairs | None
             old=None if old is None else _side(before),
             new=_side(after),
             counts=_counts(case.facts, before, after, servers, moves),
+            opened=tuple(sorted(_sites(after) - _sites(before))),
+            closed=tuple(sorted(_sites(before) - _sites(after))),
             servers=servers,
             replicas=tuple(_replicas(case.facts, before, after)),
             moves=tuple(_move(one) for one in moves),

@@ -220,6 +220,8 @@ class DiffDocument(Value):
     old: Side | None
     new: Side
     counts: Counts
+    opened: tuple[str, ...]  # sites that get their first servers
+    closed: tuple[str, ...]  # sites that lose their last
     servers: tuple[ServerChange, ...]
     replicas: tuple[ReplicaChange, ...]
     moves: tuple[Move, ...]
