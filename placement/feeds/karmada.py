@@ -18,7 +18,7 @@ from placement.feeds.kubernetes.deployment import DeploymentOptions, deployment
 from placement.feeds.kubernetes.manifests import Manifest, list_bytes, manifests
 from placement.feeds.kubernetes.naming import Unique, annotations, labels, true_names
 from placement.feeds.kubernetes.patches import Patch, patched, patches
-from placement.feeds.kubernetes.pods import asked, refuse_untold, without_image
+from placement.feeds.kubernetes.pods import MOST_REPLICAS, asked, refuse_untold, without_image
 from placement.feeds.kubernetes.workloads import QUARTER_GPUS, REPLICAS, Stands, facts
 from placement.feeds.view import Policy, Replicas, View
 
@@ -78,6 +78,8 @@ class KarmadaFeed:
         files: dict[str, list[Manifest]] = defaultdict(list)
         for workload in _workloads(view, self.options.workloads):
             name = unique(*workload.name)
+            if sum(row.count for row in workload.rows) > MOST_REPLICAS:
+                raise FeedError((f"{name}: its replicas at all sites are more than Kubernetes counts, {MOST_REPLICAS}",))
             made, rules = self._deployment(view, workload, name, of_site)
             weights = {of_site[row.site]: row.count for row in workload.rows}
             files["deployments.json"].append(made)

@@ -15,7 +15,7 @@ from placement.feeds.view import Replicas, View
 class DeploymentOptions(PodOptions):
     """`progress_s`: how long a roll-out may stand still, while weights are loaded, before it counts as failed."""
 
-    progress_s: int = Field(3600, ge=1)
+    progress_s: int = Field(default=3600, ge=1)
 
 
 class KubernetesFeed(WorkloadFeed):

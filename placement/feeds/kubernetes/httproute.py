@@ -54,9 +54,9 @@ class HttpRouteOptions(AnyOptions):
     gateway: GatewayRef = GatewayRef(name="nearserve")
     namespace: DnsLabel = "nearserve"
     backend: Literal["ServiceImport", "InferencePoolImport", "Service"] = "ServiceImport"
-    names: str | None = Field(None, pattern=r"^([-a-z0-9]|\{model\}|\{site\})+$")
+    names: str | None = Field(default=None, pattern=r"^([-a-z0-9]|\{model\}|\{site\})+$")
     port: Port = 8000
-    hostnames: tuple[str, ...] = Field((), max_length=16)
+    hostnames: tuple[str, ...] = Field(default=(), max_length=16)
     model_header: Header = MODEL_HEADER
     service_header: Header = "X-Nearserve-Service"
 

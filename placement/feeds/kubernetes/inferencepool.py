@@ -38,7 +38,7 @@ class InferencePoolOptions(ClusterOptions):
     (nearserve/role = "leader" for LeaderWorkerSets).
     """
 
-    picker: str = Field("{pool}-epp", pattern=r"^[-a-z0-9]*(\{pool\})?[-a-z0-9]*$", min_length=1)
+    picker: str = Field(default="{pool}-epp", pattern=r"^[-a-z0-9]*(\{pool\})?[-a-z0-9]*$", min_length=1)
     picker_port: Port = 9002
     failure_mode: Literal["FailOpen", "FailClose"] = "FailClose"
     port: Port = 8000

@@ -141,7 +141,7 @@ class KueueFeed:
                     everything[site, gpu, tenant] += quarters
                     serving[site, gpu, tenant] += quarters if use == "serving" else 0
         broken = [
-            f"{'/'.join(key)}: {count}/4 of a GPU are no servers" for key, count in everything.items() if count % 4
+            f"{'/'.join(filter(None, key))}: {count}/4 of a GPU are no servers" for key, count in everything.items() if count % 4
         ]
         if broken:
             raise FeedError(tuple(sorted(broken)))

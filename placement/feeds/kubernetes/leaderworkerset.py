@@ -28,7 +28,7 @@ class LeaderWorkerSetOptions(PodOptions):
     replica takes a whole server. Workers are given `worker_args` in place of the arguments, where they differ.
     """
 
-    gpus_per_pod: int = Field(8, ge=1, le=64)
+    gpus_per_pod: int = Field(default=8, ge=1, le=64)
     worker_args: tuple[Template, ...] | None = None
     exclusive_topology: LabelKey | None = None
     startup: Literal["LeaderCreated", "LeaderReady"] = "LeaderCreated"

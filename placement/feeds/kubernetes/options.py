@@ -47,7 +47,7 @@ class Toleration(Part):
     @model_validator(mode="after")
     def _as_the_server_checks(self) -> Self:
         if self.operator == "Exists" and self.value is not None:
-            raise ValueError("Exists looks at no value; remove value, or say operator = Equal")
+            raise ValueError("operator Exists looks at no value; remove value, or say operator = Equal")
         if self.key is None and self.operator != "Exists":
             raise ValueError("without a key only Exists holds; give the key of the taint")
         return self
@@ -92,7 +92,7 @@ class PodOptions(ClusterOptions):
     args_by_model: dict[str, tuple[Template, ...]] = Field(default_factory=dict)
     env: dict[str, str] = Field(default_factory=dict)
     port: Port = 8000
-    ready_path: str | None = Field("/health", pattern="^/")
+    ready_path: str | None = Field(default="/health", pattern="^/")
     resources: dict[Literal["cpu", "memory", "ephemeral-storage", "hugepages-2Mi", "hugepages-1Gi"], str] = Field(
         default_factory=dict
     )

@@ -1,5 +1,6 @@
 """A replica as a pod: what it asks of a node, and what a pod's specification says of it when read back."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -11,6 +12,8 @@ from placement.feeds.kubernetes.options import ClusterOptions, PodOptions
 from placement.feeds.view import Replicas, Shape, View
 
 CONTAINER = "main"
+MOST_REPLICAS = 2**31 - 1
+_IMAGE = re.compile(r"([a-zA-Z0-9.-]+(:[0-9]+)?/)?[a-z0-9._/-]+(:[A-Za-z0-9_.-]+)?(@[a-z0-9]+:[0-9a-f]+)?")
 
 
 class Asked(NamedTuple):
@@ -25,17 +28,27 @@ def refuse_untold(view: View, names: GpuNames, more: Iterable[str] = ()) -> None
     shapes = [view.shapes[name] for name in sorted({row.shape for row in view.replicas})]
     reasons = names.unknown(shape.gpu for shape in shapes)
     reasons += [reason for shape in shapes if (reason := names.untold(shape))]
+    reasons += [
+        f"{row.shape} at {row.site}: {row.count} replicas are more than Kubernetes counts, {MOST_REPLICAS}"
+        for row in view.replicas
+        if row.count > MOST_REPLICAS
+    ]
     reasons += more
     if reasons:
         raise FeedError(tuple(reasons))
 
 
 def without_image(view: View, options: PodOptions) -> list[str]:
-    """Models that stand somewhere and have no image, a sentence each."""
-    shapes = {view.shapes[row.shape] for row in view.replicas}
-    models = sorted({shape.model for shape in shapes if options.image_of(shape) is None})
-    return [
-        f'model {model}: no image serves it; give images."{model}", or image with {{model}} in it' for model in models
+    """Models that stand somewhere and have no image, or none that a registry could have, a sentence each."""
+    images = {(shape.model, options.image_of(shape)) for shape in {view.shapes[row.shape] for row in view.replicas}}
+    missing = sorted({model for model, image in images if image is None})
+    reasons = [
+        f'model {model}: no image serves it; give images."{model}", or image with {{model}} in it' for model in missing
+    ]
+    return reasons + [
+        f'model {model}: {image!r} is no image; give images."{model}"'
+        for model, image in sorted((model, image) for model, image in images if image is not None)
+        if not _IMAGE.fullmatch(image)
     ]
 
 
