@@ -34,9 +34,9 @@ class HelmOptions(PodOptions):
     uri: Template | None = None
     uris: dict[str, Template] = Field(default_factory=dict)
     served_as: dict[str, str] = Field(default_factory=dict)
-    volume_gb: float | None = Field(None, gt=0)
+    volume_gb: float | None = Field(default=None, gt=0)
     secret: str | None = None
-    command: str = Field("vllmServe", pattern="^(vllmServe|imageDefault)$")
+    command: str = Field(default="vllmServe", pattern="^(vllmServe|imageDefault)$")
 
 
 class HelmFeed:
