@@ -13,10 +13,10 @@ class NotAStoreError(StoreError):
 
 
 class CannotWriteError(StoreError):
-    """The disk is full, the folder may not be written, or the like; nothing was switched."""
+    """The disk is full, the folder may not be written, or the like; `so` is what that means."""
 
-    def __init__(self, place: Path, error: OSError) -> None:
-        super().__init__(f"{place}: cannot be written ({error.strerror or error}); nothing was published")
+    def __init__(self, place: Path, error: OSError, so: str = "nothing was published") -> None:
+        super().__init__(f"{place}: cannot be written ({error.strerror or error}); {so}")
 
 
 class UnknownGenerationError(StoreError):

@@ -211,8 +211,14 @@ class Writer:
                 self._enter("abandoned", number, name, manifest_sha256, at)
                 self._layout.tidy(self._state.names)
                 raise
-        self._layout.point(name)
-        self._enter("committed", number, name, manifest_sha256, at)
+        try:
+            self._layout.point(name)
+            self._enter("committed", number, name, manifest_sha256, at)
+        except OSError as error:
+            if self._layout.pointed() != name:
+                raise
+            so = f"readers are led to generation {number}, which the next writer notes in the ledger"
+            raise CannotWriteError(self._layout.root, error, so) from error
 
     def _enter(
         self,
