@@ -1,6 +1,6 @@
 """nearserve feed: a plan as orchestrators read it, compared to the plan before anybody does."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,11 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="CSV: site, model, host, port; instead of the one that the TOML names.",
 )
+@click.option(
+    "--crd-dir",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="CRDs of your clusters, JSON or YAML: whatever is for Kubernetes is held against them.",
+)
 @click.option("--period", help="The planning period to tell.  [default: the first]")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the feeds.")
 @click.option("--force", is_flag=True, help="Replace feeds that stand there.")
@@ -55,6 +60,7 @@ def command(
     feeds: Path | None,
     targets: tuple[str, ...],
     addresses: Path | None,
+    crd_dir: Path | None,
     period: str | None,
     output: Path | None,
     force: bool,
@@ -76,18 +82,20 @@ def command(
     from placement.feeds.rendering import render_feeds  # noqa: PLC0415
 
     with _failures():
-        config = _config(feeds, targets, addresses, period)
+        config = _config(feeds, targets, {"addresses": addresses, "crds": crd_dir}, period)
         loaded = load_scenario(scenario or named_in(plan))
         with writing_to(output), feeds_folder(output, replace=force) as folder:
             rendered = render_feeds(plan, loaded, config, folder)
     _say(rendered, output, output_format)
 
 
-def _config(feeds: Path | None, targets: tuple[str, ...], addresses: Path | None, period: str | None) -> "FeedsConfig":
+def _config(
+    feeds: Path | None, targets: tuple[str, ...], paths: Mapping[str, Path | None], period: str | None
+) -> "FeedsConfig":
     """The configuration of the file, as far as the flags do not say otherwise."""
     from placement.feeds.config import feeds_config, read_feeds_config  # noqa: PLC0415
 
-    given = {} if addresses is None else {"addresses": str(addresses.absolute())}
+    given = {key: str(path.absolute()) for key, path in paths.items() if path is not None}
     given |= {} if period is None else {"period": period}
     if feeds is not None:
         return read_feeds_config(feeds, only=targets, instead=given)
@@ -101,6 +109,8 @@ def _failures() -> Iterator[None]:
     from placement.feeds.compare import DifferentError  # noqa: PLC0415
     from placement.feeds.failover import BrokenPromiseError  # noqa: PLC0415
     from placement.feeds.feed import FeedError  # noqa: PLC0415
+    from placement.feeds.kubernetes.cel import MissingCelError  # noqa: PLC0415
+    from placement.feeds.kubernetes.crds import CrdFaultsError  # noqa: PLC0415
     from placement.plan.folder import PlanExistsError  # noqa: PLC0415
     from placement.plan.reading import PlanReadError, StalePlanError  # noqa: PLC0415
     from placement.problem.errors import UnplannableError  # noqa: PLC0415
@@ -112,7 +122,9 @@ def _failures() -> Iterator[None]:
         raise Failure(Exit.USAGE, str(error)) from error
     except AddressesError as error:
         raise bad_data(Path("addresses"), error.findings) from error
-    except (DifferentError, BrokenPromiseError) as error:
+    except MissingCelError as error:
+        raise Failure(Exit.USAGE, str(error)) from error
+    except (DifferentError, BrokenPromiseError, CrdFaultsError) as error:
         raise Failure(Exit.AUDIT_FAILED, f"nothing was written:\n{error}", {"reasons": list(error.reasons)}) from error
     except FeedError as error:
         raise Failure(Exit.BAD_DATA, f"nothing was written:\n{error}", {"reasons": list(error.reasons)}) from error
@@ -134,6 +146,8 @@ def _say(rendered: "Rendered", output: Path, output_format: str) -> None:
     ]
     columns = ("target", "failover", "slices", "failures", "files", "bytes", "figures agree")
     print_table(columns, rows, f"Feeds of {rendered.scenario}")
+    if rendered.crds:
+        click.echo(f"\ntaken by the CRDs: {', '.join(f'{count} {kind}' for kind, count in rendered.crds.items())}")
     click.echo(f"\nwritten to {output}, read back from there, and compared to plan {rendered.plan_sha256[:12]}")
 
 

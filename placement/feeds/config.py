@@ -2,6 +2,7 @@
 
 targets = ["envoy", "powerdns"]
 addresses = "addresses.csv"
+crds = "crds"
 
 [envoy]
 failover = "planned"
@@ -28,6 +29,7 @@ class _Document(Part):
 
     targets: tuple[str, ...] = Field(min_length=1)
     addresses: str = ""
+    crds: str = ""
     period: str | None = None
 
 
@@ -35,12 +37,14 @@ class _Document(Part):
 class FeedsConfig:
     """The feeds by their names, with their options; `addresses` is the path of their table, None where there is none.
 
-    `period` is the planning period that is told, None for the first.
+    `period` is the planning period that is told, None for the first. `crds` is a folder of the CRDs that the clusters
+    have, against which every object of Kubernetes is held; None: against none.
     """
 
     options: Mapping[str, Options]
     addresses: Path | None = None
     period: str | None = None
+    crds: Path | None = None
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -108,10 +112,13 @@ def _config(document: _Document, path: Path, file: str) -> FeedsConfig:
     addresses = path.parent / document.addresses if document.addresses else None
     if addresses is not None and not addresses.is_file():
         faults.append(BadRecord(file, 0, "addresses", document.addresses, "there is no such file", "write the table"))
+    crds = path.parent / document.crds if document.crds else None
+    if crds is not None and not crds.is_dir():
+        faults.append(BadRecord(file, 0, "crds", document.crds, "there is no such folder", "put the CRDs there"))
     if faults:
         raise DocumentError(faults)
-    return FeedsConfig(options, addresses, document.period)
+    return FeedsConfig(options, addresses, document.period, crds)
 
 
 def _names(document: _Document) -> list[str]:
-    return sorted({*document.targets, *feed_names(), "targets", "addresses", "period"})
+    return sorted({*document.targets, *feed_names(), "targets", "addresses", "crds", "period"})

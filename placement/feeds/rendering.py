@@ -17,6 +17,7 @@ from placement.feeds.compare import DifferentError, compared
 from placement.feeds.config import FeedsConfig
 from placement.feeds.failover import BrokenPromiseError, Failovers
 from placement.feeds.feed import Feed, FeedError, Files
+from placement.feeds.kubernetes.crds import check_folder
 from placement.feeds.naming import part_of
 from placement.feeds.view import Addresses, Moment, Policy, View
 from placement.feeds.views import PlanViews, open_plan
@@ -47,12 +48,16 @@ class RenderedFeed:
 
 @dataclass(frozen=True)
 class Rendered:
-    """All targets' files, in the order of the configuration."""
+    """All targets' files, in the order of the configuration.
+
+    `crds` counts the objects of Kubernetes that were held against CRDs, by "apiVersion Kind"; empty without any.
+    """
 
     scenario: str
     plan_sha256: str
     period: str
     feeds: tuple[RenderedFeed, ...]
+    crds: Mapping[str, int]
 
 
 def render_feeds(plan: Path, scenario: Scenario, config: FeedsConfig, into: Path) -> Rendered:
@@ -65,7 +70,7 @@ def render_feeds(plan: Path, scenario: Scenario, config: FeedsConfig, into: Path
         placement.feeds.addresses.AddressesError: the table of addresses is wrong.
         FeedError: targets cannot be told this plan: every reason of every target. BrokenPromiseError, a FeedError,
             where a target would not keep what the plan promises of failures; DifferentError, another, where the files
-            say something else than the plan.
+            say something else than the plan; CrdFaultsError and CrdError, too, where they do not fit the CRDs.
     """
     addresses = Addresses({}) if config.addresses is None else read_addresses(config.addresses, scenario)
     views = open_plan(plan, scenario, addresses, config.period)
@@ -79,7 +84,8 @@ def render_feeds(plan: Path, scenario: Scenario, config: FeedsConfig, into: Path
             wrong.append((target, error))
     if wrong:
         raise _together(wrong)
-    rendered = Rendered(views.document.scenario, views.plan_sha256, views.period, tuple(done))
+    checked = {} if config.crds is None else check_folder(into, config.crds).checked
+    rendered = Rendered(views.document.scenario, views.plan_sha256, views.period, tuple(done), checked)
     (into / FEEDS_INDEX).write_bytes(canonical_json({"schema": SCHEMA, **asdict(rendered)}))
     return rendered
 

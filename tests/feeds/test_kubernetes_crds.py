@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from placement.feeds.kubernetes.cel import escaped, judged, values
-from placement.feeds.kubernetes.crds import CrdError, CrdReport, Crds, check, read_crds
+from placement.feeds.kubernetes.crds import CrdError, CrdFaultsError, CrdReport, Crds, check, check_folder, read_crds
 
 Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}
@@ -128,12 +128,16 @@ def test_kinds_of_the_cluster_have_no_namespace(tmp_path: Path) -> None:
     assert [wrong.fault.path for wrong in report(known, toy({}, namespace="a")).faults] == ["metadata.namespace"]
 
 
-def test_what_has_no_crd_is_counted_and_a_version_that_is_not_served_is_a_fault(tmp_path: Path) -> None:
+def test_kinds_of_kubernetes_itself_are_counted_and_others_without_a_schema_are_faults(tmp_path: Path) -> None:
     known = crds(tmp_path, of())
-    found = report(known, toy({}), toy({}) | {"apiVersion": "toys.example/v2"}, toy({}) | {"apiVersion": "v1"})
+    versions = ("toys.example/v1", "toys.example/v2", "v1", "networking.k8s.io/v1", "gateway.networking.k8s.io/v1")
+    found = report(known, *(toy({}) | {"apiVersion": version} for version in versions))
     assert found.checked == {"toys.example/v1 Toy": 1}
-    assert found.unknown == {"toys.example/v2 Toy": 1, "v1 Toy": 1}
-    assert "toys.json: Toy bear: apiVersion: v2 is not served; toys.example serves v1" in map(str, found.faults)
+    assert found.own == {"v1 Toy": 1, "networking.k8s.io/v1 Toy": 1}
+    told = list(map(str, found.faults))
+    assert "toys.json: Toy bear: apiVersion: v2 is not served; toys.example serves v1" in told
+    no_crd = "kind: there is no CRD of gateway.networking.k8s.io's Toy; add that of your clusters to the folder"
+    assert f"toys.json: Toy bear: {no_crd}" in told
 
 
 def test_an_object_stands_in_a_file_once(tmp_path: Path) -> None:
@@ -244,4 +248,16 @@ def test_folders_without_crds_are_refused(tmp_path: Path, name: str, text: str, 
 def test_helm_values_and_tables_are_no_objects(tmp_path: Path) -> None:
     known = crds(tmp_path, of())
     found = check({"a.csv": b"a,b\n", "v.json": b'{"decode": {}}', "l.json": b"[1]"}, known)
-    assert (found.checked, found.unknown, found.faults) == ({}, {}, ())
+    assert (found.checked, found.own, found.faults) == ({}, {}, ())
+
+
+def test_a_folder_of_feeds_is_checked_below_all_its_folders(tmp_path: Path) -> None:
+    feeds, known = tmp_path / "feeds", tmp_path / "crds"
+    (feeds / "toys" / "all").mkdir(parents=True)
+    known.mkdir()
+    (known / "toys.json").write_text(json.dumps(crd(of(size=WHOLE))))
+    (feeds / "toys" / "all" / "a.json").write_text(json.dumps({"kind": "List", "items": [toy({"size": 1})]}))
+    assert check_folder(feeds, known).checked == {"toys.example/v1 Toy": 1}
+    (feeds / "toys" / "all" / "b.json").write_text(json.dumps(toy({"size": "big"})))
+    with pytest.raises(CrdFaultsError, match=r"toys/all/b\.json: Toy bear: spec\.size: 'big' is not of type"):
+        check_folder(feeds, known)

@@ -8,27 +8,37 @@ The schemas are checked as an API server does, and stricter where it is silent: 
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from placement.feeds.feed import Files
+from placement.feeds.feed import FeedError, Files
 from placement.feeds.kubernetes.manifests import Manifest
 from placement.feeds.kubernetes.structural import Fault, Structural
 
 Kind: TypeAlias = tuple[str, str]
 """apiVersion and kind."""
 _ENDINGS = (".json", ".yaml", ".yml")
+_SHOWN = 20
 
 
-class CrdError(ValueError):
+OWN_GROUPS = re.compile(
+    r"[a-z]*|((rbac\.)?authorization|(flowcontrol|internal)\.apiserver|admissionregistration|apiextensions"
+    r"|apiregistration|authentication|certificates|coordination|discovery|events|networking|node|resource|scheduling"
+    r"|storage|storagemigration)\.k8s\.io"
+)
+"""API groups that are Kubernetes' own, and have no CRDs."""
+
+
+class CrdError(FeedError):
     """The folder holds no CRDs that can be read; every reason, a line each."""
 
-    def __init__(self, reasons: tuple[str, ...]) -> None:
-        super().__init__("\n".join(reasons))
-        self.reasons = reasons
+
+class CrdFaultsError(FeedError):
+    """Clusters with these CRDs would not take the files as they are; every fault, a line each."""
 
 
 class Wrong(NamedTuple):
@@ -52,13 +62,13 @@ class Crds:
 
 @dataclass(frozen=True)
 class CrdReport:
-    """What came of it. `checked` and `unknown` count objects by "apiVersion Kind"; `unknown` have no CRD here.
+    """What came of it. `checked` and `own` count objects by "apiVersion Kind"; `own` are Kubernetes' own, without CRDs.
 
     `unchecked` are rules that could not be asked, each with the reason.
     """
 
     checked: Mapping[str, int]
-    unknown: Mapping[str, int]
+    own: Mapping[str, int]
     faults: tuple[Wrong, ...]
     unchecked: tuple[str, ...]
 
@@ -119,9 +129,10 @@ def check(files: Files, crds: Crds) -> CrdReport:
     Raises placement.feeds.kubernetes.cel.MissingCelError where rules in CEL cannot be asked for want of a library.
     """
     checked: Counter[str] = Counter()
-    unknown: Counter[str] = Counter()
+    own: Counter[str] = Counter()
     faults: list[Wrong] = []
     unchecked: set[str] = set()
+    strange: set[Kind] = set()
     for path in sorted(files):
         seen: set[tuple[str, ...]] = set()
         for item in _objects(files[path]):
@@ -133,16 +144,17 @@ def check(files: Files, crds: Crds) -> CrdReport:
             seen.add(identity)
             schema = crds.schemas.get((version, kind))
             if schema is None:
-                faults += [Wrong(path, name, fault) for fault in _not_served(crds, version, kind)]
-                unknown[f"{version} {kind}"] += 1
+                if OWN_GROUPS.fullmatch(version.rpartition("/")[0]):
+                    own[f"{version} {kind}"] += 1
+                elif (version, kind) not in strange:
+                    faults.append(Wrong(path, name, _unknown(crds, version, kind)))
+                    strange.add((version, kind))
                 continue
             checked[f"{version} {kind}"] += 1
             found = schema.found(item)
             faults += [Wrong(path, name, fault) for fault in found.faults]
             unchecked.update(found.unchecked)
-    return CrdReport(
-        dict(sorted(checked.items())), dict(sorted(unknown.items())), tuple(faults), tuple(sorted(unchecked))
-    )
+    return CrdReport(dict(sorted(checked.items())), dict(sorted(own.items())), tuple(faults), tuple(sorted(unchecked)))
 
 
 def _objects(text: bytes) -> Iterator[Manifest]:
@@ -155,9 +167,20 @@ def _objects(text: bytes) -> Iterator[Manifest]:
         yield from (item for item in found if isinstance(item, dict) and {"apiVersion", "kind"} <= item.keys())
 
 
-def _not_served(crds: Crds, version: str, kind: str) -> Iterator[Fault]:
-    """A version that the kind's CRD does not serve."""
+def _unknown(crds: Crds, version: str, kind: str) -> Fault:
+    """Why there is no schema for a version of a kind."""
     group, _, name = version.rpartition("/")
     served = crds.versions.get((group, kind))
-    if served is not None:
-        yield Fault("apiVersion", f"{name} is not served; {group} serves {', '.join(served)}")
+    if served is None:
+        return Fault("kind", f"there is no CRD of {group}'s {kind}; add that of your clusters to the folder")
+    return Fault("apiVersion", f"{name} is not served; {group} serves {', '.join(served)}")
+
+
+def check_folder(folder: Path, crds: Path) -> CrdReport:
+    """All JSON files below a folder against the CRDs in another; raises CrdError and CrdFaultsError."""
+    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*.json"))}
+    report = check(files, read_crds(crds))
+    if report.faults:
+        more = [f"and {len(report.faults) - _SHOWN} more"] if len(report.faults) > _SHOWN else []
+        raise CrdFaultsError((*map(str, report.faults[:_SHOWN]), *more))
+    return report
