@@ -101,6 +101,7 @@ def _cluster(options: Bootstrap, cls: Class) -> dict[str, Any]:
     checks = {
         "http_health_check": {"path": options.health_path},
         "interval": f"{options.health_interval_s:g}s",
+        "no_traffic_interval": f"{options.health_interval_s:g}s",  # else a minute, for a class that was idle
         "timeout": f"{options.health_interval_s:g}s",
         "healthy_threshold": 1,
         "unhealthy_threshold": 2,
