@@ -14,6 +14,8 @@ from placement.telemetry.errors import TelemetryError
 from placement.telemetry.history import empty, hourly
 from placement.telemetry.mapping import Class, Values
 
+FIRST_S = 946_684_800.0
+"""2000-01-01: nobody counted requests of models before, so that an earlier time is a mistake."""
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 
 
@@ -90,7 +92,7 @@ def _rows(path: Path, files: Files, labels: Sequence[str], until_s: float) -> pd
     value = pd.to_numeric(raw[files.value].replace("", np.nan), errors="coerce").to_numpy(np.float64)
     given = raw[files.value].notna().to_numpy() & (raw[files.value].astype(str) != "").to_numpy()
     faults = {
-        f"{files.time} is no time (ISO 8601, or seconds since 1970)": ~np.isfinite(time_s),
+        f"{files.time} is no time (ISO 8601, or seconds since 1970)": ~(time_s >= FIRST_S),
         f"{files.value} is no figure of 0 or more": given & ~(np.isfinite(value) & (value >= 0)),
         "the row is later than the time that is asked for: a clock is wrong here or there": time_s > until_s,
     }
@@ -123,7 +125,10 @@ def _seconds(column: "pd.Series[Any]") -> NDArray[np.float64]:
         if np.isfinite(figures).all():
             return figures
         stamps = pd.to_datetime(column.astype(str), utc=True, errors="coerce", format="ISO8601")
-    return np.asarray((stamps - pd.Timestamp(0, tz="UTC")).dt.total_seconds(), np.float64)
+    milliseconds = (
+        stamps.dt.as_unit("ms").astype("int64").to_numpy(np.float64)
+    )  # ns end in 2262, and a cell may hold more
+    return np.where(stamps.isna(), np.nan, milliseconds / 1000)
 
 
 def _utc(seconds: float) -> str:
