@@ -1,6 +1,6 @@
 """Random small scenarios with all rule families mixed: bound of the search ≤ optimum ≤ plan of the search, all audited.
 
-`python -m bench.mixed` runs hundreds of them.
+`python -m bench.mixed` runs hundreds of them, these and the slow ones.
 """
 
 from pathlib import Path
@@ -9,8 +9,10 @@ import pytest
 
 from bench.mixed import mixed
 
+SLOW = (7, 12)  # branch and bound takes half a minute for each
 
-@pytest.mark.parametrize("seed", range(24))
+
+@pytest.mark.parametrize("seed", sorted({*range(24)} - {*SLOW}))
 def test_the_search_is_between_its_bound_and_no_better_than_the_optimum(seed: int, tmp_path: Path) -> None:
     found = mixed(seed, tmp_path, work=2, sweeps=30)
     assert found.wrong == "", (found.rules, found.wrong)
