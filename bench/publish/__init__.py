@@ -1,0 +1,1 @@
+"""What publishing withstands, and how long it takes."""
