@@ -2,6 +2,7 @@
 
 import re
 import string
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -71,7 +72,7 @@ class ClusterOptions(Options):
     gpus: dict[str, Gpu] = Field(default_factory=dict)
     tenants: dict[str, Tenant] = Field(default_factory=dict)
 
-    @property
+    @cached_property
     def gpu_names(self) -> GpuNames:
         """Our table of GPUs and this one's."""
         return GpuNames.with_options(self.gpus)
