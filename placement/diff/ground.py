@@ -27,6 +27,9 @@ Load: TypeAlias = dict[tuple[Block, str], Fraction]
 Flow: TypeAlias = dict[tuple[str, str], Fraction]
 """Mbit/s by site and time of day."""
 
+ADMISSIBLE, STANDS_IN = 2, 1
+"""A route within its budget; one within its backup budget alone."""
+
 Name = TypeVar("Name", bound=tuple[str, ...])
 
 
@@ -107,13 +110,13 @@ class Ground:
         return rate * 8 * service.kbyte_out / 1000, rate * 8 * service.kbyte_in / 1000
 
     def admits(self, key: Key, way: Way) -> int:
-        """2 where rules 2 and 3 admit the route, 1 where they do within the backup budget (13), else 0."""
+        """ADMISSIBLE where rules 2 and 3 admit it, STANDS_IN where they do within the backup budget (13), else 0."""
         if (key, way) not in self._memo:
             planned, admitted = latency_ms(self.case, key, way)
             backup_ms = self.facts.services[key[2]].backup_latency_budget_ms
             stands_in = planned is not None and planned <= backup_ms and bool(self._fails)
             stands_in = stands_in and self.case.residency.allows(self.facts, key, way[0])
-            self._memo[key, way] = 2 if admitted else int(stands_in)
+            self._memo[key, way] = ADMISSIBLE if admitted else STANDS_IN if stands_in else 0
         return self._memo[key, way]
 
     @cached_property
@@ -225,7 +228,8 @@ def _started(bare: Ground, routes: Routes) -> Ground:
         stays = {
             way: share
             for way, share in ways.items()
-            if bare.admits(key, way) == 2 and bare.old.replicas.get(bare.place(bare.block(key, way), key[3]), 0)
+            if bare.admits(key, way) == ADMISSIBLE
+            and bare.old.replicas.get(bare.place(bare.block(key, way), key[3]), 0)
         }
         admitted[key] = stays
         lost = sum(ways.values()) - sum(stays.values())

@@ -3,6 +3,7 @@
 y, n       replicas and servers that stand before the wave; R, W, U: quarters, kW and rack units left then
 a, m       replicas added, servers installed: integer, up to what is still to come
 d, q       replicas drained, servers retired: integer, up to what is still to go
+t          (`push`) replicas that stop though they are to stay, where servers are exchanged; they come again later
 x_cw       share of class c on way w after the switch; s_c what it lacks of `kept`; b: of x, on backup budgets alone
 z, v       (`push`) replicas and servers that would fit once the wave is over
 
@@ -13,8 +14,9 @@ z, v       (`push`) replicas and servers that would fit once the wave is over
     (7, 8)   Σ kW·m ≤ W, Σ U·m ≤ U
     push     Σ g·(a − d + z) − Σ G·(m − q + v) ≤ R, Σ kW·(m − q + v) ≤ W, the same of U, Σ z + Σ v ≥ 1
 
-Progress, Σ g·(a + d) + Σ G·(m + q), is made large. Without `push` no class may lack more than it did before; with it,
-something will fit next, and what that costs is made small first: requests unserved, then those on backup budgets.
+Where `push`, t stands beside d everywhere, and Σ t only where Σ v ≥ 1. What classes lack is made small first: requests
+unserved, then those on backup budgets; and then progress large, Σ g·(a + d − t) + Σ G·(m + q). Without `push` no class
+may lack more than it did before; with it something will fit next.
 """
 
 from collections import defaultdict
@@ -26,15 +28,17 @@ from typing import TypeAlias
 import numpy as np
 import scipy.sparse as sp
 
-from placement.diff.ground import Block, Ground, Name, Row, Standing
+from placement.diff.ground import ADMISSIBLE, Block, Ground, Name, Row, Standing
 from placement.diff.plans import Key, Machine, Way
 from placement.plan.document import BILLION
 from placement.plan.steps import Place
 from solvers.exact.backends import End, solve_glop, solve_highs
 from solvers.exact.model import Program
 
-UNSERVED, BACKUP, PROGRESS, QUIET = 1e4, 1e2, 1.0, 1e-3
-"""Weights of the goal: of all requests unserved, of all on backup budgets, of a GPU's progress, of all rerouted."""
+UNSERVED, BACKUP = 1e4, 1e2
+"""Weights of what is made small first: of all requests unserved, of all on backup budgets."""
+NEXT, PAUSED, QUIET = 0.1, 0.5, 1e-3
+"""Beside a GPU's progress: of a GPU that would fit next, of one that stops for a while, of all requests rerouted."""
 SLACK = 2e-9
 """Of a class: below the solver's own tolerance, and made good exactly afterwards."""
 
@@ -125,11 +129,12 @@ class _Rows:
         self.low.append(low)
         self.high.append(high)
 
-    def program(self) -> _Wave:
+    def program(self, cost: Mapping[int, float] | None = None) -> _Wave:
+        """The program, or one of another goal on the same rows."""
         entries = np.array(self.entries, np.float64).reshape(-1, 3)
         at, shape = entries[:, :2].astype(np.int64), (len(self.low), len(self.cost))
         return _Wave(
-            cost=np.array(self.cost),
+            cost=np.array(self.cost if cost is None else [cost.get(j, 0.0) for j in range(len(self.cost))]),
             lower=np.zeros(len(self.cost)),
             upper=np.array(self.upper),
             integer=np.array(self.whole, np.bool_),
@@ -144,14 +149,23 @@ class _Rows:
 def solve(task: Task) -> Found | None:
     """The wave; None where there is none."""
     building = _Building(task)
-    program = building.rows.program()
-    if not program.cost.size:
+    rows, lacking = building.rows, building.lacking
+    if not rows.cost:
         return None
+    if lacking:
+        least = _solved(rows.program(dict(lacking)))
+        if least is None:
+            return None
+        lost = sum(least[column] * weight for column, weight in lacking)
+        rows.row(lacking, high=lost * (1 + 1e-9) + 1e-9)
+    values = _solved(rows.program())
+    return None if values is None else building.found(values)
+
+
+def _solved(program: "_Wave") -> list[float] | None:
     whole = bool(program.integer.any())
     answer = solve_highs(program, time_limit_s=None, gap=1e-6) if whole else solve_glop(program)
-    if answer.values is None or answer.end is not End.DONE:
-        return None
-    return building.found(answer.values.tolist())
+    return answer.values.tolist() if answer.values is not None and answer.end is End.DONE else None
 
 
 class _Building:
@@ -164,8 +178,11 @@ class _Building:
         self.drain = self._counted("d", still.drain, gpus)
         self.install = self._counted("m", still.install, self._server_gpus)
         self.retire = self._counted("q", still.retire, self._server_gpus)
-        self.next_add = self._counted("z", still.add, lambda _: 0.0) if task.push else {}
-        self.next_install = self._counted("v", still.install, lambda _: 0.0) if task.push else {}
+        self.pause = self._counted("t", self._pausable(), lambda place: -PAUSED * gpus(place)) if task.push else {}
+        self.next_add = self._counted("z", still.add, lambda place: NEXT * gpus(place)) if task.push else {}
+        more = self._server_gpus
+        self.next_install = self._counted("v", still.install, lambda kind: NEXT * more(kind)) if task.push else {}
+        self.lacking: list[tuple[int, float]] = []  # columns of what classes lack, with what they weigh
         facts = self.ground.facts
         self.rate = {key: float(facts.demand[key].requests_per_s) for key in task.ways}
         self.asked = sum(self.rate.values()) or 1.0
@@ -185,14 +202,27 @@ class _Building:
         def counts(kind: Mapping[Name, int]) -> dict[Name, int]:
             return {name: count for name, column in kind.items() if (count := round(values[column]))}
 
-        return Found(counts(self.add), counts(self.install), counts(self.drain), counts(self.retire), dict(shares))
+        drain = counts(self.drain)
+        for place, count in counts(self.pause).items():
+            drain[place] = drain.get(place, 0) + count
+        return Found(counts(self.add), counts(self.install), drain, counts(self.retire), dict(shares))
 
     def _counted(self, letter: str, counts: Mapping[Name, int], gpus: Callable[[Name], float]) -> dict[Name, int]:
         """A column for each count that may change, at what progress with one of it is worth."""
         return {
-            name: self.rows.column(f"{letter}|{'|'.join(name)}", count, -PROGRESS * gpus(name), whole=True)
+            name: self.rows.column(f"{letter}|{'|'.join(name)}", count, -gpus(name), whole=True)
             for name, count in sorted(counts.items())
             if count
+        }
+
+    def _pausable(self) -> dict[Place, int]:
+        """Replicas that are to stay where servers are still to come: they may have to make way."""
+        standing, still = self.task.standing.replicas, self.task.still
+        sites = {machine[0] for machine in still.install}
+        return {
+            place: count - still.drain.get(place, 0)
+            for place, count in standing.items()
+            if place[0] in sites and count > still.drain.get(place, 0)
         }
 
     def _gpus(self, place: Place) -> float:
@@ -210,12 +240,12 @@ class _Building:
             weight, had = self.rate[key] / self.asked, task.before.get(key, {})
             columns = []
             for way in task.ways[key]:
-                within = ground.admits(key, way) == 2
+                within = ground.admits(key, way) == ADMISSIBLE
                 most = 1.0 if within or task.push else had.get(way, 0) / BILLION
                 cost = 0.0 if way in had else QUIET * weight
-                column = self.rows.column(
-                    f"x|{'|'.join((*key, *way))}", most, cost + (0.0 if within else BACKUP * weight)
-                )
+                column = self.rows.column(f"x|{'|'.join((*key, *way))}", most, cost)
+                if not within:
+                    self.lacking.append((column, BACKUP * weight))
                 self.share[key, way] = column
                 columns.append((column, 1.0))
                 blocks[ground.block(key, way), key[3]].append((column, float(ground.load(key, way[1]))))
@@ -225,12 +255,15 @@ class _Building:
             lacks = kept if task.push else max(kept - sum(had.values()) / BILLION, 0.0)
             self.rows.row(columns, high=1.0)
             if lacks:
-                columns.append((self.rows.column(f"s|{'|'.join(key)}", lacks, UNSERVED * weight), 1.0))
+                short = self.rows.column(f"s|{'|'.join(key)}", lacks)
+                self.lacking.append((short, UNSERVED * weight))
+                columns.append((short, 1.0))
             if kept > SLACK:
                 self.rows.row(columns, low=kept - SLACK)
         for (block, time), entries in sorted(blocks.items()):
             place = ground.place(block, time)
-            changes = [(kind[place], sign) for kind, sign in ((self.add, -1.0), (self.drain, 1.0)) if place in kind]
+            kinds = ((self.add, -1.0), (self.drain, 1.0), (self.pause, 1.0))
+            changes = [(kind[place], sign) for kind, sign in kinds if place in kind]
             self.rows.row([*entries, *changes], high=task.replicas_left[block, time])
         for sent, left in zip(wires, task.wires_left, strict=True):
             for where, entries in sorted(sent.items()):
@@ -247,11 +280,11 @@ class _Building:
             else:
                 self.rows.row([(column, size) for column, size, kind in parts if kind in "am"], high=left)
             if any(kind == "q" for _, _, kind in parts):
-                after = [(column, size) for column, size, kind in parts if kind in "amdq"]
+                after = [(column, size) for column, size, kind in parts if kind in "amdtq"]
                 self.rows.row(after, high=max(left, 0.0))
             if self.task.push and any(kind in "zv" for _, _, kind in parts):
                 coming = [(column, size) for column, size, kind in parts if kind in "zv"]
-                kept = [(column, size) for column, size, kind in parts if kind in "amdq"]
+                kept = [(column, size) for column, size, kind in parts if kind in "amdtq"]
                 self._fits("|".join(map(str, row)), coming, kept, left)
 
     def _fits(self, row: str, coming: list[tuple[int, float]], kept: list[tuple[int, float]], left: float) -> None:
@@ -268,7 +301,12 @@ class _Building:
     def _by_row(self) -> dict[Row, list[tuple[int, float, str]]]:
         """The columns of each row of (6), with what they take there, and their kind."""
         found: dict[Row, list[tuple[int, float, str]]] = defaultdict(list)
-        for letter, kind, sign in (("a", self.add, 1), ("d", self.drain, -1), ("z", self.next_add, 1)):
+        for letter, kind, sign in (
+            ("a", self.add, 1),
+            ("d", self.drain, -1),
+            ("t", self.pause, -1),
+            ("z", self.next_add, 1),
+        ):
             for place, column in kind.items():
                 for row in self.ground.rows_of(place):
                     found[row].append((column, float(sign * self.ground.quarters(place[1])), letter))
@@ -309,6 +347,12 @@ class _Building:
             self.rows.row([(column, 1.0), (self.install[machine], 1.0)], high=self.rows.upper[column])
         coming = [*self.next_add.values(), *self.next_install.values()]
         self.rows.row([(column, 1.0) for column in coming], low=1.0)
+        installed = [(column, -self._most_paused) for column in self.next_install.values()]
+        self.rows.row([*((column, 1.0) for column in self.pause.values()), *installed], high=0.0)
+
+    @property
+    def _most_paused(self) -> float:
+        return sum(self.rows.upper[column] for column in self.pause.values())
 
     def _forbid(self, columns: Iterable[int]) -> None:
         for column in columns:

@@ -11,7 +11,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from placement.diff.exactly import settled, whole
-from placement.diff.ground import Block, Ground, Standing
+from placement.diff.ground import ADMISSIBLE, Block, Ground, Standing
 from placement.diff.plans import Key, Routes, Way
 from placement.diff.program import Found, Still, Task, solve
 from placement.diff.waves import Step, still_of
@@ -135,7 +135,7 @@ class _Search:
                 (site, shape)
                 for site, shape, owner, name in sorted(standing.replicas)
                 if owner == tenant and (name in ("", key[3])) and standing.replicas[site, shape, owner, name]
-                and basis.admits(key, (site, shape)) == 2
+                and basis.admits(key, (site, shape)) == ADMISSIBLE
             ]  # fmt: skip
             if kept and not ways[key]:
                 return None

@@ -7,15 +7,12 @@ from typing import Literal
 
 from placement.diff import document as doc
 from placement.diff.changes import Changes
-from placement.diff.ground import Ground, Standing
+from placement.diff.ground import ADMISSIBLE, Ground, Standing
 from placement.diff.plans import Key, Routes
 from placement.diff.traffic import changed, requests_month
-from placement.diff.waves import Order, Step, order
+from placement.diff.waves import ROUNDING_PPB, Order, Step, order
 from placement.plan.document import BILLION
 from placement.plan.steps import Place
-
-ROUNDING_PPB = 100
-"""Of a class: less is what rounding to whole parts may lack, and no loss."""
 
 
 def with_steps(found: Changes) -> doc.DiffDocument:
@@ -110,7 +107,7 @@ def _routes(routes: Routes, keys: Iterable[Key]) -> Iterator[doc.RouteRow]:
 def _missing(basis: Ground, routes: Routes) -> Iterator[doc.Missing]:
     for key in sorted(routes):
         region, model, service, name = key
-        backup = sum(share for way, share in routes[key].items() if basis.admits(key, way) < 2)
+        backup = sum(share for way, share in routes[key].items() if basis.admits(key, way) < ADMISSIBLE)
         lacks = basis.kept[key] - sum(routes[key].values())
         whys: tuple[tuple[int, Literal["unserved", "within the backup budget"]], ...]
         whys = ((lacks, "unserved"), (backup, "within the backup budget"))

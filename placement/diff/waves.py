@@ -22,7 +22,7 @@ import numpy as np
 
 from placement.diff.changes import Changes
 from placement.diff.exactly import settled, whole
-from placement.diff.ground import Ground, Name, Standing, ground
+from placement.diff.ground import ADMISSIBLE, STANDS_IN, Ground, Name, Standing, ground
 from placement.diff.plans import Key, Routes, Way
 from placement.diff.program import Found, Still, Task, solve
 
@@ -31,6 +31,8 @@ JOINT_COUNTS, JOINT_SHARES = 60, 4000
 NEAREST = 12
 """Sites that a class may go to from a blocked one, where there are too many to ask for all."""
 MOST_WAVES = 500
+ROUNDING_PPB = 100
+"""Of a class: less is what rounding to whole parts may lack, and no loss."""
 
 Method: TypeAlias = Literal["nothing to do", "at once", "waves", "search", "short"]
 
@@ -73,21 +75,23 @@ def order_on(basis: Ground) -> Order:
         return Order(basis, "nothing to do", ())
     if not walk.blocked():
         return Order(basis, "at once", (walk.last(),))
-    method: Method = "waves"
-    while walk.blocked():
-        step = walk.wave(push=False)
-        if step is None and method == "waves":
-            from placement.diff.search import searched  # noqa: PLC0415  imports this file
+    steps = walk.waves()
+    if not any(lacking(basis, step.routes) for step in steps[:-1]):
+        return Order(basis, "waves", steps)
+    from placement.diff.search import searched  # noqa: PLC0415  imports this file
 
-            steps = searched(basis)
-            if steps is not None:
-                return Order(basis, "search", steps)
-        if step is None:
-            method, step = "short", walk.wave(push=True) or walk.forced()
-        walk.steps.append(step)
-        if len(walk.steps) > MOST_WAVES:
-            raise NoOrderError(f"no order of steps after {MOST_WAVES} waves")
-    return Order(basis, method, (*walk.steps, walk.last()))
+    found = searched(basis)
+    return Order(basis, "short", steps) if found is None else Order(basis, "search", found)
+
+
+def lacking(basis: Ground, routes: Routes) -> bool:
+    """Whether a class lacks more of what both plans serve than rounding takes, or is on backup budgets."""
+    for key, kept in basis.kept.items():
+        ways = routes[key]
+        backup = sum(share for way, share in ways.items() if basis.admits(key, way) < ADMISSIBLE)
+        if kept - sum(ways.values()) > ROUNDING_PPB or backup > ROUNDING_PPB:
+            return True
+    return False
 
 
 def _counts(standing: Standing) -> Iterator[int]:
@@ -125,6 +129,17 @@ class _Walk:
     def still(self) -> Still:
         """What is to come and to go."""
         return still_of(self.standing, self.ground.new)
+
+    def waves(self) -> tuple[Step, ...]:
+        """All waves: what keeps everything as long as anything moves so, else what takes least."""
+        while self.blocked():
+            self.steps.append(self.wave(push=False) or self.wave(push=True) or self._nothing())
+            if len(self.steps) > MOST_WAVES:
+                raise NoOrderError(f"no order of steps after {MOST_WAVES} waves")
+        return (*self.steps, self.last())
+
+    def _nothing(self) -> Step:
+        raise NoOrderError(f"the new plan's replicas at {', '.join(self.blocked())} need more than its servers")
 
     def blocked(self) -> list[str]:
         """Sites where what is to come does not fit beside what stands."""
@@ -169,17 +184,6 @@ class _Walk:
         add = {place: n for place, n in still.add.items() if place[0] not in blocked}
         install = {machine: n for machine, n in still.install.items() if machine[0] not in blocked}
         return Found(add, install, {}, {}, {})
-
-    def forced(self) -> Step:
-        """The last resort at the first blocked site: everything old there goes, whatever it serves."""
-        site = self.blocked()[0]
-        still = still_of(self.standing, self.ground.new, [site])
-        if not still.drain and not still.retire:
-            raise NoOrderError(f"the new plan's replicas at {site} need more than its servers")
-        wave = _Wave(self, self.standing, Found({}, {}, {}, {}, {}))
-        wave.merge(Found({}, {}, dict(still.drain), dict(still.retire), {}))
-        wave.keys |= {key for key, ways in self.routes.items() if any(way[0] == site for way in ways)}
-        return self._took(wave)
 
     def _took(self, wave: "_Wave") -> Step:
         routes = settled(self.ground, wave.after.replicas, wave.routes, wave.keys)
@@ -286,7 +290,7 @@ class _Wave:
         if not joint:
             near = self._nearest(key, sorted(options))
             options = {way for way in options if way[0] in near or way in comes or way in basis.goal[key]}
-        least = 1 if push else 2
+        least = STANDS_IN if push else ADMISSIBLE
         return sorted({way for way in options if basis.admits(key, way) >= least} | now.keys())
 
     @cached_property
