@@ -1,18 +1,13 @@
 """A world of three sites whose plans are written down by hand, and what is true of it, in the tests' own arithmetic.
 
-    site    room                       uplink and downlink
-    alpha   4 GPUs of servers s2 fit   1,000 Mbit/s
-    beta    4                          1,000
-    gamma   4                          1,000
-
-`small` runs on one GPU (10 requests/s a replica) or on two (25), `large` on two (6). Every class asks at its rate; a
-class of `far` reaches gamma only within its backup budget.
+Servers are s2, two GPUs and 1 kW, and s1, one GPU and 0.5 kW; every site has 2 kW (or what `scenario` is told), 42 rack
+units and 1,000 Mbit/s. `small` runs on one GPU (10 requests/s a replica) or on two (25), `large` on two (6). Every
+class asks at its rate; one of `far` reaches gamma only within its backup budget.
 """
 
 import json
 from collections.abc import Mapping
 from fractions import Fraction
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +19,9 @@ from placement.scenario import Scenario, load
 from tests import tiny
 
 SITES = ("alpha", "beta", "gamma")
+REGIONS = ("east", "west", "far")
+SERVER_GPUS = {"s2": 2, "s1": 1}
+SERVER_KW = {"s2": Fraction(1), "s1": Fraction(1, 2)}
 GPUS = {"small-1": 1, "small-2": 2, "large-2": 2}
 MODEL = {"small-1": "small", "small-2": "small", "large-2": "large"}
 CAPACITY = {"small-1": Fraction(10), "small-2": Fraction(25), "large-2": Fraction(6)}
@@ -40,71 +38,63 @@ SLOW = {("far", "gamma")}
 """Reached within the backup budget alone."""
 SHARES = 10**9
 
+Servers = Mapping[tuple[str, str], int]
 Replicas = Mapping[tuple[str, str], int]
 Routes = Mapping[tuple[str, str, str], Mapping[tuple[str, str], int]]
 
 
-def _files(sites: int) -> dict[str, str | None]:
-    heads = "site,name,country,latitude,longitude,power_kw,rack_units,uplink_mbps,downlink_mbps,egress_usd_per_gb"
-    rows = [f"{site},{site},FR,48.8{n},2.3{n},{sites},42,1000,1000,0.05" for n, site in enumerate(SITES, 5)]
-    shapes = (
-        "shape,model,gpu,gpus_per_replica,precision,profile,operating_point,requests_per_s,ttft_p95_ms,memory_gb,"
-        "weights_gb,source"
-    )
-    pairs = [
-        f"2025-12-31T00:00:00Z,{region},{site},icmp,3,3,{rtt};{rtt};{rtt}"
-        for region in ("east", "west", "far")
-        for site in SITES
-        for rtt in (180 if (region, site) in SLOW else 20,)
-    ]
+def _files(kw: int) -> dict[str, str | None]:
+    sites = "site,name,country,latitude,longitude,power_kw,rack_units,uplink_mbps,downlink_mbps,egress_usd_per_gb\n"
+    sites += "".join(f"{site},{site},FR,48.8{n},2.3{n},{kw},42,1000,1000,0.05\n" for n, site in enumerate(SITES, 5))
+    shapes = "shape,model,gpu,gpus_per_replica,precision,profile,operating_point,requests_per_s,ttft_p95_ms,memory_gb,"
+    shapes += "weights_gb,source\n"
+    for name, model in MODEL.items():
+        figures = f"{CAPACITY[name]},50,40,{WEIGHTS_GB[name]}"
+        shapes += f"{name},{model},g96,{GPUS[name]},fp8,chat,balanced,{figures},by hand\n"
+    pairs = "observed_at,source,target,method,sent,received,rtt_ms\n"
+    for region in REGIONS:
+        for site in SITES:
+            rtt = 180 if (region, site) in SLOW else 20
+            pairs += f"2025-12-31T00:00:00Z,{region},{site},icmp,3,3,{rtt};{rtt};{rtt}\n"
+    services = "service,profile,latency_budget_ms,kbyte_in,kbyte_out,unserved_usd_per_1000,backup_latency_budget_ms\n"
+    demand = "region,model,service,requests_per_s,mean_requests_per_s\n"
     return {
-        "scenario.toml": 'name = "three"\nplanning_date = 2026-01-01\n[money]\nwacc = 0.0\n'
-        '[reliability]\nn_minus_1 = ["all"]\n',
-        "sites.csv": "\n".join([heads, *rows]) + "\n",
+        "scenario.toml": 'name = "three"\nplanning_date = 2026-01-01\n[reliability]\nn_minus_1 = ["all"]\n',
+        "sites.csv": sites,
         "domains.csv": "domain,site,kind\nd-alpha,alpha,metro\nd-beta,beta,metro\nd-gamma,gamma,metro\n",
         "regions.csv": "region,name,country,latitude,longitude,users\n"
-        + "".join(f"{name},{name},FR,48.86,2.35,1000\n" for name in ("east", "west", "far")),
-        "services.csv": "service,profile,latency_budget_ms,kbyte_in,kbyte_out,unserved_usd_per_1000,"
-        "backup_latency_budget_ms\nchat,chat,200,5,10,1,400\ncode,chat,200,5,10,1,400\n",
-        "demand.csv": "region,model,service,requests_per_s,mean_requests_per_s\n"
-        + "".join(f"{r},{m},{s},{rate},{rate}\n" for (r, m, s), rate in DEMAND.items()),
+        + "".join(f"{name},{name},FR,48.86,2.35,1000\n" for name in REGIONS),
+        "services.csv": services + "chat,chat,200,5,10,1,400\ncode,chat,200,5,10,1,400\n",
+        "demand.csv": demand + "".join(f"{r},{m},{s},{rate},{rate}\n" for (r, m, s), rate in DEMAND.items()),
+        "servers.csv": tiny.FILES["servers.csv"].lstrip() + "s1,g96,1,1,0.5,1,2600,0.1,10,0,48\n",
         "models.csv": "model,kind\nsmall,chat\nlarge,chat\n",
-        "shapes.csv": "\n".join(
-            [
-                shapes,
-                *(
-                    f"{name},{MODEL[name]},g96,{GPUS[name]},fp8,chat,balanced,{CAPACITY[name]},50,40,{WEIGHTS_GB[name]},by hand"
-                    for name in GPUS
-                ),
-            ]
-        )
-        + "\n",
-        "measurements/pairs.csv": "\n".join(["observed_at,source,target,method,sent,received,rtt_ms", *pairs]) + "\n",
+        "shapes.csv": shapes,
+        "measurements/pairs.csv": pairs,
     }
 
 
-def scenario(folder: Path, site_kw: int = 2) -> Scenario:
-    """The world as a folder; `site_kw` servers of two GPUs fit each site."""
-    return load(tiny.write(folder, _files(site_kw)))
+def scenario(folder: Path, kw: int = 2) -> Scenario:
+    """The world as a folder, with so many kW a site."""
+    return load(tiny.write(folder, _files(kw)))
 
 
 def write_plan(
     folder: Path,
     of: Scenario,
-    servers: Mapping[str, int],
+    servers: Servers,
     replicas: Replicas,
     routes: Routes,
     **other: Any,
 ) -> Path:
-    """A plan folder that says just this: servers s2 by site, replicas by (site, shape), shares by class and way."""
+    """A plan folder that says just this: servers and replicas by site and kind, shares by class and way."""
     folder.mkdir(parents=True, exist_ok=True)
     document = {
         "schema": "nearserve-plan-3",
         "scenario": of.document.name,
         "periods": [],
         "servers": [
-            {"site": site, "server": "s2", "tenant": None, "period": None, "count": n, "new": n, "rented": 0}
-            for site, n in servers.items()
+            {"site": site, "server": server, "tenant": None, "period": None, "count": n, "new": n, "rented": 0}
+            for (site, server), n in servers.items()
             if n
         ],
         "replicas": [
@@ -131,7 +121,6 @@ def write_plan(
     return folder
 
 
-@cache
 def admissible(region: str, site: str) -> bool:
     """20 + 50 ms keep 200; 180 + 50 do not."""
     return (region, site) not in SLOW
