@@ -22,6 +22,7 @@ from placement.replan import read_start
 from placement.scenario import Finding, Scenario
 from placement.solving import NoPlanError, Request, prices_reliability, reliability_price_usd_month, solve
 from placement.topology import build_pairs
+from placement.topology.pairs import Pairs
 
 LEAST_SEARCH_S = 1.0
 """What the search gets where the time limit leaves it less."""
@@ -82,12 +83,13 @@ def plan_scenario(
     progress: Callable[[Progress], None] = lambda _: None,
     interrupted: Interrupted = never,
     began: float | None = None,
+    pairs: Pairs | None = None,
 ) -> Planned:
     """Plan `scenario`, with the pins of the request, into the folder `target`.
 
     The time limit runs from `began`, by the monotonic clock, from now by default. Once `interrupted` says so, the best
-    plan found by then is audited and written. The price of the pins is the difference to a second run without them,
-    so it is known as well as the gaps of both.
+    plan found by then is audited and written. `pairs` are those of the scenario, where they were built before.
+    The price of the pins is the difference to a second run without them, so it is known as well as the gaps of both.
 
     Raises:
         placement.pinning.PinError: a pin names what the scenario does not know.
@@ -101,7 +103,7 @@ def plan_scenario(
     if scenario.later:
         raise LaterRulesError(scenario.later)
     clock = Clock(monotonic() if began is None else began, request.time_limit_s)
-    return _Planning(scenario, request, clock, progress, interrupted).into(target, overwrite=overwrite)
+    return _Planning(scenario, request, clock, progress, interrupted, pairs).into(target, overwrite=overwrite)
 
 
 class _Planning:
@@ -114,8 +116,9 @@ class _Planning:
         clock: Clock,
         progress: Callable[[Progress], None],
         interrupted: Interrupted,
+        pairs: Pairs | None,
     ) -> None:
-        self.free = scenario
+        self.free, self.pairs = scenario, pairs
         self.scenario = pinned(scenario, request.pins) if request.pins else scenario
         self.request, self.clock, self.progress, self.interrupted = request, clock, progress, interrupted
         self.searched_s = 0.0
@@ -146,7 +149,7 @@ class _Planning:
         scenario, request = self.scenario, self.request
         building_s = -self.clock.spent_s
         self.tell("topology")
-        pairs = build_pairs(scenario).pairs
+        pairs = build_pairs(scenario).pairs if self.pairs is None else self.pairs
         self.tell("problem")
         previous = previous_of(scenario)
         built = build_rollout(scenario, pairs, previous=previous)

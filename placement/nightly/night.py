@@ -256,7 +256,10 @@ class Night:
         stood = self.run.folder / PLAN / "facts.json"
         keep = not cut_short(stood) or self.tonight.end.passed
         made = self.run.stage(
-            PLAN, made_from, lambda into: make_plan(self.tonight, self.scenario, start, into, kept_s), keep=keep
+            PLAN,
+            made_from,
+            lambda into: make_plan(self.tonight, self.scenario, self.pairs, start, into, kept_s),
+            keep=keep,
         )
         self._begin("audit")
         if config.audit_again:

@@ -22,7 +22,7 @@ _LOG = structlog.get_logger("nearserve.nightly")
 
 
 def make_plan(
-    tonight: "Tonight", scenario: "Scenario", start: Path | None, into: Path, kept_s: float
+    tonight: "Tonight", scenario: "Scenario", pairs: "Pairs", start: Path | None, into: Path, kept_s: float
 ) -> dict[str, Any]:
     """The plan in the folder `plan` of `into`. `kept_s` is what the stages after it take.
 
@@ -43,7 +43,9 @@ def make_plan(
     request = Request(wanted.method, wanted.gap, seconds, wanted.work, start=start)
     told = _Told()
     try:
-        planned = plan_scenario(scenario, into / "plan", request, progress=told, interrupted=tonight.interrupted)
+        planned = plan_scenario(
+            scenario, into / "plan", request, progress=told, interrupted=tonight.interrupted, pairs=pairs
+        )
     except InfeasibleError as error:
         message = f"{error}; `nearserve explain {scenario.folder}` says what contradicts and what would help"
         raise Fault("infeasible", message) from error

@@ -1,0 +1,1 @@
+"""Nights under stress: kills at random points, and at full size."""
