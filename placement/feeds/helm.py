@@ -17,7 +17,7 @@ from placement.feeds.feed import Options as AnyOptions
 from placement.feeds.kubernetes.naming import Unique, annotations, labels, true_names
 from placement.feeds.kubernetes.options import PodOptions, Template
 from placement.feeds.kubernetes.pods import asked, by_site, pod_spec, refuse_untold, without_image
-from placement.feeds.kubernetes.workloads import NAMES, QUARTER_GPUS, REPLICAS, Stands, facts, true_of
+from placement.feeds.kubernetes.workloads import NAMES, QUARTER_GPUS, REPLICAS, Stands, facts, queue_label, true_of
 from placement.feeds.view import Policy, Replicas, Shape, View
 
 MARGIN = 1.1
@@ -103,7 +103,7 @@ class HelmFeed:
             "name": options.served_as.get(shape.model, shape.model),
             "uri": self._uri(shape),
             "size": self._size(shape),
-            "labels": {"llm-d.ai/inference-serving": "true"} | labels(names),
+            "labels": {"llm-d.ai/inference-serving": "true"} | labels(names) | queue_label(options, row.tenant),
         }
         values = {
             "fullnameOverride": name,

@@ -19,7 +19,7 @@ from placement.feeds.kubernetes.manifests import Manifest, list_bytes, manifests
 from placement.feeds.kubernetes.naming import Unique, annotations, labels, true_names
 from placement.feeds.kubernetes.patches import Patch, patched, patches
 from placement.feeds.kubernetes.pods import MOST_REPLICAS, asked, refuse_untold, without_image
-from placement.feeds.kubernetes.workloads import QUARTER_GPUS, REPLICAS, Stands, facts
+from placement.feeds.kubernetes.workloads import QUARTER_GPUS, REPLICAS, Stands, facts, queue_label
 from placement.feeds.view import Policy, Replicas, View
 
 GROUP = "policy.karmada.io/v1alpha1"
@@ -79,7 +79,9 @@ class KarmadaFeed:
         for workload in _workloads(view, self.options.workloads):
             name = unique(*workload.name)
             if sum(row.count for row in workload.rows) > MOST_REPLICAS:
-                raise FeedError((f"{name}: its replicas at all sites are more than Kubernetes counts, {MOST_REPLICAS}",))
+                raise FeedError(
+                    (f"{name}: its replicas at all sites are more than Kubernetes counts, {MOST_REPLICAS}",)
+                )
             made, rules = self._deployment(view, workload, name, of_site)
             weights = {of_site[row.site]: row.count for row in workload.rows}
             files["deployments.json"].append(made)
@@ -120,7 +122,9 @@ class KarmadaFeed:
         metadata = {
             "name": name,
             "namespace": self.options.namespace,
-            "labels": {"app.kubernetes.io/managed-by": "nearserve"} | labels(names),
+            "labels": {"app.kubernetes.io/managed-by": "nearserve"}
+            | labels(names)
+            | queue_label(self.options, row.tenant),
             "annotations": annotations(names),
         }
         return deployment(self.options, view, row, metadata)

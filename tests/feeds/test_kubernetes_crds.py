@@ -1,11 +1,13 @@
 """The check against CRDs: schemas by hand, each rule of an API server with what it takes and what it refuses."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from placement.feeds.kubernetes import cel
 from placement.feeds.kubernetes.cel import escaped, judged, values
 from placement.feeds.kubernetes.crds import CrdError, CrdFaultsError, CrdReport, Crds, check, check_folder, read_crds
 
@@ -207,6 +209,14 @@ def test_rules_of_changes_are_not_asked_of_new_objects_and_unknown_functions_are
 def test_rules_are_asked_only_of_what_is_sound_otherwise(tmp_path: Path) -> None:
     known = crds(tmp_path, of(a=TEXT) | ruled("self.a == 'x'"))
     assert [path for path, _ in said(known, {"a": 3})] == ["spec.a"]
+
+
+def test_without_the_library_rules_say_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = crds(tmp_path, of(a=TEXT) | ruled("self.a == 'no other test asks this'"))
+    monkeypatch.setattr(cel, "_environment", cel._environment.__wrapped__)
+    monkeypatch.setitem(sys.modules, "cel_expr_python", None)
+    with pytest.raises(cel.MissingCelError, match=r"pip install 'nearserve\[crds\]'"):
+        report(known, toy({"a": "x"}))
 
 
 def test_names_as_rules_write_them() -> None:
