@@ -179,5 +179,5 @@ def read_telemetry_config(path: Path) -> TelemetryConfig:
 def _told(path: Path, detail: dict[str, Any]) -> str:
     key = ".".join(["demand", *(str(part) for part in detail["loc"])])
     said = re.sub(r"^(Value error, )", "", str(detail["msg"]))
-    value = "" if detail["type"] in ("missing", "value_error") else f" = {str(detail['input'])[:60]!r}"
+    value = "" if detail["type"] in ("missing", "value_error") else f" = {repr(detail['input'])[:60]}"
     return f"{path}: {key}{value}: {said[:1].lower()}{said[1:]}"

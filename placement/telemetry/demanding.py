@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SCHEMA = "nearserve-demand-1"
 NAMED = 20
+JUDGED = 20
+"""Design rates of the past that must have been tried before their coverage condemns a forecast."""
 WEEK_DAYS = 11
 """Days under which the season of the week is not known."""
 
@@ -162,7 +164,7 @@ def expect(config: TelemetryConfig, known: Known, as_of: datetime) -> Expected:
             f"{days.days} days are too few to try a forecast of {config.horizon_days} days on even once: wait, or give "
             "a shorter horizon_days"
         )
-    if tested.coverage < config.quantile - config.coverage_slack:
+    if tested.figures >= JUDGED and tested.coverage < config.quantile - config.coverage_slack:
         raise TelemetryError(
             f"of {tested.figures:,} design rates of the past only {tested.coverage:.1%} were not exceeded, where "
             f"{config.quantile:.1%} were to be, and coverage_slack = {config.coverage_slack:g}: look whether counters, "

@@ -80,8 +80,9 @@ def _fitted(rows: Floats, target: Floats, quantile: float | None) -> Floats:
         rows, target = rows[drawn], target[drawn]
     if len(rows) < FEW_ROWS:
         rows = rows[:, :LEADING]
-    if quantile is None:
-        return np.asarray(OLS(target, rows).fit().params, np.float64)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it went on to its last step: the back-test says how good it is
-        return np.asarray(QuantReg(target, rows).fit(q=quantile, max_iter=200, p_tol=1e-4).params, np.float64)
+        # Columns that say the same, or a fit that went on to its last step: the back-test says how good it is.
+        warnings.simplefilter("ignore")
+        if quantile is None:
+            return np.asarray(OLS(target, rows).fit().params, np.float64)
+        return np.asarray(QuantReg(target, rows).fit(q=quantile, max_iter=100, p_tol=1e-3).params, np.float64)

@@ -1,0 +1,156 @@
+"""Forecasts of worlds whose quantiles are known, and the back-test against one made by hand."""
+
+import numpy as np
+import pytest
+
+from placement.telemetry.backtest import back_test
+from placement.telemetry.features import average, features, greatest, weeks_of
+from placement.telemetry.forecasting import forecast
+from tests.telemetry.rates_world import Floats, counted, intensity
+
+SLICES = 4
+MONDAY = 0
+
+
+def cells(rates: Floats) -> tuple[Floats, Floats]:
+    """Peak and mean of (class, day, slice) of four slices of six hours."""
+    parts = rates.reshape(*rates.shape[:2], SLICES, -1)
+    return parts.max(axis=3), parts.mean(axis=3)
+
+
+def world(days: int, classes: int = 60, seed: int = 1, low: float = 0.02, high: float = 50.0) -> Floats:
+    draw = np.random.default_rng(seed)
+    levels = np.exp(draw.uniform(np.log(low), np.log(high), classes))
+    return intensity(levels, draw.integers(0, 24, classes), days)
+
+
+@pytest.mark.parametrize("quantile", [0.8, 0.9, 0.97])
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_the_chosen_quantile_is_not_exceeded_as_often_as_chosen(quantile: float, horizon: int) -> None:
+    rate = world(38)
+    peak, mean = cells(counted(rate, seed=2))
+    known = forecast(peak[:, :35], mean[:, :35], quantile, horizon)
+    again = [cells(counted(rate[:, 35 : 35 + horizon], seed))[0].max(axis=1) for seed in range(10, 40)]
+    coverage = np.mean([came <= known.design for came in again])
+    assert coverage == pytest.approx(quantile, abs=0.05)
+
+
+def test_weekends_and_weekdays_are_told_apart() -> None:
+    rate = world(40, low=5)
+    peak, mean = cells(counted(rate, seed=3))
+    for days in (33, 35):  # a Saturday and a Monday follow
+        known = forecast(peak[:, :days], mean[:, :days], 0.9, 1)
+        true = cells(rate)[1][:, days]
+        assert np.abs(known.mean / true - 1).mean() < 0.05
+        naive = np.abs(known.naive_mean / true - 1).mean()
+        assert np.abs(known.mean / true - 1).mean() < naive * 1.1
+
+
+def test_the_mean_of_sparse_classes_is_not_lost() -> None:
+    rate = world(35, classes=200, low=0.0005, high=0.002)  # about one request in a quarter of an hour
+    peak, mean = cells(counted(rate, seed=4))
+    known = forecast(peak, mean, 0.9, 1)
+    assert known.mean.sum() == pytest.approx(cells(rate)[1][:, 0].sum(), rel=0.05)
+
+
+def test_a_level_that_doubled_is_followed_within_days() -> None:
+    rate = world(42, low=5)
+    rate[:, 37:] *= 2
+    peak, mean = cells(counted(rate, seed=5))
+    known = forecast(peak[:, :41], mean[:, :41], 0.9, 1)
+    assert np.median(known.mean / cells(rate)[1][:, 41]) > 0.7  # after four days; last week's same day says 0.5
+    assert np.median(known.naive_mean / cells(rate)[1][:, 41]) < 0.55
+
+
+def test_gaps_leave_forecasts_of_the_others_as_they_are_and_silence_of_a_week_says_nothing() -> None:
+    peak, mean = cells(counted(world(35), seed=6))
+    whole = forecast(peak, mean, 0.9, 1)
+    holed, holed_mean = peak.copy(), mean.copy()
+    for rates in (holed, holed_mean):
+        rates[0, -7:] = np.nan
+        rates[1:10, [5, 20, 33]] = np.nan
+    found = forecast(holed, holed_mean, 0.9, 1)
+    assert np.isnan(found.design[0]).all()
+    assert np.isfinite(found.design[1:]).all()
+    assert found.design[10:] == pytest.approx(whole.design[10:], rel=0.05)
+    assert np.median(np.abs(found.design[1:10] / whole.design[1:10] - 1)) < 0.1
+
+
+def test_a_world_that_never_changes_is_forecast_exactly() -> None:
+    peak = np.broadcast_to(np.array([[[8.0, 2.0]], [[4.0, 1.0]]]), (2, 28, 2)).copy()
+    known = forecast(peak, peak / 2, 0.9, 2)
+    assert known.design == pytest.approx(peak[:, 0], rel=1e-6)
+    assert known.mean == pytest.approx(peak[:, 0] / 2, rel=1e-6)
+
+
+def test_forecasts_scale_with_the_classes_and_not_with_their_order() -> None:
+    peak, mean = cells(counted(world(28, low=5), seed=7))
+    known = forecast(peak, mean, 0.9, 1)
+    turned = forecast(peak[::-1], mean[::-1], 0.9, 1)
+    assert turned.design[::-1] == pytest.approx(known.design, rel=1e-3)
+    assert (known.design >= known.mean).all()
+
+
+def test_features_never_see_the_days_to_come() -> None:
+    draw = np.random.default_rng(8)
+    rates = draw.gamma(2.0, size=(40, 3, 2))
+    later = rates.copy()
+    later[30:] = draw.gamma(2.0, size=(10, 3, 2))
+    for fold in (greatest, average):
+        for weeks in (0, 2, 4):
+            first, second = (features(each, 30, 3, weeks, fold) for each in (rates, later))
+            np.testing.assert_array_equal(first[0], second[0])
+            np.testing.assert_array_equal(first[1], second[1])
+
+
+def test_the_season_is_the_weekdays_mean_over_that_of_whole_weeks() -> None:
+    week = np.array([6.0, 6, 6, 6, 6, 3, 2])
+    rates = np.tile(week, 3)[:, None, None]
+    columns, unit = features(rates, 21, 1, 2, greatest)
+    one = 1 / 300
+    mean = week.mean()
+    monday = (6.0 + one) / (mean + one)
+    recent = np.mean([value / ((value + one) / (mean + one)) for value in (6.0, 3.0, 2.0)])
+    assert unit[0, 0] == pytest.approx(mean + one)
+    assert columns[0, 0, 0] * unit[0, 0] == pytest.approx(recent * monday)
+    assert columns[0, 0, 3] * unit[0, 0] == pytest.approx(6.0)  # the Monday before
+    assert columns[0, 0, -1] * unit[0, 0] == pytest.approx(one)
+
+
+def test_the_back_test_is_forecasts_made_at_days_of_the_past() -> None:
+    peak, mean = cells(counted(world(30, classes=20), seed=9))
+    tested = back_test(peak, mean, 0.9, 2)
+    assert tested is not None
+    kept, over, error, total = [], [], 0.0, 0.0
+    for origin in range(15, 29):
+        known = forecast(peak[:, :origin], mean[:, :origin], 0.9, 2)
+        came, came_mean = peak[:, origin : origin + 2].max(axis=1), mean[:, origin : origin + 2].mean(axis=1)
+        kept += list((came <= known.design + 1e-12).ravel())
+        over += list(((came - known.design) / known.level).ravel())
+        error += float(np.abs(came_mean - known.mean).sum())
+        total += float(came_mean.sum())
+    assert (tested.origins, tested.figures) == (14, len(kept))
+    assert tested.coverage == pytest.approx(np.mean(kept))
+    assert tested.wape == pytest.approx(error / total)
+    assert tested.pinball == pytest.approx(np.mean([max(0.9 * e, -0.1 * e) for e in over]))
+    widened = np.mean(np.array(over) <= tested.widened + 1e-12)
+    assert 0.9 <= max(widened, tested.coverage) <= max(0.9 + 2 / len(over), tested.coverage)
+
+
+@pytest.mark.parametrize(("days", "weeks"), [(3, 0), (10, 0), (11, 1), (18, 2), (25, 3), (32, 4), (56, 4)])
+def test_a_season_of_the_week_wants_days_to_learn_from(days: int, weeks: int) -> None:
+    assert weeks_of(days) == weeks
+
+
+@pytest.mark.parametrize("days", [3, 4, 7, 9, 14])
+def test_short_histories_are_forecast_and_tried_at_least_once(days: int) -> None:
+    peak, mean = cells(counted(world(days, low=5), seed=days))
+    tested = back_test(peak, mean, 0.9, 1)
+    assert tested is not None
+    assert tested.origins >= 1
+    assert np.isfinite(forecast(peak, mean, 0.9, 1).design).all()
+
+
+def test_two_days_are_too_few_to_try_anything() -> None:
+    peak, mean = cells(counted(world(2), seed=1))
+    assert back_test(peak, mean, 0.9, 1) is None
