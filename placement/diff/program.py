@@ -39,6 +39,8 @@ UNSERVED, BACKUP = 1e4, 1e2
 """Weights of what is made small first: of all requests unserved, of all on backup budgets."""
 NEXT, PAUSED, QUIET = 0.1, 0.5, 1e-3
 """Beside a GPU's progress: of a GPU that would fit next, of one that stops for a while, of all requests rerouted."""
+LOST_SLACK = 1e-4
+"""Of what is made small first, for the solver's tolerance: a hundred-millionth of the requests."""
 SLACK = 2e-9
 """Of a class: below the solver's own tolerance, and made good exactly afterwards."""
 
@@ -152,13 +154,14 @@ def solve(task: Task) -> Found | None:
     rows, lacking = building.rows, building.lacking
     if not rows.cost:
         return None
+    least: list[float] | None = None
     if lacking:
         least = _solved(rows.program(dict(lacking)))
         if least is None:
             return None
         lost = sum(least[column] * weight for column, weight in lacking)
-        rows.row(lacking, high=lost * (1 + 1e-9) + 1e-9)
-    values = _solved(rows.program())
+        rows.row(lacking, high=lost + LOST_SLACK)
+    values = _solved(rows.program()) or least
     return None if values is None else building.found(values)
 
 
