@@ -161,7 +161,7 @@ def _list(output_format: str) -> None:
         except UnknownFeedError as error:
             found.append({"name": name, "error": str(error)})
             continue
-        about = (kind.__doc__ or "").strip().partition(". ")[0].rstrip(".")
+        about = " ".join((kind.__doc__ or "").partition("\n\n")[0].split()).partition(". ")[0].rstrip(".")
         found.append({"name": name, "about": about, "failover": sorted(kind.policies), "says": _says(kind)})
     if output_format == "json":
         emit_json(found)

@@ -103,7 +103,7 @@ class HelmFeed:
             "name": options.served_as.get(shape.model, shape.model),
             "uri": self._uri(shape),
             "size": self._size(shape),
-            "labels": {"llm-d.ai/inference-serving": "true"} | labels(names) | queue_label(options, row.tenant),
+            "labels": {"llm-d.ai/inference-serving": "true"} | labels(names) | queue_label(options, row),
         }
         values = {
             "fullnameOverride": name,

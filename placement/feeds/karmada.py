@@ -122,9 +122,7 @@ class KarmadaFeed:
         metadata = {
             "name": name,
             "namespace": self.options.namespace,
-            "labels": {"app.kubernetes.io/managed-by": "nearserve"}
-            | labels(names)
-            | queue_label(self.options, row.tenant),
+            "labels": {"app.kubernetes.io/managed-by": "nearserve"} | labels(names) | queue_label(self.options, row),
             "annotations": annotations(names),
         }
         return deployment(self.options, view, row, metadata)

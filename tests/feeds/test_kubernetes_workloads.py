@@ -48,7 +48,9 @@ FEEDS: dict[str, Feed] = {
     "karmada by model": KarmadaFeed(KarmadaOptions.model_validate(POD | {"workloads": "model"})),
     "helm": HelmFeed(HelmOptions.model_validate(SERVED)),
     "kueue": KueueFeed(KueueOptions()),
+    "kueue of one cluster": KueueFeed(KueueOptions(site_label="topology.kubernetes.io/zone")),
     "inferencepool": InferencePoolFeed(InferencePoolOptions(gateway=GatewayRef(name="edge"))),
+    "inferencepool of one cluster": InferencePoolFeed(InferencePoolOptions(site_label="topology.kubernetes.io/zone")),
 }
 
 
@@ -125,6 +127,41 @@ def test_kubernetes_takes_what_it_knows(name: str) -> None:
                     kubernetes_validate.validate(item, version, strict=True)
                 kinds.add(item["kind"])
     assert kinds == {"Deployment"} | ({"ConfigMap"} if "karmada" in name else set())
+
+
+@pytest.mark.parametrize("name", ["one cluster", "kueue of one cluster", "inferencepool of one cluster"])
+def test_in_one_cluster_no_two_sites_have_an_object_of_one_name(name: str) -> None:
+    files = FEEDS[name].render(world())
+    items = [item for text in files.values() for item in json.loads(text)["items"]]
+    named = [(i["kind"], i["metadata"].get("namespace"), i["metadata"]["name"]) for i in items]
+    assert len(set(named)) == len(named)
+    for item in items:
+        if item["kind"] == "ResourceFlavor":
+            assert item["spec"]["nodeLabels"]["topology.kubernetes.io/zone"] in files_of(files)
+        if item["kind"] == "InferencePool":
+            assert item["spec"]["selector"]["matchLabels"]["nearserve/site"] in files_of(files)
+
+
+def files_of(files: Any) -> set[str]:
+    """The sites that have files."""
+    return {path.removesuffix(".json") for path in files}
+
+
+def test_replicas_wait_in_the_queue_that_stands_for_them() -> None:
+    options = {"site_label": "topology.kubernetes.io/zone", "kueue": True}
+    queues = {
+        item["metadata"]["name"]
+        for text in FEEDS["kueue of one cluster"].render(world()).values()
+        for item in json.loads(text)["items"]
+        if item["kind"] == "LocalQueue" and item["metadata"]["namespace"] == "nearserve"
+    }
+    files = KubernetesFeed(DeploymentOptions.model_validate(POD | options)).render(world())
+    waits = {
+        item["metadata"]["labels"]["kueue.x-k8s.io/queue-name"]
+        for text in files.values()
+        for item in json.loads(text)["items"]
+    }
+    assert waits == queues
 
 
 def test_the_validator_finds_what_is_wrong() -> None:

@@ -68,7 +68,7 @@ class InferencePoolFeed:
         items: dict[str, list[Manifest]] = {}
         file_name, names = Unique("sites"), {site: Unique(f"site {site}") for site, _, _ in stands}
         for site, model, tenant in stands:
-            name = names[site](model, tenant, longest=50)
+            name = names[site](*self.options.of_site(site), model, tenant, longest=50)
             items.setdefault(f"{file_name(site)}.json", []).extend(self._pool(name, site, model, tenant))
         return {path: list_bytes(found) for path, found in items.items()}
 
@@ -81,7 +81,7 @@ class InferencePoolFeed:
             "labels": {"app.kubernetes.io/managed-by": "nearserve"} | labels(names),
             "annotations": annotations(names),
         }
-        of_pods = labels({"model": model, "tenant": tenant})
+        of_pods = labels(self._chosen(site, model, tenant))
         spec = {
             "selector": {"matchLabels": dict(options.pod_labels) | of_pods},
             "targetPorts": [{"number": options.port}],
@@ -122,11 +122,15 @@ class InferencePoolFeed:
             raise FeedError(tuple(reasons))
         return {STANDS: dict(stands)}
 
-    def _wrong(self, item: Manifest, _: str, model: str, tenant: str) -> str | None:
+    def _chosen(self, site: str, model: str, tenant: str) -> dict[str, str]:
+        """Names that tell a pool's pods from those of others in its cluster."""
+        return {"site": site if self.options.site_label else "", "model": model, "tenant": tenant}
+
+    def _wrong(self, item: Manifest, site: str, model: str, tenant: str) -> str | None:
         """What an object says that is not of its model and tenant."""
         if item["kind"] == "InferencePool":
             chosen: dict[str, Any] = item["spec"]["selector"]["matchLabels"]
-            right = labels({"model": model, "tenant": tenant}).items() <= chosen.items()
+            right = labels(self._chosen(site, model, tenant)).items() <= chosen.items()
             return None if right else f"its pods are {chosen}"
         headers = matched(item["spec"]["rules"][0])
         found = headers.get(self.options.model_header), headers.get(self.options.tenant_header, "")

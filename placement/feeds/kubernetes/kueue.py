@@ -17,9 +17,10 @@ from placement.feeds.feed import Fact, FeedError, Files, Read
 from placement.feeds.feed import Options as AnyOptions
 from placement.feeds.kubernetes.gpus import PRODUCT_LABEL, WHOLE, GpuNames
 from placement.feeds.kubernetes.manifests import Manifest, list_bytes, manifests
-from placement.feeds.kubernetes.naming import Unique, annotations, dns_label, labels, true_names
+from placement.feeds.kubernetes.naming import Unique, annotations, label_value, labels, true_names
 from placement.feeds.kubernetes.options import ClusterOptions, DnsLabel, LabelKey, LabelValue
 from placement.feeds.kubernetes.pods import refuse_untold, tenant_nodes
+from placement.feeds.kubernetes.workloads import queue_name
 from placement.feeds.view import Job, Policy, View
 
 QUARTER_GPUS = Fact("quarter_gpus", ("site", "gpu", "tenant"))
@@ -76,23 +77,25 @@ class KueueFeed:
 
     def _site(self, site: str, uses: Mapping[tuple[str, str], Use]) -> list[Manifest]:
         flavors = Unique(f"site {site}")
-        items = [self._flavor(flavors(gpu, tenant), site, gpu, tenant) for tenant, gpu in uses]
+        called = {(tenant, gpu): flavors(*self.options.of_site(site), gpu, tenant) for tenant, gpu in uses}
+        items = [self._flavor(name, site, gpu, tenant) for (tenant, gpu), name in called.items()]
         for tenant in sorted({tenant for tenant, _ in uses}):
-            mine = {flavors(gpu, tenant): use for (owner, gpu), use in uses.items() if owner == tenant}
+            mine = {called[key]: use for key, use in uses.items() if key[0] == tenant}
             items += self._cohort(site, tenant, mine)
         return items
 
     def _flavor(self, name: str, site: str, gpu: str, tenant: str) -> Manifest:
         own, tolerated = tenant_nodes(self.options, tenant)
         product = self.options.gpu_names.table[gpu].product
-        spec: Manifest = {"nodeLabels": dict(self.options.node_labels) | {PRODUCT_LABEL: product} | own}
+        at_site = {self.options.site_label: label_value(site)} if self.options.site_label else {}
+        spec: Manifest = {"nodeLabels": dict(self.options.node_labels) | {PRODUCT_LABEL: product} | at_site | own}
         if tolerated:
             spec["tolerations"] = tolerated
         return self._object("ResourceFlavor", name, {"site": site, "gpu": gpu, "tenant": tenant}, spec)
 
     def _cohort(self, site: str, tenant: str, uses: Mapping[str, Use]) -> list[Manifest]:
         """A cohort with its two queues; `uses` by the flavor's name."""
-        cohort = dns_label("gpus", tenant)
+        cohort = queue_name(self.options, "gpus", site, tenant)
         resources = sorted({resource for use in uses.values() for amounts in use for resource in amounts})
         names = {"site": site, "tenant": tenant}
         in_cohort = {"cohortName" if self.options.api == "v1beta2" else "cohort": cohort}
@@ -102,7 +105,7 @@ class KueueFeed:
             quotas = {name: getattr(found, use) for name, found in uses.items()}
             if not any(quotas.values()) and (tenant or use == "serving"):
                 continue
-            queue = dns_label(use, tenant)
+            queue = queue_name(self.options, use, site, tenant)
             namespace = self.options.namespace if use == "serving" else self.options.job_namespace
             said = {
                 "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
@@ -141,7 +144,9 @@ class KueueFeed:
                     everything[site, gpu, tenant] += quarters
                     serving[site, gpu, tenant] += quarters if use == "serving" else 0
         broken = [
-            f"{'/'.join(filter(None, key))}: {count}/4 of a GPU are no servers" for key, count in everything.items() if count % 4
+            f"{'/'.join(filter(None, key))}: {count}/4 of a GPU are no servers"
+            for key, count in everything.items()
+            if count % 4
         ]
         if broken:
             raise FeedError(tuple(sorted(broken)))

@@ -66,11 +66,20 @@ class Tenant(Part):
 
 
 class ClusterOptions(Options):
-    """What all feeds of the family ask."""
+    """What all feeds of the family ask.
+
+    A site is a cluster, unless `site_label` is the key of a node label with which one cluster tells its sites apart
+    (topology.kubernetes.io/zone, say).
+    """
 
     namespace: DnsLabel = "nearserve"
+    site_label: LabelKey | None = None
     gpus: dict[str, Gpu] = Field(default_factory=dict)
     tenants: dict[str, Tenant] = Field(default_factory=dict)
+
+    def of_site(self, site: str) -> tuple[str, ...]:
+        """What a name begins with: nothing, or the site where a cluster has several."""
+        return (site,) if self.site_label else ()
 
     @cached_property
     def gpu_names(self) -> GpuNames:
@@ -82,9 +91,8 @@ class PodOptions(ClusterOptions):
     """What a pod needs that no plan knows.
 
     `image` is a template for all models, `images` and `args_by_model` are of single models and win. `resources` are
-    asked for beside the GPUs, as requests and limits. `site_label` and `country_label` are keys of node labels with
-    which a cluster of several sites tells them apart (topology.kubernetes.io/zone and .../region, say); without them
-    a site is a cluster. `kueue` has what is put up wait in the queues of the feed `kueue`.
+    asked for beside the GPUs, as requests and limits. `country_label` is the key of a node label that says the site's
+    country (topology.kubernetes.io/region, say). `kueue` has what is put up wait in the queues of the feed `kueue`.
     """
 
     image: Template | None = None
@@ -99,7 +107,6 @@ class PodOptions(ClusterOptions):
     )
     node_labels: dict[LabelKey, LabelValue] = Field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
-    site_label: LabelKey | None = None
     country_label: LabelKey | None = None
     runtime_class: DnsLabel | None = None
     service_account: DnsLabel | None = None

@@ -9,7 +9,7 @@ from placement.feeds.feed import Fact, FeedError, Files, Read
 from placement.feeds.feed import Options as AnyOptions
 from placement.feeds.kubernetes.manifests import Manifest, list_bytes, manifests
 from placement.feeds.kubernetes.naming import Unique, annotations, dns_label, label_value, labels, true_names
-from placement.feeds.kubernetes.options import PodOptions
+from placement.feeds.kubernetes.options import ClusterOptions, PodOptions
 from placement.feeds.kubernetes.pods import by_site, refuse_untold
 from placement.feeds.view import Policy, Replicas, Shape, View
 
@@ -68,13 +68,12 @@ class WorkloadFeed(ABC):
 
     def _metadata(self, view: View, row: Replicas, unique: Unique) -> Manifest:
         options: PodOptions = self.options
-        of_site = (row.site,) if options.site_label else ()
-        name = unique(*of_site, row.shape, row.tenant, longest=self.longest_name)
+        name = unique(*options.of_site(row.site), row.shape, row.tenant, longest=self.longest_name)
         names = true_of(row, view.shapes[row.shape])
         return {
             "name": name,
             "namespace": options.namespace,
-            "labels": {"app.kubernetes.io/managed-by": "nearserve"} | labels(names) | queue_label(options, row.tenant),
+            "labels": {"app.kubernetes.io/managed-by": "nearserve"} | labels(names) | queue_label(options, row),
             "annotations": annotations(names),
         }
 
@@ -97,9 +96,14 @@ def true_of(row: Replicas, shape: Shape) -> dict[str, str]:
     return {"site": row.site, "model": shape.model, "shape": row.shape, "gpu": shape.gpu, "tenant": row.tenant}
 
 
-def queue_label(options: PodOptions, tenant: str) -> dict[str, str]:
+def queue_label(options: PodOptions, row: Replicas) -> dict[str, str]:
     """The label by which Kueue knows the queue that a workload waits in, where it is to wait."""
-    return {"kueue.x-k8s.io/queue-name": dns_label("serving", tenant)} if options.kueue else {}
+    return {"kueue.x-k8s.io/queue-name": queue_name(options, "serving", row.site, row.tenant)} if options.kueue else {}
+
+
+def queue_name(options: ClusterOptions, use: str, site: str, tenant: str) -> str:
+    """The queue of a site's tenant for one use, as the feed `kueue` calls it."""
+    return dns_label(use, *options.of_site(site), tenant)
 
 
 def selector_labels(metadata: Manifest) -> dict[str, str]:
