@@ -3,10 +3,11 @@
 python -m bench.publish.kills [--kills 1000] [--seed 7] [--readers 2] [--busy 0] [--folder DIR]
 
 Two small plans are published in turn, with their feeds: `nearserve publish plan`, whole, with its audit, in a process
-that is forked off one which has imported everything, so that the time goes to the command and not to imports. Each is
+that is forked off one which has imported everything and has read the scenarios, so that the time goes to what is
+published and not to what is read. Each is
 ended by SIGKILL: half of them at a moment drawn uniformly from the time that an undisturbed one takes, half of them
-within 80 ms after a generation is made, while it is switched to. In every fourth trial a second writer starts at the
-same time. Every tenth trial nobody is killed: that run must recover alone, and the store is looked
+within 40 ms after a generation is made, while it is switched to. In every fourth trial a second writer starts at the
+same time. Every twentieth trial nobody is killed: that run must recover alone, and the store is looked
 at in every detail after it. Readers follow `current` and hash every file that they find, all the time. `--busy N` keeps
 N processes computing meanwhile. Exit code 1 where anything was wrong.
 """
@@ -17,6 +18,7 @@ import multiprocessing
 import os
 import random
 import signal
+import statistics
 import sys
 import tempfile
 import time
@@ -29,11 +31,11 @@ from bench.publish.trees import OURS, Tree, at_rest, poll, tree_of
 
 FORK = multiprocessing.get_context("fork")
 SEEDS = (1, 2)
-PAUSE_S = 0.005
-LONGER = 1.15
-"""Kills are drawn from a little more than the time of a run, so that some come too late."""
+PAUSE_S = 0.02
+LONGER = 1.0
+"""Kills are drawn from so many times what a run took lately; some come too late."""
 CLOSE = 0.5
-CLOSING_S = 0.08
+CLOSING_S = 0.04
 """So many kills come within so many seconds after the manifest is there: while the switch is made."""
 GRACE_MINUTES = 0.1
 """Much more than a look of a reader takes; old generations go all the time."""
@@ -54,7 +56,7 @@ def main() -> int:
         _in_a_child(lambda seed=seed: _plan(folder, seed))  # type: ignore[misc]
     (folder / "feeds.toml").write_text('targets = ["csv", "json"]\n')
     (folder / "publish.toml").write_text(f"[keep]\nnewest = 5\ngrace_minutes = {GRACE_MINUTES}\n")
-    _import()
+    _read_before(folder)
     known = _known(folder)
     return _Kills(folder, known, asked).run()
 
@@ -82,10 +84,10 @@ class _Kills:
         trial = 0
         while self.counts["killed"] < self.asked.kills:
             trial += 1
-            if trial % 10 == 0:
+            if trial % 20 == 0:
                 whole_s = [*whole_s[-9:], self._alone()]
             else:
-                self._killed(max(whole_s), second=trial % 4 == 0)
+                self._killed(statistics.median(whole_s), second=trial % 4 == 0)
             if trial % 100 == 0:
                 print(f"{self.counts['killed']} kills, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
         self._alone()
@@ -234,15 +236,21 @@ def _plan(folder: Path, seed: int) -> int:
     return 0
 
 
-def _import() -> None:
-    """All that the command needs, once, before anything is forked; nothing of it is called here."""
-    import placement.audit  # noqa: PLC0415
-    import placement.cli.publish_plan  # noqa: PLC0415
-    import placement.feeds.rendering  # noqa: PLC0415
+def _read_before(folder: Path) -> None:
+    """Imports, and reads the scenarios, once, before anything is forked: the command finds them read."""
+    import placement.cli.publish_plan as command  # noqa: PLC0415
     import placement.feeds.tables  # noqa: PLC0415
-    import placement.publish.config  # noqa: PLC0415
-    import placement.scenario  # noqa: PLC0415
-    import placement.topology  # noqa: F401, PLC0415
+    import placement.publish.config  # noqa: F401, PLC0415
+    from placement import topology  # noqa: PLC0415
+    from placement.audit import audit  # noqa: F401, PLC0415
+    from placement.feeds import failover, rendering  # noqa: F401, PLC0415
+    from placement.scenario import load  # noqa: PLC0415
+
+    scenarios = {str(folder / f"scenario-{seed}"): load(folder / f"scenario-{seed}") for seed in SEEDS}
+    pairs = {id(scenario): topology.build_pairs(scenario) for scenario in scenarios.values()}
+    setattr(command, "load_scenario", scenarios.__getitem__)  # noqa: B010
+    for module in (topology, failover):
+        setattr(module, "build_pairs", lambda scenario, *_: pairs[id(scenario)])  # noqa: B010
 
 
 def _compute(stop: Path) -> None:
