@@ -15,8 +15,8 @@ from pydantic import Field
 from placement.feeds.feed import Fact, FeedError, Files, Read
 from placement.feeds.feed import Options as AnyOptions
 from placement.feeds.kubernetes.naming import Unique, annotations, labels, true_names
-from placement.feeds.kubernetes.options import PodOptions, Template
-from placement.feeds.kubernetes.pods import asked, by_site, pod_spec, refuse_untold, without_image
+from placement.feeds.kubernetes.options import WeightsOptions
+from placement.feeds.kubernetes.pods import asked, by_site, pod_spec, refuse_untold, without_image, without_weights
 from placement.feeds.kubernetes.workloads import NAMES, QUARTER_GPUS, REPLICAS, Stands, facts, queue_label, true_of
 from placement.feeds.view import Policy, Replicas, Shape, View
 
@@ -24,15 +24,11 @@ MARGIN = 1.1
 """Of a volume over the weights that it holds: tokenizers and file systems take some."""
 
 
-class HelmOptions(PodOptions):
-    """`uri` and `uris` say where models' weights are (hf://, pvc://); `uris`, of single models, win.
-
-    `served_as` is what requests call the model. `volume_gb` is what a model's volume holds where the scenario knows
+class HelmOptions(WeightsOptions):
+    """`served_as` is what requests call the model. `volume_gb` is what a model's volume holds where the scenario knows
     no weights. `command`: vllmServe has the chart run `vllm serve`, imageDefault leaves it to the image.
     """
 
-    uri: Template | None = None
-    uris: dict[str, Template] = Field(default_factory=dict)
     served_as: dict[str, str] = Field(default_factory=dict)
     volume_gb: float | None = Field(default=None, gt=0)
     secret: str | None = None
@@ -52,7 +48,8 @@ class HelmFeed:
 
     def render(self, view: View) -> Files:
         """Values of every release. Raises FeedError with every reason why there are none."""
-        refuse_untold(view, self.options.gpu_names, without_image(view, self.options) + self._untold(view))
+        more = without_image(view, self.options) + without_weights(view, self.options) + self._unsized(view)
+        refuse_untold(view, self.options.gpu_names, more)
         files: dict[str, bytes] = {}
         folders = Unique("sites")
         for site, rows in by_site(view.replicas).items():
@@ -63,18 +60,10 @@ class HelmFeed:
                 files[f"{folders(site)}/{name}.json"] = f"{values}\n".encode()
         return files
 
-    def _untold(self, view: View) -> list[str]:
+    def _unsized(self, view: View) -> list[str]:
         shapes = [view.shapes[name] for name in sorted({row.shape for row in view.replicas})]
-        without = sorted({shape.model for shape in shapes if self._uri(shape) is None})
         unsized = sorted({shape.model for shape in shapes if self._size(shape) is None})
-        return [
-            f'model {model}: where its weights are is not said; give uris."{model}", or uri with {{model}} in it'
-            for model in without
-        ] + [f"model {model}: the scenario knows no weights_gb of it; give volume_gb" for model in unsized]
-
-    def _uri(self, shape: Shape) -> str | None:
-        template = self.options.uris.get(shape.model, self.options.uri)
-        return None if template is None else self.options.filled(template, shape)
+        return [f"model {model}: the scenario knows no weights_gb of it; give volume_gb" for model in unsized]
 
     def _size(self, shape: Shape) -> str | None:
         if shape.weights_gb is not None:
@@ -101,7 +90,7 @@ class HelmFeed:
         resource, _ = options.gpu_names.resource(shape)
         artifacts = {
             "name": options.served_as.get(shape.model, shape.model),
-            "uri": self._uri(shape),
+            "uri": options.uri_of(shape),
             "size": self._size(shape),
             "labels": {"llm-d.ai/inference-serving": "true"} | labels(names) | queue_label(options, row),
         }

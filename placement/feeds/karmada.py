@@ -16,7 +16,7 @@ from placement.feeds.feed import Fact, FeedError, Files, Read
 from placement.feeds.feed import Options as AnyOptions
 from placement.feeds.kubernetes.deployment import DeploymentOptions, deployment
 from placement.feeds.kubernetes.manifests import Manifest, list_bytes, manifests
-from placement.feeds.kubernetes.naming import Unique, annotations, labels, true_names
+from placement.feeds.kubernetes.naming import Unique, metadata, true_names
 from placement.feeds.kubernetes.patches import Patch, patched, patches
 from placement.feeds.kubernetes.pods import MOST_REPLICAS, asked, refuse_untold, without_image
 from placement.feeds.kubernetes.workloads import QUARTER_GPUS, REPLICAS, Stands, facts, queue_label
@@ -93,8 +93,8 @@ class KarmadaFeed:
         return {path: list_bytes(items) for path, items in files.items()}
 
     def _clusters(self, sites: Mapping[str, str]) -> Manifest:
-        metadata = {"name": CLUSTERS, "namespace": self.options.namespace}
-        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(sorted(sites.items()))}
+        called = metadata(CLUSTERS, {}, self.options.namespace)
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": called, "data": dict(sorted(sites.items()))}
 
     def _deployment(
         self, view: View, workload: Workload, name: str, of_site: Mapping[str, str]
@@ -119,26 +119,17 @@ class KarmadaFeed:
         """The Deployment of a row's shape; it says nothing of the row's site."""
         shape = view.shapes[row.shape]
         names = {"model": shape.model, "shape": row.shape, "gpu": shape.gpu, "tenant": row.tenant}
-        metadata = {
-            "name": name,
-            "namespace": self.options.namespace,
-            "labels": {"app.kubernetes.io/managed-by": "nearserve"} | labels(names) | queue_label(self.options, row),
-            "annotations": annotations(names),
-        }
-        return deployment(self.options, view, row, metadata)
+        called = metadata(name, names, self.options.namespace, queue_label(self.options, row))
+        return deployment(self.options, view, row, called)
 
     def _policy(self, kind: str, made: Manifest, spec: Manifest) -> Manifest:
         selector = {"apiVersion": "apps/v1", "kind": "Deployment", "name": made["metadata"]["name"]}
         selector["namespace"] = self.options.namespace
-        metadata = {
-            "name": made["metadata"]["name"],
-            "namespace": self.options.namespace,
-            "labels": {"app.kubernetes.io/managed-by": "nearserve"},
-        }
+        called = metadata(made["metadata"]["name"], {}, self.options.namespace)
         return {
             "apiVersion": GROUP,
             "kind": kind,
-            "metadata": metadata,
+            "metadata": called,
             "spec": {"resourceSelectors": [selector]} | spec,
         }
 

@@ -18,7 +18,7 @@ from pydantic import Field
 from placement.feeds.feed import Fact, FeedError, Files, Read
 from placement.feeds.feed import Options as AnyOptions
 from placement.feeds.kubernetes.manifests import Manifest, list_bytes, manifests
-from placement.feeds.kubernetes.naming import PREFIX, Unique, annotations, dns_label, labels, true_names
+from placement.feeds.kubernetes.naming import PREFIX, Unique, dns_label, metadata, true_names
 from placement.feeds.kubernetes.options import DnsLabel, Port
 from placement.feeds.kubernetes.routing import (
     GATEWAY_GROUP,
@@ -106,16 +106,11 @@ class HttpRouteFeed:
         spec: dict[str, Any] = {"parentRefs": [options.gateway.manifest()], "rules": [rule]}
         if options.hostnames:
             spec["hostnames"] = list(options.hostnames)
-        backends = {of_site[site]: site for site in weighed}
+        said = {f"{PREFIX}sites": json.dumps({of_site[site]: site for site in weighed}, sort_keys=True)}
         return {
             "apiVersion": f"{GATEWAY_GROUP}/v1",
             "kind": "HTTPRoute",
-            "metadata": {
-                "name": name,
-                "namespace": options.namespace,
-                "labels": {"app.kubernetes.io/managed-by": "nearserve"} | labels(names),
-                "annotations": annotations(names) | {f"{PREFIX}sites": json.dumps(backends, sort_keys=True)},
-            },
+            "metadata": metadata(name, names, options.namespace, more_annotations=said),
             "spec": spec,
         }
 

@@ -13,7 +13,7 @@ from pydantic import Field
 from placement.feeds.feed import Fact, FeedError, Files, Read
 from placement.feeds.feed import Options as AnyOptions
 from placement.feeds.kubernetes.manifests import Manifest, list_bytes, manifests
-from placement.feeds.kubernetes.naming import Unique, annotations, labels, true_names
+from placement.feeds.kubernetes.naming import Unique, labels, metadata, true_names
 from placement.feeds.kubernetes.options import ClusterOptions, LabelKey, LabelValue, Port
 from placement.feeds.kubernetes.routing import (
     GATEWAY_GROUP,
@@ -75,12 +75,7 @@ class InferencePoolFeed:
     def _pool(self, name: str, site: str, model: str, tenant: str) -> list[Manifest]:
         options = self.options
         names = {"site": site, "model": model, "tenant": tenant}
-        metadata = {
-            "name": name,
-            "namespace": options.namespace,
-            "labels": {"app.kubernetes.io/managed-by": "nearserve"} | labels(names),
-            "annotations": annotations(names),
-        }
+        called = metadata(name, names, options.namespace)
         of_pods = labels(self._chosen(site, model, tenant))
         spec = {
             "selector": {"matchLabels": dict(options.pod_labels) | of_pods},
@@ -91,17 +86,17 @@ class InferencePoolFeed:
                 "failureMode": options.failure_mode,
             },
         }
-        pool = {"apiVersion": f"{POOL_GROUP}/v1", "kind": "InferencePool", "metadata": metadata, "spec": spec}
-        return [pool] if options.gateway is None else [pool, self._route(options.gateway, metadata, model, tenant)]
+        pool = {"apiVersion": f"{POOL_GROUP}/v1", "kind": "InferencePool", "metadata": called, "spec": spec}
+        return [pool] if options.gateway is None else [pool, self._route(options.gateway, called, model, tenant)]
 
-    def _route(self, gateway: GatewayRef, metadata: Manifest, model: str, tenant: str) -> Manifest:
+    def _route(self, gateway: GatewayRef, called: Manifest, model: str, tenant: str) -> Manifest:
         headers = {self.options.model_header: model} | ({self.options.tenant_header: tenant} if tenant else {})
-        backend = {"group": POOL_GROUP, "kind": "InferencePool", "name": metadata["name"], "weight": 1}
+        backend = {"group": POOL_GROUP, "kind": "InferencePool", "name": called["name"], "weight": 1}
         rule = {"matches": [header_match(headers)], "backendRefs": [backend]}
         return {
             "apiVersion": f"{GATEWAY_GROUP}/v1",
             "kind": "HTTPRoute",
-            "metadata": metadata,
+            "metadata": called,
             "spec": {"parentRefs": [gateway.manifest()], "rules": [rule]},
         }
 

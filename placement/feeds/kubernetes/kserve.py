@@ -3,30 +3,25 @@
 from math import ceil
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
-
 from placement.feeds.feed import Options as AnyOptions
 from placement.feeds.kubernetes.manifests import Manifest
-from placement.feeds.kubernetes.options import PodOptions, Template
-from placement.feeds.kubernetes.pods import CONTAINER, asked, pod_spec
+from placement.feeds.kubernetes.options import WeightsOptions
+from placement.feeds.kubernetes.pods import CONTAINER, asked, pod_spec, without_weights
 from placement.feeds.kubernetes.workloads import Stands, WorkloadFeed
-from placement.feeds.view import Replicas, Shape, View
+from placement.feeds.view import Replicas, View
 
 VLLM_ARGS = "VLLM_ADDITIONAL_ARGS"
 """What KServe's own templates for vLLM add to its command line."""
 
 
-class KserveOptions(PodOptions):
-    """`uri` and `uris` say where models' weights are (hf://, s3://, oci://, pvc://); `uris`, of single models, win.
+class KserveOptions(WeightsOptions):
+    """An image is optional: KServe's configuration has one. Arguments go to vLLM by way of KServe's own template.
 
-    An image is optional: KServe's configuration has one. Arguments go to vLLM by way of KServe's own template.
     `router` asks KServe for a gateway's route and an endpoint picker for every LLMInferenceService. `format` and
     `runtime` are of an InferenceService: its modelFormat, and its ServingRuntime where it is to be a certain one.
     """
 
     kind: Literal["LLMInferenceService", "InferenceService"] = "LLMInferenceService"
-    uri: Template | None = None
-    uris: dict[str, Template] = Field(default_factory=dict)
     router: bool = True
     format: str = "huggingface"
     runtime: str | None = None
@@ -46,13 +41,9 @@ class KserveFeed(WorkloadFeed):
 
     def untold(self, view: View) -> list[str]:
         """Models whose weights nobody said where to get, and arguments that the template would take apart."""
-        shapes = [view.shapes[name] for name in sorted({row.shape for row in view.replicas})]
-        models = sorted({shape.model for shape in shapes if self._uri(shape) is None})
-        reasons = [
-            f'model {model}: where its weights are is not said; give uris."{model}", or uri with {{model}} in it'
-            for model in models
-        ]
+        reasons = without_weights(view, self.options)
         if self.options.kind == "LLMInferenceService":
+            shapes = {view.shapes[row.shape] for row in view.replicas}
             blanks = sorted({arg for shape in shapes for arg in self.options.args_of(shape) if arg.split() != [arg]})
             reasons += [
                 f"argument {arg!r}: KServe's template splits at blanks; write it without, or make it two arguments"
@@ -66,10 +57,6 @@ class KserveFeed(WorkloadFeed):
             return self._llm(view, row, metadata)
         return self._classic(view, row, metadata)
 
-    def _uri(self, shape: Shape) -> str | None:
-        template = self.options.uris.get(shape.model, self.options.uri)
-        return None if template is None else self.options.filled(template, shape)
-
     def _llm(self, view: View, row: Replicas, metadata: Manifest) -> Manifest:
         shape = view.shapes[row.shape]
         pod = pod_spec(self.options, view, row, shape.quarter_gpus)
@@ -79,7 +66,7 @@ class KserveFeed(WorkloadFeed):
         if args := container.pop("args", None):
             container["env"] = [*container.get("env", []), {"name": VLLM_ARGS, "value": " ".join(args)}]
         spec: dict[str, Any] = {
-            "model": {"name": shape.model, "uri": self._uri(shape)},
+            "model": {"name": shape.model, "uri": self.options.uri_of(shape)},
             "replicas": row.count,
             "parallelism": {"tensor": ceil(shape.quarter_gpus / 4)},
             "labels": metadata["labels"],
@@ -98,7 +85,11 @@ class KserveFeed(WorkloadFeed):
         options, shape = self.options, view.shapes[row.shape]
         predictor = pod_spec(options, view, row, shape.quarter_gpus)
         container = predictor.pop("containers")[0]
-        served = {"modelFormat": {"name": options.format}, "storageUri": self._uri(shape), "runtime": options.runtime}
+        served = {
+            "modelFormat": {"name": options.format},
+            "storageUri": self.options.uri_of(shape),
+            "runtime": options.runtime,
+        }
         served |= {key: container.get(key) for key in ("image", "args", "env", "resources")}
         predictor["model"] = {key: value for key, value in served.items() if value is not None}
         predictor |= {"minReplicas": row.count, "maxReplicas": row.count, "labels": metadata["labels"]}

@@ -17,7 +17,7 @@ from placement.feeds.feed import Fact, FeedError, Files, Read
 from placement.feeds.feed import Options as AnyOptions
 from placement.feeds.kubernetes.gpus import PRODUCT_LABEL, WHOLE, GpuNames
 from placement.feeds.kubernetes.manifests import Manifest, list_bytes, manifests
-from placement.feeds.kubernetes.naming import Unique, annotations, label_value, labels, true_names
+from placement.feeds.kubernetes.naming import Unique, label_value, metadata, true_names
 from placement.feeds.kubernetes.options import ClusterOptions, DnsLabel, LabelKey, LabelValue
 from placement.feeds.kubernetes.pods import refuse_untold, tenant_nodes
 from placement.feeds.kubernetes.workloads import queue_name
@@ -113,17 +113,14 @@ class KueueFeed:
                 "resourceGroups": _groups(resources, quotas),
             }
             items.append(self._object("ClusterQueue", queue, names | {"use": use}, in_cohort | said))
-            local = self._object("LocalQueue", queue, names | {"use": use}, {"clusterQueue": queue})
-            items.append(local | {"metadata": local["metadata"] | {"namespace": namespace}})
+            items.append(self._object("LocalQueue", queue, names | {"use": use}, {"clusterQueue": queue}, namespace))
         return items
 
-    def _object(self, kind: str, name: str, names: Mapping[str, str], spec: Manifest) -> Manifest:
-        metadata = {
-            "name": name,
-            "labels": {"app.kubernetes.io/managed-by": "nearserve"} | labels(names),
-            "annotations": annotations(names),
-        }
-        return {"apiVersion": f"kueue.x-k8s.io/{self.options.api}", "kind": kind, "metadata": metadata, "spec": spec}
+    def _object(
+        self, kind: str, name: str, names: Mapping[str, str], spec: Manifest, namespace: str | None = None
+    ) -> Manifest:
+        called = metadata(name, names, namespace)
+        return {"apiVersion": f"kueue.x-k8s.io/{self.options.api}", "kind": kind, "metadata": called, "spec": spec}
 
     def read(self, files: Files) -> Read:
         """What serving takes, and all GPUs, by site, GPU and tenant."""

@@ -74,6 +74,22 @@ def annotations(names: Mapping[str, str]) -> dict[str, str]:
     return {PREFIX + key: text for key, text in names.items() if text}
 
 
+def metadata(
+    name: str,
+    names: Mapping[str, str],
+    namespace: str | None = None,
+    more_labels: Mapping[str, str] | None = None,
+    more_annotations: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """An object's metadata: what it is called, whose it is, its true names; without a namespace it is the cluster's."""
+    made: dict[str, Any] = {
+        "name": name,
+        "labels": {"app.kubernetes.io/managed-by": "nearserve", **labels(names), **(more_labels or {})},
+    }
+    said = {**annotations(names), **(more_annotations or {})}
+    return made | ({"annotations": said} if said else {}) | ({"namespace": namespace} if namespace else {})
+
+
 def true_names(metadata: Mapping[str, Any], keys: Iterable[str]) -> tuple[str, ...]:
     """The names that `annotations` wrote, "" for what is not there."""
     found = metadata.get("annotations", {})

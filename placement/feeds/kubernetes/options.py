@@ -133,3 +133,15 @@ class PodOptions(ClusterOptions):
     def args_of(self, shape: Shape) -> list[str]:
         """The arguments of the shape's runtime."""
         return [self.filled(text, shape) for text in self.args_by_model.get(shape.model, self.args)]
+
+
+class WeightsOptions(PodOptions):
+    """Where models' weights are (hf://, s3://, pvc://, ...): `uri` for all models, `uris`, of single ones, win."""
+
+    uri: Template | None = None
+    uris: dict[str, Template] = Field(default_factory=dict)
+
+    def uri_of(self, shape: Shape) -> str | None:
+        """Where the weights of the shape's model are, None where nobody said."""
+        template = self.uris.get(shape.model, self.uri)
+        return None if template is None else self.filled(template, shape)

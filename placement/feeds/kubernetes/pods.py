@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from placement.feeds.feed import FeedError
 from placement.feeds.kubernetes.gpus import PRODUCT_LABEL, GpuNames
 from placement.feeds.kubernetes.naming import PREFIX, label_value
-from placement.feeds.kubernetes.options import ClusterOptions, PodOptions
+from placement.feeds.kubernetes.options import ClusterOptions, PodOptions, WeightsOptions
 from placement.feeds.view import Replicas, Shape, View
 
 CONTAINER = "main"
@@ -49,6 +49,16 @@ def without_image(view: View, options: PodOptions) -> list[str]:
         f'model {model}: {image!r} is no image; give images."{model}"'
         for model, image in sorted((model, image) for model, image in images if image is not None)
         if not _IMAGE.fullmatch(image)
+    ]
+
+
+def without_weights(view: View, options: WeightsOptions) -> list[str]:
+    """Models that stand somewhere and whose weights nobody said where to get, a sentence each."""
+    shapes = {view.shapes[row.shape] for row in view.replicas}
+    models = sorted({shape.model for shape in shapes if options.uri_of(shape) is None})
+    return [
+        f'model {model}: where its weights are is not said; give uris."{model}", or uri with {{model}} in it'
+        for model in models
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 from placement.feeds.feed import Fact, FeedError, Files, Read
 from placement.feeds.feed import Options as AnyOptions
 from placement.feeds.kubernetes.manifests import Manifest, list_bytes, manifests
-from placement.feeds.kubernetes.naming import Unique, annotations, dns_label, label_value, labels, true_names
+from placement.feeds.kubernetes.naming import Unique, dns_label, label_value, metadata, true_names
 from placement.feeds.kubernetes.options import ClusterOptions, PodOptions
 from placement.feeds.kubernetes.pods import by_site, refuse_untold
 from placement.feeds.view import Policy, Replicas, Shape, View
@@ -70,12 +70,7 @@ class WorkloadFeed(ABC):
         options: PodOptions = self.options
         name = unique(*options.of_site(row.site), row.shape, row.tenant, longest=self.longest_name)
         names = true_of(row, view.shapes[row.shape])
-        return {
-            "name": name,
-            "namespace": options.namespace,
-            "labels": {"app.kubernetes.io/managed-by": "nearserve"} | labels(names) | queue_label(options, row),
-            "annotations": annotations(names),
-        }
+        return metadata(name, names, options.namespace, queue_label(options, row))
 
     def read(self, files: Files) -> Read:
         """Replicas, and what they take of GPUs. Raises FeedError for what no such feed wrote."""
