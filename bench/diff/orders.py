@@ -13,12 +13,9 @@ from pathlib import Path
 from random import Random
 from time import process_time
 
-from placement.audit.case import open_case
 from placement.diff import waves
 from placement.diff.ground import ground
-from placement.topology import build_pairs
-from tests.diff.diff_world import scenario
-from tests.diff.test_waves import plan, random_side, states, steps
+from tests.diff.test_waves import ROOMY, THIN, TIGHT, case_of, plan, random_side, states, steps
 from tests.diff.walked import safe_order_exists, walk
 
 MOST_STATES = 2000
@@ -28,22 +25,19 @@ def main(moves: int = 500, seed: int = 0) -> None:
     """Print the tally."""
     random, tally, spent_s = Random(seed), Counter[str](), 0.0
     with tempfile.TemporaryDirectory() as scratch:
-        cases = {}
-        for kw in (1, 2):
-            read = scenario(Path(scratch) / str(kw), kw)
-            cases[kw] = open_case(read, build_pairs(read).pairs)
+        cases = {limits: case_of(limits, Path(scratch) / f"{limits}") for limits in (TIGHT, ROOMY, THIN)}
         for _ in range(moves):
-            kw = random.choice((1, 1, 2))
-            old, new = random_side(kw, random), random_side(kw, random)
+            limits = random.choice((TIGHT, TIGHT, ROOMY, THIN))
+            old, new = random_side(limits, random), random_side(limits, random)
             if states(old, new) > MOST_STATES:
                 tally["too many states for brute force"] += 1
                 continue
             began = process_time()
-            said = steps(cases[kw], old, new)
+            said = steps(cases[limits], old, new)
             spent_s += process_time() - began
-            walk(said, kw, old, new)
-            exists = safe_order_exists(kw, old, new)
-            basis = ground(cases[kw], plan(old), plan(new))
+            walk(said, limits, old, new)
+            exists = safe_order_exists(limits, old, new)
+            basis = ground(cases[limits], plan(old), plan(new))
             walked = waves._Walk(basis)
             greedy = not walked.blocked() or not any(waves.lacking(basis, step.routes) for step in walked.waves()[:-1])
             tally[f"{said['method']}{'' if said['safe'] else ', not safe'}"] += 1

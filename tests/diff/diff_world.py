@@ -1,8 +1,9 @@
 """A world of three sites whose plans are written down by hand, and what is true of it, in the tests' own arithmetic.
 
-Servers are s2, two GPUs and 1 kW, and s1, one GPU and 0.5 kW; every site has 2 kW (or what `scenario` is told), 42 rack
-units and 1,000 Mbit/s. `small` runs on one GPU (10 requests/s a replica) or on two (25), `large` on two (6). Every
-class asks at its rate; one of `far` reaches gamma only within its backup budget.
+Servers are s2, two GPUs and 1 kW, and s1, one GPU and 0.5 kW; every site has 2 kW and 1,000 Mbit/s both ways (or what
+`scenario` is told) and 42 rack units; a request takes 5 kB in and 10 kB out. `small` runs on one GPU (10 requests/s a
+replica) or on two (25), `large` on two (6). Every class asks at its rate; one of `far` reaches gamma only within its
+backup budget.
 """
 
 import json
@@ -33,7 +34,8 @@ DEMAND = {
     ("east", "large", "code"): Fraction(2),
     ("west", "large", "code"): Fraction(4),
 }
-KBYTE_IN, KBYTE_OUT = Fraction(5), Fraction(10)
+MBIT = Fraction(8 * 10, 1000)
+"""Of a request on its way out, the wider way: Mbit/s a request/s."""
 SLOW = {("far", "gamma")}
 """Reached within the backup budget alone."""
 SHARES = 10**9
@@ -43,9 +45,9 @@ Replicas = Mapping[tuple[str, str], int]
 Routes = Mapping[tuple[str, str, str], Mapping[tuple[str, str], int]]
 
 
-def _files(kw: int) -> dict[str, str | None]:
+def _files(kw: int, mbps: int) -> dict[str, str | None]:
     sites = "site,name,country,latitude,longitude,power_kw,rack_units,uplink_mbps,downlink_mbps,egress_usd_per_gb\n"
-    sites += "".join(f"{site},{site},FR,48.8{n},2.3{n},{kw},42,1000,1000,0.05\n" for n, site in enumerate(SITES, 5))
+    sites += "".join(f"{site},{site},FR,48.8{n},2.3{n},{kw},42,{mbps},{mbps},0.05\n" for n, site in enumerate(SITES, 5))
     shapes = "shape,model,gpu,gpus_per_replica,precision,profile,operating_point,requests_per_s,ttft_p95_ms,memory_gb,"
     shapes += "weights_gb,source\n"
     for name, model in MODEL.items():
@@ -73,9 +75,9 @@ def _files(kw: int) -> dict[str, str | None]:
     }
 
 
-def scenario(folder: Path, kw: int = 2) -> Scenario:
-    """The world as a folder, with so many kW a site."""
-    return load(tiny.write(folder, _files(kw)))
+def scenario(folder: Path, kw: int = 2, mbps: int = 1000) -> Scenario:
+    """The world as a folder, with so many kW and Mbit/s a site."""
+    return load(tiny.write(folder, _files(kw, mbps)))
 
 
 def write_plan(
@@ -132,4 +134,13 @@ def busy(routes: Routes) -> dict[tuple[str, str], Fraction]:
     for cls, ways in routes.items():
         for way, share in ways.items():
             found[way] = found.get(way, Fraction(0)) + Fraction(share, SHARES) * DEMAND[cls] / CAPACITY[way[1]]
+    return found
+
+
+def sent(routes: Routes) -> dict[str, Fraction]:
+    """Mbit/s out of each site."""
+    found: dict[str, Fraction] = {}
+    for cls, ways in routes.items():
+        for (site, _), share in ways.items():
+            found[site] = found.get(site, Fraction(0)) + Fraction(share, SHARES) * DEMAND[cls] * MBIT
     return found

@@ -1,6 +1,7 @@
 """The order of safe steps: by hand, by brute force over all orders, and every step audited in the tests' arithmetic."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.diff.diff_world import (
     CAPACITY,
     DEMAND,
     GPUS,
+    MBIT,
     MODEL,
     SERVER_GPUS,
     SERVER_KW,
@@ -28,22 +30,27 @@ from tests.diff.diff_world import (
     Servers,
     admissible,
     scenario,
+    sent,
 )
 from tests.diff.walked import World, safe_order_exists, walk
 
 Side = tuple[Servers, Replicas, Routes]
+Limits = tuple[int, int]
+"""kW and Mbit/s of a site."""
+TIGHT, ROOMY, THIN = (1, 1000), (2, 1000), (2, 1)
 EAST, WEST, FAR = (("east", "small", "chat"), ("west", "small", "chat"), ("far", "small", "chat"))
 CODE_EAST, CODE_WEST = ("east", "large", "code"), ("west", "large", "code")
 SMALL, LARGE = (EAST, WEST, FAR), (CODE_EAST, CODE_WEST)
 
 
 @pytest.fixture(scope="module")
-def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Case]:
-    found = {}
-    for kw in (1, 2):
-        read = scenario(tmp_path_factory.mktemp(f"kw{kw}"), kw)
-        found[kw] = open_case(read, build_pairs(read).pairs)
-    return found
+def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[Limits, Case]:
+    return {limits: case_of(limits, tmp_path_factory.mktemp("world")) for limits in (TIGHT, ROOMY, THIN)}
+
+
+def case_of(limits: Limits, folder: Path) -> Case:
+    read = scenario(folder, *limits)
+    return open_case(read, build_pairs(read).pairs)
 
 
 def plan(side: Side) -> Plan:
@@ -78,7 +85,7 @@ def everything(small: tuple[str, str], large: tuple[str, str]) -> Routes:
 TWO = {("alpha", "s2"): 2, ("beta", "s2"): 2}
 
 
-def test_where_there_is_room_there_is_one_wave(cases: dict[int, Case]) -> None:
+def test_where_there_is_room_there_is_one_wave(cases: dict[Limits, Case]) -> None:
     old = (
         TWO,
         {("alpha", "small-1"): 2, ("beta", "large-2"): 1},
@@ -89,7 +96,7 @@ def test_where_there_is_room_there_is_one_wave(cases: dict[int, Case]) -> None:
         {("beta", "small-1"): 2, ("alpha", "large-2"): 1},
         everything(("beta", "small-1"), ("alpha", "large-2")),
     )
-    said = steps(cases[2], old, new)
+    said = steps(cases[ROOMY], old, new)
     assert (said["method"], said["safe"], len(said["waves"])) == ("at once", True, 1)
     wave = said["waves"][0]
     assert moves(wave["add"]) == [("alpha", "large-2", 1), ("beta", "small-1", 2)]
@@ -99,10 +106,10 @@ def test_where_there_is_room_there_is_one_wave(cases: dict[int, Case]) -> None:
     assert (wave["seconds"], said["seconds"]) == (320.0, 320.0)
     # beside the larger of both plans, 2 GPUs at either site, all four stand for a while
     assert said["double"] == {"gpus": 4.0, "kw": 0.0, "rack_units": 0.0}
-    walk(said, 2, old, new)
+    walk(said, ROOMY, old, new)
 
 
-def test_full_sites_swap_within_what_their_replicas_have_to_spare(cases: dict[int, Case]) -> None:
+def test_full_sites_swap_within_what_their_replicas_have_to_spare(cases: dict[Limits, Case]) -> None:
     # alpha 4 single GPUs of which 18/10 are busy, beta 2 pairs of which 6/6 = 1 is busy: two and one can go at once
     old = (
         TWO,
@@ -114,15 +121,15 @@ def test_full_sites_swap_within_what_their_replicas_have_to_spare(cases: dict[in
         {("beta", "small-1"): 4, ("alpha", "large-2"): 2},
         everything(("beta", "small-1"), ("alpha", "large-2")),
     )
-    said = steps(cases[2], old, new)
+    said = steps(cases[ROOMY], old, new)
     assert (said["method"], said["safe"]) == ("waves", True)
     first = said["waves"][0]
     assert moves(first["add"]) == []
     assert moves(first["drain"]) == [("alpha", "small-1", 2), ("beta", "large-2", 1)]
-    walk(said, 2, old, new)
+    walk(said, ROOMY, old, new)
 
 
-def test_where_nothing_can_be_spared_what_is_short_is_told_exactly(cases: dict[int, Case]) -> None:
+def test_where_nothing_can_be_spared_what_is_short_is_told_exactly(cases: dict[Limits, Case]) -> None:
     # one server a site, both full and busy: 6/6 of a pair at beta; the swap cannot but stop one of them
     one = {("alpha", "s2"): 1, ("beta", "s2"): 1}
     old = (
@@ -135,76 +142,76 @@ def test_where_nothing_can_be_spared_what_is_short_is_told_exactly(cases: dict[i
         {("beta", "small-2"): 1, ("alpha", "large-2"): 1},
         everything(("beta", "small-2"), ("alpha", "large-2")),
     )
-    said = steps(cases[1], old, new)
-    assert not safe_order_exists(1, old, new)
+    said = steps(cases[TIGHT], old, new)
+    assert not safe_order_exists(TIGHT, old, new)
     assert (said["method"], said["safe"]) == ("short", False)
     # 6 of 24 requests/s are of `large`, 18 of `small`: the fewer wait
     assert said["worst_missing_share"] == pytest.approx(0.25)
     lost = {(m["model"], m["share_ppb"], m["why"]) for wave in said["waves"] for m in wave["missing"]}
     assert lost == {("large", SHARES, "unserved")}
-    walk(said, 1, old, new)
+    walk(said, TIGHT, old, new)
 
 
-def test_a_reserve_within_the_backup_budget_is_spent_before_anybody_is_left_unserved(cases: dict[int, Case]) -> None:
+def test_a_reserve_within_the_backup_budget_is_spent_before_anybody_is_left_unserved(cases: dict[Limits, Case]) -> None:
     # far's requests can wait at gamma within the backup budget alone, while alpha exchanges its pair for single GPUs
     servers = {("alpha", "s2"): 1, ("gamma", "s2"): 1}
     old = (servers, {("alpha", "small-2"): 1, ("gamma", "small-2"): 1}, all_at({FAR: ("alpha", "small-2")}))
     new = (servers, {("alpha", "small-1"): 2, ("gamma", "small-2"): 1}, all_at({FAR: ("alpha", "small-1")}))
-    said = steps(cases[1], old, new)
+    said = steps(cases[TIGHT], old, new)
     assert (said["safe"], said["worst_missing_share"]) == (False, 0.0)
     assert said["worst_backup_share"] == pytest.approx(3 / 24)
-    walk(said, 1, old, new)
+    walk(said, TIGHT, old, new)
 
 
-def test_servers_are_exchanged_where_both_kinds_have_no_room(cases: dict[int, Case]) -> None:
+def test_servers_are_exchanged_where_both_kinds_have_no_room(cases: dict[Limits, Case]) -> None:
     # 1 kW: the two singles come when the pair is gone, and what stood on it goes to gamma meanwhile
     replicas = {("alpha", "small-1"): 2, ("gamma", "small-2"): 1}
     routes = all_at(dict.fromkeys((EAST, WEST), ("alpha", "small-1")))
     old = ({("alpha", "s2"): 1, ("gamma", "s2"): 1}, replicas, routes)
     new = ({("alpha", "s1"): 2, ("gamma", "s2"): 1}, replicas, routes)
-    said = steps(cases[1], old, new)
+    said = steps(cases[TIGHT], old, new)
     assert said["safe"]
     assert [len(wave["install"]) for wave in said["waves"]] == [0, 1]
     assert moves(said["waves"][0]["drain"]) == [("alpha", "small-1", 2)]
     assert moves(said["waves"][1]["add"]) == [("alpha", "small-1", 2)]
-    walk(said, 1, old, new)
+    walk(said, TIGHT, old, new)
 
 
-def test_the_same_plan_needs_no_step(cases: dict[int, Case]) -> None:
+def test_the_same_plan_needs_no_step(cases: dict[Limits, Case]) -> None:
     same = (TWO, {("alpha", "small-1"): 2}, all_at({EAST: ("alpha", "small-1")}))
-    assert steps(cases[2], same, same)["method"] == "nothing to do"
+    assert steps(cases[ROOMY], same, same)["method"] == "nothing to do"
 
 
-def test_old_routes_beyond_todays_capacity_are_held_back_alike(cases: dict[int, Case]) -> None:
+def test_old_routes_beyond_todays_capacity_are_held_back_alike(cases: dict[Limits, Case]) -> None:
     # one replica of 10 requests/s was sent 6 + 9: two thirds of both are what stands today
     old = (TWO, {("alpha", "small-1"): 1}, all_at(dict.fromkeys((EAST, WEST), ("alpha", "small-1"))))
     new = (TWO, {("beta", "small-1"): 2}, all_at(dict.fromkeys((EAST, WEST), ("beta", "small-1"))))
-    basis = ground(cases[2], plan(old), plan(new))
+    basis = ground(cases[ROOMY], plan(old), plan(new))
     assert basis.start[*EAST, ""] == basis.start[*WEST, ""] == {("alpha", "small-1"): 666_666_666}
     assert basis.overloaded == {(*EAST, ""): 333_333_334, (*WEST, ""): 333_333_334}
-    assert steps(cases[2], old, new)["overloaded_share"] == pytest.approx(5 / 24)
+    assert steps(cases[ROOMY], old, new)["overloaded_share"] == pytest.approx(5 / 24)
 
 
-def test_what_the_scenario_does_not_know_any_more_goes_last(cases: dict[int, Case]) -> None:
+def test_what_the_scenario_does_not_know_any_more_goes_last(cases: dict[Limits, Case]) -> None:
     old = (
         TWO | {("gone", "s2"): 1},
         {("gone", "small-1"): 2, ("alpha", "old"): 1},
         {EAST: {("gone", "small-1"): SHARES}},
     )
     new = (TWO, {("alpha", "small-1"): 2}, all_at({EAST: ("alpha", "small-1")}))
-    said = steps(cases[2], old, new)
+    said = steps(cases[ROOMY], old, new)
     assert moves(said["waves"][-1]["drain"]) == [("alpha", "old", 1), ("gone", "small-1", 2)]
     assert moves(said["waves"][-1]["retire"]) == [("gone", "s2", 1)]
     assert said["inadmissible_share"] == pytest.approx(6 / 24)
     assert "3 replicas and 1 servers" in said["notes"][0]
 
 
-def random_side(kw: int, random: Random) -> Side:
+def random_side(limits: Limits, random: Random) -> Side:
     """A plan that keeps every rule: servers, replicas that fit, and as much traffic as they and chance take."""
     servers: dict[tuple[str, str], int] = {}
     replicas: dict[tuple[str, str], int] = {}
     for site in SITES:
-        left = kw * SERVER_KW["s2"]
+        left = limits[0] * SERVER_KW["s2"]
         for kind in random.sample(sorted(SERVER_GPUS), 2):
             count = random.randint(0, int(left / SERVER_KW[kind]))
             left -= count * SERVER_KW[kind]
@@ -212,7 +219,7 @@ def random_side(kw: int, random: Random) -> Side:
         for shape in random.sample(sorted(GPUS), 3):
             for _ in range(random.choice((0, 1, 1, 2))):
                 more = replicas | {(site, shape): replicas.get((site, shape), 0) + 1}
-                if not list(World(kw, servers, more, {}).broken()):
+                if not list(World(limits, servers, more, {}).broken()):
                     replicas = more
     room = {way: float(count) for way, count in replicas.items()}
     routes: dict[tuple[str, str, str], dict[tuple[str, str], int]] = {}
@@ -220,8 +227,9 @@ def random_side(kw: int, random: Random) -> Side:
         left_ppb = SHARES
         for site, shape in random.sample(sorted(replicas), len(replicas)):
             if MODEL[shape] == cls[1] and admissible(cls[0], site) and left_ppb:
-                most = int(room[site, shape] / float(DEMAND[cls] / CAPACITY[shape]) * SHARES * (1 - 1e-6))
-                share = min(left_ppb, most)
+                wire = limits[1] - float(sent(routes).get(site, 0))
+                parts = room[site, shape] / float(DEMAND[cls] / CAPACITY[shape]), wire / float(DEMAND[cls] * MBIT)
+                share = min(left_ppb, int(min(parts) * SHARES * (1 - 1e-6)))
                 if share > 0:
                     routes.setdefault(cls, {})[site, shape] = share
                     room[site, shape] -= share / SHARES * float(DEMAND[cls] / CAPACITY[shape])
@@ -239,21 +247,21 @@ def states(old: Side, new: Side) -> int:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(seed=st.integers(0, 10**9), kw=st.sampled_from((1, 1, 2)))
+@given(seed=st.integers(0, 10**9), limits=st.sampled_from((TIGHT, TIGHT, ROOMY, THIN)))
 def test_every_step_keeps_every_rule_and_a_safe_order_is_found_where_there_is_one(
-    cases: dict[int, Case], seed: int, kw: int
+    cases: dict[Limits, Case], seed: int, limits: Limits
 ) -> None:
     random = Random(seed)
-    old, new = random_side(kw, random), random_side(kw, random)
+    old, new = random_side(limits, random), random_side(limits, random)
     assume(states(old, new) <= 400)
-    said = steps(cases[kw], old, new)
+    said = steps(cases[limits], old, new)
     note(f"{old}\n{new}\n{said['method']}")
-    walk(said, kw, old, new)
+    walk(said, limits, old, new)
     if not said["safe"]:
-        assert not safe_order_exists(kw, old, new)
+        assert not safe_order_exists(limits, old, new)
 
 
-def test_the_walk_itself_sees_what_is_wrong(cases: dict[int, Case]) -> None:
+def test_the_walk_itself_sees_what_is_wrong(cases: dict[Limits, Case]) -> None:
     old = (
         TWO,
         {("alpha", "small-1"): 4, ("beta", "large-2"): 2},
@@ -264,9 +272,9 @@ def test_the_walk_itself_sees_what_is_wrong(cases: dict[int, Case]) -> None:
         {("beta", "small-1"): 4, ("alpha", "large-2"): 2},
         everything(("beta", "small-1"), ("alpha", "large-2")),
     )
-    for spoilt in _spoilt(steps(cases[2], old, new)):
+    for spoilt in _spoilt(steps(cases[ROOMY], old, new)):
         with pytest.raises(AssertionError):
-            walk(spoilt, 2, old, new)
+            walk(spoilt, ROOMY, old, new)
 
 
 def _spoilt(said: dict[str, Any]) -> Iterator[dict[str, Any]]:

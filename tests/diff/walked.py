@@ -15,6 +15,7 @@ from tests.diff.diff_world import (
     CAPACITY,
     DEMAND,
     GPUS,
+    MBIT,
     MODEL,
     SERVER_GPUS,
     SERVER_KW,
@@ -25,6 +26,7 @@ from tests.diff.diff_world import (
     Servers,
     admissible,
     busy,
+    sent,
 )
 
 Way = tuple[str, str]
@@ -33,8 +35,9 @@ Way = tuple[str, str]
 class World:
     """What stands and flows, and what must hold of it."""
 
-    def __init__(self, kw: int, servers: Servers, replicas: Replicas, routes: Routes) -> None:
-        self.kw, self.servers, self.replicas = Fraction(kw), dict(servers), dict(replicas)
+    def __init__(self, limits: tuple[int, int], servers: Servers, replicas: Replicas, routes: Routes) -> None:
+        self.kw, self.mbps = limits
+        self.servers, self.replicas = dict(servers), dict(replicas)
         self.routes = {cls: dict(ways) for cls, ways in routes.items()}
 
     def broken(self) -> Iterator[str]:
@@ -42,6 +45,9 @@ class World:
         for way, load in busy(self.routes).items():
             if load > self.replicas.get(way, 0):
                 yield f"(4) {way}: {float(load)} busy of {self.replicas.get(way, 0)}"
+        for site, megabits in sent(self.routes).items():
+            if megabits > self.mbps:
+                yield f"(9) {site}: {float(megabits)} Mbit/s of {self.mbps}"
         for site in SITES:
             for size in (1, 2):
                 taken = sum(GPUS[d] * n for (p, d), n in self.replicas.items() if p == site and GPUS[d] >= size)
@@ -72,10 +78,13 @@ def kept(old: Routes, new: Routes) -> dict[tuple[str, str, str], int]:
 
 
 def walk(
-    steps: Mapping[str, Any], kw: int, old: tuple[Servers, Replicas, Routes], new: tuple[Servers, Replicas, Routes]
+    steps: Mapping[str, Any],
+    limits: tuple[int, int],
+    old: tuple[Servers, Replicas, Routes],
+    new: tuple[Servers, Replicas, Routes],
 ) -> None:
     """Raises AssertionError at the first step after which anything does not hold that the document promises."""
-    world, both = World(kw, *old), kept(old[2], new[2])
+    world, both = World(limits, *old), kept(old[2], new[2])
     if steps["start"]:
         started: dict[Any, dict[Way, int]] = {}
         _take(started, steps["start"])
@@ -124,7 +133,9 @@ def _take(routes: dict[Any, dict[Way, int]], rows: list[dict[str, Any]]) -> None
     routes.update(found)
 
 
-def safe_order_exists(kw: int, old: tuple[Servers, Replicas, Routes], new: tuple[Servers, Replicas, Routes]) -> bool:
+def safe_order_exists(
+    limits: tuple[int, int], old: tuple[Servers, Replicas, Routes], new: tuple[Servers, Replicas, Routes]
+) -> bool:
     """By brute force over all orders of single steps: whether one keeps everything that both plans serve."""
     both = kept(old[2], new[2])
     names = sorted({*old[0], *new[0]}), sorted({*old[1], *new[1]})
@@ -136,8 +147,8 @@ def safe_order_exists(kw: int, old: tuple[Servers, Replicas, Routes], new: tuple
     def holds(state: tuple[int, ...]) -> bool:
         replicas = dict(zip(names[1], state[cut:], strict=True))
         if state[cut:] not in known:
-            known[state[cut:]] = _kept_on(replicas, both)
-        world = World(kw, dict(zip(names[0], state[:cut], strict=True)), replicas, {})
+            known[state[cut:]] = _kept_on(replicas, both, limits[1])
+        world = World(limits, dict(zip(names[0], state[:cut], strict=True)), replicas, {})
         return not list(world.broken()) and known[state[cut:]]
 
     seen, todo = {first}, [first]
@@ -155,17 +166,19 @@ def safe_order_exists(kw: int, old: tuple[Servers, Replicas, Routes], new: tuple
     return False
 
 
-def _kept_on(replicas: Replicas, both: Mapping[tuple[str, str, str], int]) -> bool:
+def _kept_on(replicas: Replicas, both: Mapping[tuple[str, str, str], int], mbps: int) -> bool:
     """Whether any routes keep these shares on these replicas: a linear program."""
     ways = [(c, p, d) for c, (p, d) in product(both, replicas) if MODEL[d] == c[1] and admissible(c[0], p)]
     if not ways:
         return not any(both.values())
     classes, blocks = sorted(both), sorted(replicas)
-    cover, load = np.zeros((len(classes), len(ways))), np.zeros((len(blocks), len(ways)))
+    cover, load, wire = (np.zeros((n, len(ways))) for n in (len(classes), len(blocks), len(SITES)))
     for j, (cls, site, shape) in enumerate(ways):
         cover[classes.index(cls), j] = -1.0
         load[blocks.index((site, shape)), j] = float(DEMAND[cls] / CAPACITY[shape])
+        wire[SITES.index(site), j] = float(DEMAND[cls] * MBIT)
     wanted = [-both[cls] / SHARES + 1e-8 for cls in classes]
     room = [replicas[block] + 1e-9 for block in blocks]
-    found = linprog(np.zeros(len(ways)), np.vstack([cover, load]), np.array([*wanted, *room]), bounds=(0, 1))
+    most = np.array([*wanted, *room, *(mbps + 1e-9 for _ in SITES)])
+    found = linprog(np.zeros(len(ways)), np.vstack([cover, load, wire]), most, bounds=(0, 1))
     return bool(found.status == 0)
