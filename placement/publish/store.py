@@ -105,8 +105,14 @@ class Store:
 
     def generations(self) -> tuple[Generation, ...]:
         """Those that stand, oldest first. Raises TamperedError where one cannot be read."""
-        standing = self.state().standing
-        return tuple(open_generation(self._layout.folder(standing[number].name)) for number in sorted(standing))
+        found = []
+        for number, each in sorted(self.state().standing.items()):
+            try:
+                found.append(open_generation(self._layout.folder(each.name)))
+            except TamperedError:
+                if number in self.state().standing:  # else it was taken away meanwhile
+                    raise
+        return tuple(found)
 
     def verify(self, numbers: tuple[int, ...] | None = None) -> tuple[str, ...]:
         """What is not as it was published, a line each: of the generations of these numbers, by default of all.
@@ -125,7 +131,9 @@ class Store:
             found += strangers(self._layout, state)
         for number in chosen:
             each = state.standing[number]
-            found += findings_of(self._layout.folder(each.name), each, self._tools.trust)
+            wrong = findings_of(self._layout.folder(each.name), each, self._tools.trust)
+            if wrong and number in self.state().standing:  # else it was taken away meanwhile
+                found += wrong
         return tuple(found)
 
     def _led(self, state: State) -> list[str]:

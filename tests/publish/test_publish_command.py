@@ -4,6 +4,7 @@ import json
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from placement.cli import main
 from placement.cli.publish import COMMANDS
 from placement.planning import plan_scenario
 from placement.publish.store import Store
-from placement.scenario import load
+from placement.scenario import Scenario, load
 from placement.solving import Request
+from placement.topology import Topology, build_pairs
 from tests import tiny
 from tests.servers import free_port, program
 
@@ -34,6 +36,24 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         plan_scenario(scenario, folder / name, Request("auto", 1e-4, None, 5, pins=pins))
     (folder / "feeds.toml").write_text('targets = ["csv"]\n')
     return folder
+
+
+@pytest.fixture
+def read_once(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scenario and its topology are read once for all tests, which takes most of a run."""
+    scenario = _read(made / "scenario")
+    monkeypatch.setattr("placement.cli.publish_plan.load_scenario", lambda _: scenario)
+    monkeypatch.setattr("placement.topology.build_pairs", lambda scenario: _pairs(scenario.folder))
+
+
+@cache
+def _read(folder: Path) -> Scenario:
+    return load(folder)
+
+
+@cache
+def _pairs(folder: Path) -> Topology:
+    return build_pairs(_read(folder))
 
 
 @pytest.fixture
@@ -71,6 +91,7 @@ def test_a_plan_is_published_with_its_feeds_once(made: Path, run: Run, tmp_path:
     assert "published generation 2" in run("plan", "pinned").stdout
 
 
+@pytest.mark.usefixtures("read_once")
 def test_going_back_and_not_forth_again(run: Run) -> None:
     run("plan", "plan")
     run("plan", "pinned", "--by", "ann")
@@ -104,6 +125,7 @@ def test_a_plan_that_fails_its_audit_is_not_published(made: Path, run: Run, tmp_
     assert run("verify").stdout
 
 
+@pytest.mark.usefixtures("read_once")
 def test_signed_and_refused(made: Path, run: Run, tmp_path: Path) -> None:
     key = tmp_path / "key"
     subprocess.run([program("ssh-keygen", "openssh-client"), "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
@@ -136,6 +158,7 @@ def test_settings_are_checked_all_at_once(run: Run, tmp_path: Path) -> None:
     assert "keep.newest" in told and "keep.newst" in told
 
 
+@pytest.mark.usefixtures("read_once")
 def test_what_goes_wrong_has_its_exit_code(made: Path, run: Run, tmp_path: Path) -> None:
     store = tmp_path / "store"
     assert "is no store" in run("list", code=2).stderr
@@ -154,6 +177,7 @@ def test_what_goes_wrong_has_its_exit_code(made: Path, run: Run, tmp_path: Path)
     assert "`nearserve publish rollback --to N` sets it right" in run("plan", "pinned", code=5).stderr
 
 
+@pytest.mark.usefixtures("read_once")
 def test_an_approval_must_be_for_this_very_change(made: Path, run: Run, tmp_path: Path) -> None:
     from placement.diff.approval import approve  # noqa: PLC0415
     from placement.diff.changes import changes  # noqa: PLC0415
