@@ -29,7 +29,7 @@ CODES = {
 """Exit codes by reason; docs/nightly.md has a table of them for people."""
 
 OPEN = frozenset(
-    {"disk_full", "cannot_write", "gates", "approval", "no_plan", "deadline", "interrupted", "server_down"}
+    {"disk_full", "cannot_write", "gates", "approval", "locked", "no_plan", "deadline", "interrupted", "server_down"}
 )
 """Reasons after which the next night goes on with the inputs of this one, as long as it is young enough."""
 

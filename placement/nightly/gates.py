@@ -39,7 +39,9 @@ class Verdict:
 
 def shown(value: float, unit: str) -> str:
     """A figure for people."""
-    return f"{100 * value:.4g} %" if unit == "share" else f"{value:,.6g} {unit}".strip()
+    if unit == "share":
+        return f"{100 * value:.4g} %"
+    return f"{value:,.2f} {unit}" if unit.startswith("USD") else f"{value:,.6g} {unit}"
 
 
 def of_data(gates: Gates, age_hours: float | None, ahead_s: float) -> tuple[Verdict, ...]:

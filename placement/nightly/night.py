@@ -5,6 +5,7 @@
 Every stage is a function of what stood before it. Nothing is published unless all of them went well.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -320,10 +321,11 @@ class Night:
         lines = [str(one) for one in refused]
         file = self.config.gates.approval
         if all(one.kind == "change" for one in refused) and file is not None:
-            lines.append(
-                f"to look at it: nearserve diff {self.previous} {self.plan} --scenario {self._inputs}; "
-                f"to let it pass, add --approve {file} --by NAME, and run this again"
-            )
+            run = os.path.relpath(self.run.folder)
+            lines += [
+                f"look at it:  nearserve diff {run}/inputs/previous {run}/plan/plan --scenario {run}/inputs/scenario",
+                f"let it pass: the same with --approve {os.path.relpath(file)} --by NAME; then run this again",
+            ]
         return "\n".join(lines)
 
     # what others read

@@ -23,6 +23,7 @@ NIGHT = MEASURED + timedelta(hours=26)
 
 CONFIG = """
 scenario = "scenario"
+audit_again = false
 [plan]
 method = "scale"
 work = 4
@@ -102,7 +103,7 @@ class World:
 
 def made(folder: Path, changed: dict[str, str | None] | None = None) -> World:
     """A world in which nothing was published yet."""
-    tiny.write(folder / "scenario", changed)
+    tiny.write(folder / "scenario", tiny.document_with("[quality]\nneighbours = false\n") | (changed or {}))
     (folder / "nightly.toml").write_text(CONFIG)
     return World(folder)
 
