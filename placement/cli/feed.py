@@ -81,7 +81,7 @@ def command(
     from placement.feeds.folder import feeds_folder  # noqa: PLC0415
     from placement.feeds.rendering import render_feeds  # noqa: PLC0415
 
-    with _failures():
+    with feed_failures():
         config = _config(feeds, targets, {"addresses": addresses, "crds": crd_dir}, period)
         loaded = load_scenario(scenario or named_in(plan))
         with writing_to(output), feeds_folder(output, replace=force) as folder:
@@ -103,7 +103,7 @@ def _config(
 
 
 @contextmanager
-def _failures() -> Iterator[None]:
+def feed_failures() -> Iterator[None]:
     """What can go wrong, as the contract's exit codes."""
     from placement.feeds.addresses import AddressesError  # noqa: PLC0415
     from placement.feeds.compare import DifferentError  # noqa: PLC0415
