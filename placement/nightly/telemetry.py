@@ -3,8 +3,12 @@
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError, URLError
 
 from placement.nightly.faults import Fault
+
+SERVER_ERROR = 500
+"""The first HTTP status that is the server's fault."""
 
 
 def expected(config: Path, scenario: Path, into: Path, as_of: datetime) -> dict[str, Any]:
@@ -34,9 +38,11 @@ def expected(config: Path, scenario: Path, into: Path, as_of: datetime) -> dict[
 
 
 def _unanswered(error: BaseException | None) -> bool:
-    """Whether a connection is what it came from."""
+    """Whether what it came from is a server that does not answer, or has no answer."""
     while error is not None:
-        if isinstance(error, OSError):
+        if isinstance(error, HTTPError):
+            return error.code >= SERVER_ERROR
+        if isinstance(error, URLError | ConnectionError | TimeoutError):
             return True
         error = error.__cause__
     return False

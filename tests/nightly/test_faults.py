@@ -187,6 +187,14 @@ def test_an_etcd_that_does_not_answer(world: World) -> None:
     assert world.store.current().number == 1  # type: ignore[union-attr]
 
 
+def test_a_telemetry_that_does_not_answer(world: World) -> None:
+    world.configure('[demand]\nconfig = "telemetry.toml"\n')
+    (world.folder / "telemetry.toml").write_text(
+        f'[demand.prometheus]\nurl = "http://127.0.0.1:{free_port()}"\ntemplate = "vllm"\n'
+    )
+    refused(world, world.night(DAY), 8, "demand", "server_down")
+
+
 def test_a_generation_that_others_publish_meanwhile(world: World) -> None:
     def publish(begins: str) -> None:
         if begins == "publish":

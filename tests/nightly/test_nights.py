@@ -147,3 +147,22 @@ def test_the_day_that_is_planned_for_can_be_that_of_the_night(world: World) -> N
     written = (world.runs()[-1] / "inputs" / "scenario" / "scenario.toml").read_text()
     assert written.splitlines()[0] == "planning_date = 2026-01-31"
     assert "2026-01-01" not in written
+
+
+def test_demand_can_come_from_telemetry(world: World) -> None:
+    """Both classes asked for twice what the table says, every hour of three weeks, and so they are planned for."""
+    began = night_world.NIGHT - timedelta(days=21)
+    hours = [began + timedelta(hours=hour) for hour in range(21 * 24)]
+    rows = [
+        f"{at.isoformat()},{region},m8,chat,{rate}" for at in hours for region, rate in (("paris", 16), ("berlin", 12))
+    ]
+    (world.folder / "rates.csv").write_text("\n".join(["observed_at,region,model,service,value", *rows]) + "\n")
+    (world.folder / "telemetry.toml").write_text(
+        '[demand]\ndesign = "mean"\n[demand.files]\npaths = ["rates.csv"]\nkind = "rates"\n'
+    )
+    before = (world.folder / "scenario" / "demand.csv").read_bytes()
+    world.configure('[demand]\nconfig = "telemetry.toml"\n')
+    told = world.night()
+    assert told["exit_code"] == 0, told["message"]
+    assert sum(row["count"] for row in world.plan()["replicas"]) == 3  # (16 + 12) / 10
+    assert (world.folder / "scenario" / "demand.csv").read_bytes() == before
