@@ -41,6 +41,10 @@ def searched(basis: Ground) -> tuple[Step, ...] | None:
     return None if path is None else tuple(search.waves(path))
 
 
+def _found(parts: dict[str, dict[Any, int]]) -> Found:
+    return Found(parts["add"], parts["install"], parts["drain"], parts["retire"], {})
+
+
 class _Search:
     """The states of one move."""
 
@@ -91,12 +95,12 @@ class _Search:
         if last:
             parts["drain"] |= basis.strange.replicas
             parts["retire"] |= basis.strange.servers
-            return Step(Found(**parts, shares={}), basis.new, basis.goal)
+            return Step(_found(parts), basis.new, basis.goal)
         standing = self._standing(state)
         routes = self._routes(standing)
         if routes is None:
             raise RuntimeError("a state that held does not hold any more")
-        return Step(Found(**parts, shares={}), standing, routes)
+        return Step(_found(parts), standing, routes)
 
     def _next(self, state: tuple[int, ...]) -> Iterator[int]:
         return iter([u for u, unit in enumerate(self.units) if state[u] < unit.times])

@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -31,6 +32,8 @@ JOINT_COUNTS, JOINT_SHARES = 60, 4000
 NEAREST = 12
 """Sites that a class may go to from a blocked one, where there are too many to ask for all."""
 MOST_WAVES = 500
+FREE = 1e-6
+"""Requests/s that are none: what a solver's tolerance makes of nothing."""
 ROUNDING_PPB = 100
 """Of a class: less is what rounding to whole parts may lack, and no loss."""
 
@@ -92,6 +95,19 @@ def lacking(basis: Ground, routes: Routes) -> bool:
         if kept - sum(ways.values()) > ROUNDING_PPB or backup > ROUNDING_PPB:
             return True
     return False
+
+
+def check_carried(basis: Ground, standing: Standing, routes: Routes) -> None:
+    """(4, 9) exactly: what stands carries the routes. Raises RuntimeError, so that no wrong order leaves this house."""
+    busy, up, down = basis.busy(routes)
+    for (block, time), load in busy.items():
+        if load > standing.replicas.get(basis.place(block, time), 0):
+            raise RuntimeError(f"a wave overloads {block[1]} at {block[0]}")
+    for name, flow in (("uplink", up), ("downlink", down)):
+        for (site, _), sent in flow.items():
+            limit = getattr(basis.facts.sites[site], f"{name}_mbps")
+            if limit is not None and sent > limit:
+                raise RuntimeError(f"a wave overloads the {name} of {site}")
 
 
 def _counts(standing: Standing) -> Iterator[int]:
@@ -173,9 +189,11 @@ class _Walk:
         wave = _Wave(self, self.standing.with_(free.add, free.install), free)
         if wave.is_small(blocked):
             wave.take(blocked, joint=True, push=push)
+        elif push:
+            wave.push(blocked)
         else:
             for site in blocked:
-                wave.take([site], joint=False, push=push)
+                wave.take([site], joint=False, push=False)
         return self._took(wave) if wave.found.moves else None
 
     def _free(self, blocked: Sequence[str]) -> Found:
@@ -187,6 +205,7 @@ class _Walk:
 
     def _took(self, wave: "_Wave") -> Step:
         routes = settled(self.ground, wave.after.replicas, wave.routes, wave.keys)
+        check_carried(self.ground, wave.after, routes)
         self.standing, self.routes = wave.after, routes
         return Step(wave.found, wave.after, routes)
 
@@ -209,22 +228,36 @@ class _Wave:
         kinds = ((key[1], self.ground.facts.tenant(key), key[3]) for key in self.routes)
         return sum(len(self._places.get(kind, ())) for kind in kinds) <= JOINT_SHARES
 
-    def take(self, sites: Sequence[str], *, joint: bool, push: bool) -> None:
-        """What these sites do in the wave."""
+    def take(self, sites: Sequence[str], *, joint: bool, push: bool, free: bool = False) -> float:
+        """What these sites do in the wave; nothing where that should be `free` and is not. Requests/s that it loses."""
         still = still_of(self.after, self.ground.new, sites)
         if not still:
-            return
-        if joint:
-            keys = [key for key, ways in self.routes.items() if self.ground.kept[key] or ways]
-        else:
-            goes = {(place[0], place[1], place[2]) for place in still.drain}
-            keys = [k for k, ways in self.routes.items() if any(self.ground.block(k, way) in goes for way in ways)]
+            return inf
+        keys = self._all_keys() if joint else self._keys_at(still, sites, push=push)
         ways = {key: self._ways(key, still, joint=joint, push=push) for key in keys}
         found = solve(self._task(still, ways, push=push))
         if found is None:
-            return
-        self.merge(found)
-        self._send(found)
+            return inf
+        if not free or found.lost <= FREE:
+            self.merge(found)
+            self._send(found)
+        return found.lost
+
+    def push(self, blocked: Sequence[str]) -> None:
+        """What loses nothing, at all sites one after the other; where that is none, what loses least, at one."""
+        lost = {site: self.take([site], joint=False, push=True, free=True) for site in blocked}
+        if min(lost.values()) > FREE:
+            self.take([min(blocked, key=lambda site: (lost[site], site))], joint=False, push=True)
+
+    def _all_keys(self) -> list[Key]:
+        return [key for key, ways in self.routes.items() if self.ground.kept[key] or ways]
+
+    def _keys_at(self, still: Still, sites: Sequence[str], *, push: bool) -> list[Key]:
+        """Classes on replicas that may go: those that shall, and where servers are exchanged all of the site."""
+        goes = {place[:3] for place in still.drain}
+        if push and still.install:
+            goes |= {place[:3] for place in self.after.replicas if place[0] in sites}
+        return [key for key, ways in self.routes.items() if any(self.ground.block(key, way) in goes for way in ways)]
 
     def merge(self, found: Found) -> None:
         """Take up what sites do."""

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
 
 from placement.audit.case import Case, open_case
+from placement.diff import search, waves
 from placement.diff.ground import ground
 from placement.diff.plans import NOTHING, Plan, Standing
 from placement.diff.steps import steps_of
@@ -244,6 +246,20 @@ def states(old: Side, new: Side) -> int:
         for name in {*was, *will}:
             count *= abs(was.get(name, 0) - will.get(name, 0)) + 1
     return count
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 10**9), limits=st.sampled_from((TIGHT, TIGHT, ROOMY, THIN)))
+def test_every_step_keeps_every_rule_where_sites_are_taken_one_by_one(
+    cases: dict[Limits, Case], seed: int, limits: Limits
+) -> None:
+    # as at sites too many for one program, and without the search
+    random = Random(seed)
+    old, new = random_side(limits, random), random_side(limits, random)
+    with patch.object(waves, "JOINT_COUNTS", -1), patch.object(search, "MOST_STATES", 0):
+        said = steps(cases[limits], old, new)
+    note(f"{old}\n{new}\n{said['method']}")
+    walk(said, limits, old, new)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
