@@ -18,9 +18,10 @@ CLASS = ("region", "model", "service")
 
 COUNTERS = {
     "vllm": "vllm:request_success_total",
-    "envoy": "envoy_cluster_upstream_rq_total",
+    "envoy": "envoy_cluster_upstream_rq_completed",
 }
-"""What counts requests: vLLM all that were answered, Envoy all that were sent on (retries count, as they are load)."""
+"""What counts requests. Envoy's is that of answers, also of those that it gave itself because nobody could serve them:
+what was refused is demand too, and upstream_rq_total does not hold it."""
 USUAL = {"region": "region", "model": "model_name", "service": "service"}
 CLUSTER = "envoy_cluster_name"
 

@@ -13,8 +13,9 @@ Series = tuple[Mapping[str, str], Sequence[tuple[int, float]]]
 
 
 def openmetrics(metric: str, series: Sequence[Series]) -> str:
-    """The text that promtool fills a storage from; counters end in _total."""
-    lines = [f"# TYPE {metric.removesuffix('_total')} counter"]
+    """The text that promtool fills a storage from; counters end in _total there."""
+    kind = "counter" if metric.endswith("_total") else "unknown"
+    lines = [f"# TYPE {metric.removesuffix('_total')} {kind}"]
     for labels, samples in series:
         text = ",".join(f'{name}="{value}"' for name, value in labels.items())
         lines += [f"{metric}{{{text}}} {count:g} {at}" for at, count in samples]

@@ -95,7 +95,7 @@ def test_a_query_of_ones_own_with_fixed_names(prometheus_url: str) -> None:
 
 
 def test_a_cluster_of_our_envoy_feed_is_its_class(tmp_path: Path) -> None:
-    metric = "envoy_cluster_upstream_rq_total"
+    metric = "envoy_cluster_upstream_rq_completed"  # as Envoy writes it, without _total
     counts = minutes([float(60 * j) for j in range(121)])
     storage = fill(tmp_path, openmetrics(metric, [({"envoy_cluster_name": "paris/m8%2Fq4/chat"}, counts)]))
     with prometheus(tmp_path, storage) as port:
