@@ -85,7 +85,7 @@ def feeds() -> Iterator[tuple[str, Feed]]:
     amounts = {"cpu": "8", "memory": "64Gi"}
     gateway = GatewayRef(name="edge", namespace="gateways", section="https")
     pods = {"image": image, "args": args, "tolerations": keep, "resources": amounts, "env": {"A": "b"}, "kueue": True}
-    yield "kubernetes", KubernetesFeed(DeploymentOptions.model_validate(pods))
+    yield "kubernetes", KubernetesFeed(DeploymentOptions.model_validate(pods | {"export": True}))
     for size in (1, 8):
         group = {"gpus_per_pod": size, "exclusive_topology": "kubernetes.io/hostname"}
         yield f"leaderworkerset of {size}", LeaderWorkerSetFeed(LeaderWorkerSetOptions.model_validate(pods | group))

@@ -69,6 +69,8 @@ class KarmadaFeed:
             more.append(
                 "site_label and country_label tell the sites of one cluster apart, and here a site is a cluster"
             )
+        if self.options.export:
+            more.append("export is for a cluster's own services; use Karmada's MultiClusterService, and remove it")
         refuse_untold(view, self.options.gpu_names, more)
         unique, clusters = Unique("workloads"), Unique("clusters")
         named = self.options.clusters

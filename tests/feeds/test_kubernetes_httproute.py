@@ -125,7 +125,8 @@ def test_a_pool_of_other_pods_is_refused() -> None:
     feed = InferencePoolFeed(InferencePoolOptions())
     files = feed.render(view())
     wrong = {
-        path: text.replace(b'{"nearserve/model": "m70"}', b'{"nearserve/model": "m71"}') for path, text in files.items()
+        path: text.replace(b'{"nearserve/model": "m70", "nearserve/tenant": ""}}', b'{"nearserve/model": "m71"}}')
+        for path, text in files.items()
     }
     with pytest.raises(FeedError, match=r"ams\.json: InferencePool m70: its pods are"):
         feed.read(wrong)

@@ -17,6 +17,7 @@ from placement.feeds.helm import HelmFeed, HelmOptions
 from placement.feeds.karmada import KarmadaFeed, KarmadaOptions
 from placement.feeds.kubernetes.deployment import DeploymentOptions, KubernetesFeed
 from placement.feeds.kubernetes.gpus import OPERATOR_NAMES, GpuNames
+from placement.feeds.kubernetes.httproute import HttpRouteFeed, HttpRouteOptions
 from placement.feeds.kubernetes.inferencepool import InferencePoolFeed, InferencePoolOptions
 from placement.feeds.kubernetes.kserve import KserveFeed, KserveOptions
 from placement.feeds.kubernetes.kueue import KueueFeed, KueueOptions
@@ -40,6 +41,7 @@ FEEDS: dict[str, Feed] = {
     "one cluster": KubernetesFeed(
         DeploymentOptions.model_validate(POD | {"site_label": "topology.kubernetes.io/zone"})
     ),
+    "exported": KubernetesFeed(DeploymentOptions.model_validate(POD | {"export": True})),
     "pods of one GPU": LeaderWorkerSetFeed(LeaderWorkerSetOptions.model_validate(POD | {"gpus_per_pod": 1})),
     "pods of eight": LeaderWorkerSetFeed(LeaderWorkerSetOptions.model_validate(POD)),
     "kserve": KserveFeed(KserveOptions.model_validate(SERVED | {"args": ("--max-model-len=8192",)})),
@@ -116,17 +118,56 @@ def test_a_deployment_by_hand() -> None:
     assert half["template"]["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/mig-2g.48gb"] == "1"
 
 
-@pytest.mark.parametrize("name", ["kubernetes", "one cluster", "karmada by model"])
+@pytest.mark.parametrize("name", ["exported", "one cluster", "karmada by model"])
 def test_kubernetes_takes_what_it_knows(name: str) -> None:
     """kubernetes-validate --strict, for the oldest version that clusters of today run and for the newest it knows."""
     kinds = set()
     for text in FEEDS[name].render(odd_world()).values():
         for item in json.loads(text)["items"]:
-            if "karmada" not in item["apiVersion"]:
+            if item["apiVersion"] in ("v1", "apps/v1"):
                 for version in ("1.31", kubernetes_validate.latest_version()):
                     kubernetes_validate.validate(item, version, strict=True)
                 kinds.add(item["kind"])
-    assert kinds == {"Deployment"} | ({"ConfigMap"} if "karmada" in name else set())
+    beside = {"exported": {"Service"}, "one cluster": set(), "karmada by model": {"ConfigMap"}}
+    assert kinds == {"Deployment"} | beside[name]
+
+
+@settings(max_examples=25, deadline=None)
+@given(seen=cluster_views(), one_cluster=st.booleans())
+def test_each_pod_is_of_the_one_pool_and_the_one_service_of_its_model_and_tenant(seen: View, one_cluster: bool) -> None:
+    """A dedicated tenant's pods serve nobody else: by Kubernetes' own rule, an empty label is a label."""
+    where = {"site_label": "topology.kubernetes.io/zone"} if one_cluster else {}
+    pods = KubernetesFeed(DeploymentOptions.model_validate(POD | where | {"export": True})).render(seen)
+    pools = InferencePoolFeed(InferencePoolOptions.model_validate(where)).render(seen)
+    found = {path: [i for files in (pods, pools) for i in json.loads(files[path])["items"]] for path in pods}
+    clusters = [[item for items in found.values() for item in items]] if one_cluster else list(found.values())
+    for items in clusters:
+        selectors = [i["spec"]["selector"].get("matchLabels") for i in items if i["kind"] == "InferencePool"]
+        selectors += [i["spec"]["selector"] for i in items if i["kind"] == "Service"]
+        for item in items:
+            if item["kind"] == "Deployment":
+                labels = item["spec"]["template"]["metadata"]["labels"]
+                assert sum(selector.items() <= labels.items() for selector in selectors) == 2
+
+
+def test_what_is_exported_is_called_as_routes_call_it() -> None:
+    items = [i for text in FEEDS["exported"].render(world()).values() for i in json.loads(text)["items"]]
+    exported = {i["metadata"]["name"] for i in items if i["kind"] == "ServiceExport"}
+    assert exported == {"m70--ams", "m8--ams", "m8--fra", "m8--fra--bank", "m8--los"}
+    routes = [
+        i for text in HttpRouteFeed(HttpRouteOptions()).render(world()).values() for i in json.loads(text)["items"]
+    ]
+    assert {ref["name"] for i in routes for ref in i["spec"]["rules"][0]["backendRefs"]} <= exported
+
+
+def test_a_service_of_other_pods_is_refused() -> None:
+    files = FEEDS["exported"].render(world())
+    wrong = {
+        path: text.replace(b'"selector": {"nearserve/model": "m70"', b'"selector": {"nearserve/model": "m71"')
+        for path, text in files.items()
+    }
+    with pytest.raises(FeedError, match=r"ams\.json: Service m70--ams: its pods are"):
+        FEEDS["exported"].read(wrong)
 
 
 @pytest.mark.parametrize("name", ["one cluster", "kueue of one cluster", "inferencepool of one cluster"])

@@ -13,7 +13,7 @@ from pydantic import Field
 from placement.feeds.feed import Fact, FeedError, Files, Read
 from placement.feeds.feed import Options as AnyOptions
 from placement.feeds.kubernetes.manifests import Manifest, list_bytes, manifests
-from placement.feeds.kubernetes.naming import Unique, labels, metadata, true_names
+from placement.feeds.kubernetes.naming import Unique, metadata, true_names
 from placement.feeds.kubernetes.options import ClusterOptions, LabelKey, LabelValue, Port
 from placement.feeds.kubernetes.routing import (
     GATEWAY_GROUP,
@@ -23,6 +23,7 @@ from placement.feeds.kubernetes.routing import (
     header_match,
     matched,
 )
+from placement.feeds.kubernetes.workloads import pods_of
 from placement.feeds.view import Policy, View
 
 STANDS = Fact("stands", ("site", "model", "tenant"))
@@ -76,7 +77,7 @@ class InferencePoolFeed:
         options = self.options
         names = {"site": site, "model": model, "tenant": tenant}
         called = metadata(name, names, options.namespace)
-        of_pods = labels(self._chosen(site, model, tenant))
+        of_pods = pods_of(self.options, site, model, tenant)
         spec = {
             "selector": {"matchLabels": dict(options.pod_labels) | of_pods},
             "targetPorts": [{"number": options.port}],
@@ -117,15 +118,11 @@ class InferencePoolFeed:
             raise FeedError(tuple(reasons))
         return {STANDS: dict(stands)}
 
-    def _chosen(self, site: str, model: str, tenant: str) -> dict[str, str]:
-        """Names that tell a pool's pods from those of others in its cluster."""
-        return {"site": site if self.options.site_label else "", "model": model, "tenant": tenant}
-
     def _wrong(self, item: Manifest, site: str, model: str, tenant: str) -> str | None:
         """What an object says that is not of its model and tenant."""
         if item["kind"] == "InferencePool":
             chosen: dict[str, Any] = item["spec"]["selector"]["matchLabels"]
-            right = labels(self._chosen(site, model, tenant)).items() <= chosen.items()
+            right = pods_of(self.options, site, model, tenant).items() <= chosen.items()
             return None if right else f"its pods are {chosen}"
         headers = matched(item["spec"]["rules"][0])
         found = headers.get(self.options.model_header), headers.get(self.options.tenant_header, "")

@@ -51,13 +51,13 @@ class KserveFeed(WorkloadFeed):
             ]
         return reasons
 
-    def manifest(self, view: View, row: Replicas, metadata: Manifest) -> Manifest:
+    def manifest(self, view: View, row: Replicas, called: Manifest) -> Manifest:
         """An object for the row's replicas."""
         if self.options.kind == "LLMInferenceService":
-            return self._llm(view, row, metadata)
-        return self._classic(view, row, metadata)
+            return self._llm(view, row, called)
+        return self._classic(view, row, called)
 
-    def _llm(self, view: View, row: Replicas, metadata: Manifest) -> Manifest:
+    def _llm(self, view: View, row: Replicas, called: Manifest) -> Manifest:
         shape = view.shapes[row.shape]
         pod = pod_spec(self.options, view, row, shape.quarter_gpus)
         container = pod["containers"][0]
@@ -69,7 +69,7 @@ class KserveFeed(WorkloadFeed):
             "model": {"name": shape.model, "uri": self.options.uri_of(shape)},
             "replicas": row.count,
             "parallelism": {"tensor": ceil(shape.quarter_gpus / 4)},
-            "labels": metadata["labels"],
+            "labels": called["labels"],
             "template": pod,
         }
         if self.options.router:
@@ -77,11 +77,11 @@ class KserveFeed(WorkloadFeed):
         return {
             "apiVersion": "serving.kserve.io/v1alpha2",
             "kind": "LLMInferenceService",
-            "metadata": metadata,
+            "metadata": called,
             "spec": spec,
         }
 
-    def _classic(self, view: View, row: Replicas, metadata: Manifest) -> Manifest:
+    def _classic(self, view: View, row: Replicas, called: Manifest) -> Manifest:
         options, shape = self.options, view.shapes[row.shape]
         predictor = pod_spec(options, view, row, shape.quarter_gpus)
         container = predictor.pop("containers")[0]
@@ -92,7 +92,7 @@ class KserveFeed(WorkloadFeed):
         }
         served |= {key: container.get(key) for key in ("image", "args", "env", "resources")}
         predictor["model"] = {key: value for key, value in served.items() if value is not None}
-        predictor |= {"minReplicas": row.count, "maxReplicas": row.count, "labels": metadata["labels"]}
+        predictor |= {"minReplicas": row.count, "maxReplicas": row.count, "labels": called["labels"]}
         predictor["deploymentStrategy"] = {
             "type": "RollingUpdate",
             "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1},
@@ -101,7 +101,7 @@ class KserveFeed(WorkloadFeed):
         return {
             "apiVersion": "serving.kserve.io/v1beta1",
             "kind": "InferenceService",
-            "metadata": metadata | {"annotations": metadata["annotations"] | said},
+            "metadata": called | {"annotations": called["annotations"] | said},
             "spec": {"predictor": predictor},
         }
 

@@ -55,16 +55,16 @@ class LeaderWorkerSetFeed(WorkloadFeed):
                 )
         return reasons
 
-    def manifest(self, view: View, row: Replicas, metadata: Manifest) -> Manifest:
+    def manifest(self, view: View, row: Replicas, called: Manifest) -> Manifest:
         """A group of pods for each of the row's replicas."""
         options = self.options
         size, quarters = self._pods(view.shapes[row.shape])
-        template: Manifest = {"workerTemplate": self._template(view, row, metadata, quarters, leads=size == 1)}
+        template: Manifest = {"workerTemplate": self._template(view, row, called, quarters, leads=size == 1)}
         if size > 1:
-            template["leaderTemplate"] = self._template(view, row, metadata, quarters, leads=True)
+            template["leaderTemplate"] = self._template(view, row, called, quarters, leads=True)
         if options.exclusive_topology:
-            said = metadata["annotations"] | {TOPOLOGY: options.exclusive_topology}
-            metadata = metadata | {"annotations": said}
+            said = called["annotations"] | {TOPOLOGY: options.exclusive_topology}
+            called = called | {"annotations": said}
         spec = {
             "replicas": row.count,
             "startupPolicy": options.startup,
@@ -77,7 +77,7 @@ class LeaderWorkerSetFeed(WorkloadFeed):
         return {
             "apiVersion": "leaderworkerset.x-k8s.io/v1",
             "kind": "LeaderWorkerSet",
-            "metadata": metadata,
+            "metadata": called,
             "spec": spec,
         }
 
@@ -86,13 +86,13 @@ class LeaderWorkerSetFeed(WorkloadFeed):
         most = 4 * self.options.gpus_per_pod
         return (1, shape.quarter_gpus) if shape.quarter_gpus <= most else (shape.quarter_gpus // most, most)
 
-    def _template(self, view: View, row: Replicas, metadata: Manifest, quarters: int, *, leads: bool) -> Manifest:
+    def _template(self, view: View, row: Replicas, called: Manifest, quarters: int, *, leads: bool) -> Manifest:
         pod = pod_spec(self.options, view, row, quarters, ready=leads)
         role = "leader" if leads else "worker"
         if not leads and self.options.worker_args is not None:
             shape = view.shapes[row.shape]
             pod["containers"][0]["args"] = [self.options.filled(text, shape) for text in self.options.worker_args]
-        return {"metadata": {"labels": metadata["labels"] | {f"{PREFIX}role": role}}, "spec": pod}
+        return {"metadata": {"labels": called["labels"] | {f"{PREFIX}role": role}}, "spec": pod}
 
     def stands(self, item: Manifest, names: tuple[str, ...], where: str) -> Stands:
         """Replicas of a LeaderWorkerSet: groups, each of a leader and workers."""

@@ -65,8 +65,11 @@ class Unique:
 
 
 def labels(names: Mapping[str, str]) -> dict[str, str]:
-    """Labels by which people and selectors find things: `names` that are not empty, as far as a label can say them."""
-    return {PREFIX + key: label_value(text) for key, text in names.items() if text}
+    """Labels by which people and selectors find things: `names`, as far as a label can say them.
+
+    Empty ones are said, too: what no tenant has is found by its empty label, and a selector knows no other way.
+    """
+    return {PREFIX + key: label_value(text) for key, text in names.items()}
 
 
 def annotations(names: Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 from placement.feeds.feed import Fact, FeedError, Files, Read
 from placement.feeds.feed import Options as AnyOptions
 from placement.feeds.kubernetes.manifests import Manifest, list_bytes, manifests
-from placement.feeds.kubernetes.naming import Unique, dns_label, label_value, metadata, true_names
+from placement.feeds.kubernetes.naming import Unique, dns_label, label_value, labels, metadata, true_names
 from placement.feeds.kubernetes.options import ClusterOptions, PodOptions
 from placement.feeds.kubernetes.pods import by_site, refuse_untold
 from placement.feeds.view import Policy, Replicas, Shape, View
@@ -35,6 +35,7 @@ class WorkloadFeed(ABC):
 
     name: ClassVar[str]
     kinds: ClassVar[tuple[str, ...]]
+    kinds_beside: ClassVar[tuple[str, ...]] = ()
     Options: ClassVar[type[AnyOptions]]
     policies: ClassVar[frozenset[Policy]] = frozenset()
     says: ClassVar[tuple[Fact, ...]] = (REPLICAS, QUARTER_GPUS)
@@ -48,12 +49,20 @@ class WorkloadFeed(ABC):
         """Reasons of the kind's own why it cannot say the plan."""
 
     @abstractmethod
-    def manifest(self, view: View, row: Replicas, metadata: Manifest) -> Manifest:
+    def manifest(self, view: View, row: Replicas, called: Manifest) -> Manifest:
         """The object for a row, under this metadata."""
 
     @abstractmethod
     def stands(self, item: Manifest, names: tuple[str, ...], where: str) -> Stands:
         """What an object says; `names` are its true names, in the order of NAMES."""
+
+    def beside(self, view: View, site: str, rows: list[Replicas]) -> list[Manifest]:
+        """What else a site's file holds, of kinds in `kinds_beside`."""
+        return []
+
+    def check_beside(self, item: Manifest, where: str) -> None:
+        """Raises FeedError where an object of `kinds_beside` says something else than its names."""
+        raise NotImplementedError(f"{self.name} has nothing beside its workloads")
 
     def render(self, view: View) -> Files:
         """A List for each site where something stands. Raises FeedError with every reason why that cannot be."""
@@ -63,6 +72,7 @@ class WorkloadFeed(ABC):
         for site, rows in by_site(view.replicas).items():
             unique = Unique(f"site {site}")
             items = [self.manifest(view, row, self._metadata(view, row, unique)) for row in rows]
+            items += self.beside(view, site, rows)
             files[f"{file_name(site)}.json"] = list_bytes(items)
         return files
 
@@ -74,11 +84,15 @@ class WorkloadFeed(ABC):
 
     def read(self, files: Files) -> Read:
         """Replicas, and what they take of GPUs. Raises FeedError for what no such feed wrote."""
-        return facts([self._stands(item, path) for path, item in manifests(files, self.kinds)])
+        found = [self._stands(item, path) for path, item in manifests(files, (*self.kinds, *self.kinds_beside))]
+        return facts([one for one in found if one is not None])
 
-    def _stands(self, item: Manifest, path: str) -> Stands:
+    def _stands(self, item: Manifest, path: str) -> Stands | None:
         where = f"{path}: {item['kind']} {item.get('metadata', {}).get('name')}"
         try:
+            if item["kind"] in self.kinds_beside:
+                self.check_beside(item, where)
+                return None
             return self.stands(item, true_names(item["metadata"], NAMES), where)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             if isinstance(error, FeedError):
@@ -91,6 +105,12 @@ def true_of(row: Replicas, shape: Shape) -> dict[str, str]:
     return {"site": row.site, "model": shape.model, "shape": row.shape, "gpu": shape.gpu, "tenant": row.tenant}
 
 
+def pods_of(options: ClusterOptions, site: str, model: str, tenant: str) -> dict[str, str]:
+    """Labels that a model's pods carry, and nobody else's in their cluster; of one tenant, or of none."""
+    of_site = {"site": site} if options.site_label else {}
+    return labels({**of_site, "model": model, "tenant": tenant})
+
+
 def queue_label(options: PodOptions, row: Replicas) -> dict[str, str]:
     """The label by which Kueue knows the queue that a workload waits in, where it is to wait."""
     return {"kueue.x-k8s.io/queue-name": queue_name(options, "serving", row.site, row.tenant)} if options.kueue else {}
@@ -101,9 +121,9 @@ def queue_name(options: ClusterOptions, use: str, site: str, tenant: str) -> str
     return dns_label(use, *options.of_site(site), tenant)
 
 
-def selector_labels(metadata: Manifest) -> dict[str, str]:
+def selector_labels(called: Manifest) -> dict[str, str]:
     """What tells an object's pods from others in its namespace."""
-    return {"app.kubernetes.io/instance": label_value(metadata["name"])}
+    return {"app.kubernetes.io/instance": label_value(called["name"])}
 
 
 def facts(found: list[Stands]) -> Read:
