@@ -113,20 +113,22 @@ class _Source:
         self._audit(copy)
         self._approved(copy)
         if self.feeds is not None:
-            from placement.feeds.feed import FeedError  # noqa: PLC0415
+            from placement.cli.feed import feed_failures  # noqa: PLC0415
             from placement.feeds.rendering import render_feeds  # noqa: PLC0415
 
             self.say("rendering the feeds")
-            try:
+            with feed_failures():
                 render_feeds(copy, self.scenario, self.feeds, folder / "feeds")
-            except FeedError as error:
-                raise Failure(Exit.BAD_DATA, str(error), {"reasons": list(error.reasons)}) from error
 
     def facts(self) -> dict[str, Any]:
         """What the manifest says of the plan."""
         import json  # noqa: PLC0415
 
-        told = json.loads((self.plan / "plan.json").read_bytes())
+        path = self.plan / "plan.json"
+        try:
+            told = json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise Failure(Exit.BAD_DATA, f"{path}: is no plan ({error}); `nearserve plan` writes one") from error
         names = ("scenario", "objective_usd_month", "served_share", "gap")
         feeds = [] if self.feeds is None else sorted(self.feeds.targets)
         return {**{name: told.get(name) for name in names}, "feeds": feeds}

@@ -162,6 +162,8 @@ def test_settings_are_checked_all_at_once(run: Run, tmp_path: Path) -> None:
 def test_what_goes_wrong_has_its_exit_code(made: Path, run: Run, tmp_path: Path) -> None:
     store = tmp_path / "store"
     assert "is no store" in run("list", code=2).stderr
+    (tmp_path / "empty").mkdir()
+    assert "plan.json: is no plan" in run("plan", tmp_path / "empty", code=4).stderr
     down = ("--etcd", f"http://127.0.0.1:{free_port()}", "--etcd-key", "/k")
     assert "did not answer" in run("plan", "plan", *down, code=8).stderr
     with Store(store).writing():
