@@ -1,1 +1,1 @@
-"""Feeds, held against what is too slow or too large for tests."""
+"""Benchmarks of feeds."""

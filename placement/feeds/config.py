@@ -97,7 +97,7 @@ def _config(document: _Document, path: Path, file: str) -> FeedsConfig:
         faults += wrong
         if read is None:
             continue
-        options[name] = read
+        options[name] = _beside(path, read)
         if read.failover is not None and read.failover not in kind.policies:
             able = ", ".join(sorted(kind.policies)) or "none: it routes nothing"
             told = f"the target cannot be told this way of failing over; it can be told: {able}"
@@ -118,6 +118,16 @@ def _config(document: _Document, path: Path, file: str) -> FeedsConfig:
     if faults:
         raise DocumentError(faults)
     return FeedsConfig(options, addresses, document.period, crds)
+
+
+def _beside(path: Path, options: Options) -> Options:
+    """Options whose paths are relative to the folder of the configuration, and not to where it was called from."""
+    relative = {
+        name: path.parent / value
+        for name in type(options).model_fields
+        if isinstance(value := getattr(options, name), Path) and not value.is_absolute()
+    }
+    return options.model_copy(update=relative)
 
 
 def _names(document: _Document) -> list[str]:

@@ -18,7 +18,7 @@ from pydantic import Field
 from placement.canonical import canonical_json
 from placement.feeds.addresses import is_ip
 from placement.feeds.envoy_bootstrap import Bootstrap, bootstrap_of
-from placement.feeds.feed import Fact, FeedError, Files, Key, Options, Read
+from placement.feeds.feed import Apart, Fact, FeedError, Files, Key, Options, Read
 from placement.feeds.naming import name_of, part_of
 from placement.feeds.order import preferences
 from placement.feeds.view import BILLION, Address, Class, Policy, View
@@ -54,6 +54,7 @@ class Envoy:
     def __init__(self, options: EnvoyOptions) -> None:
         self.options = options
         self.says: tuple[Fact, ...] = (SHARES, DROPPED) if options.drop_unserved else (SHARES,)
+        self.apart: Apart = "class" if options.bootstrap is None else "region"
 
     def render(self, view: View) -> Files:
         """The files of a moment. Raises FeedError for sites without addresses that Envoy can use."""
@@ -149,7 +150,7 @@ def _endpoint(address: Address) -> dict[str, Any]:
 
 def _response(assignment: dict[str, Any]) -> bytes:
     """A DiscoveryResponse; its version is of what it says, so that Envoy's statistics tell what it has."""
-    version = hashlib.sha256(canonical_json(assignment)).hexdigest()[:16]
+    version = hashlib.sha256(json.dumps(assignment, sort_keys=True).encode()).hexdigest()[:16]
     return canonical_json({"resources": [assignment], "type_url": ASSIGNMENT, "version_info": version})
 
 

@@ -94,7 +94,7 @@ def _failures(views: PlanViews, moment: Moment, way: Policy) -> Iterator[tuple[M
     cls = table.class_of(rows)
     orders = _Orders(views, moment) if way == "priority" else None
     for domain, down in views.domains.items():
-        fails = np.isin(rows.site, [j for j, name in enumerate(table.names["site"]) if name in down])
+        fails = table.at(rows, down)
         hit, group = np.unique(cls[fails], return_inverse=True)
         lost = np.bincount(group, rows.share_ppb[fails], len(hit)).astype(np.int64)
         stands = ~fails & np.isin(cls, hit)

@@ -41,6 +41,9 @@ class Fact:
     within: Fraction = Fraction(1, 10**9)
 
 
+Apart = Literal["", "class", "region"]
+"""Whether a file says something of one class, or of one region, alone. "": files may speak of everything."""
+
 Read: TypeAlias = Mapping[Fact, Mapping[Key, Fraction | int]]
 """What files say of each fact that the feed names, by the values of its columns."""
 
@@ -58,9 +61,11 @@ class Options(Part):
 
     `failover` is the way in which its target is to fail over: one of the feed's policies; without it the plan's own
     where the target can be told that, and else the first that keeps the plan's promise, `planned` before others.
+    `failures` are the domains that files are made for where it is `planned`; without it all.
     """
 
     failover: Policy | None = None
+    failures: tuple[str, ...] | None = None
 
 
 class Feed(Protocol):
@@ -70,6 +75,9 @@ class Feed(Protocol):
     switched to, `proportional` where it shares what fails over the survivors by their weights by itself, `priority`
     where it goes down an order. Empty: it routes nothing, so that no failure concerns it. `Options` is its options'
     class.
+
+    A feed may also have `apart` (see `apart_of`), which makes failures of large plans quick: the files of a failure are
+    then made from a view of no more than the classes, or regions, that it touches.
     """
 
     name: ClassVar[str]
@@ -90,3 +98,9 @@ class Feed(Protocol):
     def read(self, files: Files) -> Read:
         """What the files say. Raises FeedError where they say nothing that can be read."""
         ...
+
+
+def apart_of(feed: Feed) -> Apart:
+    """What a file of the feed speaks of; only of feeds that say nothing of machines, as those are not of a class."""
+    said: Apart = getattr(feed, "apart", "")
+    return said if all(fact.what in ("shares", "unserved") for fact in feed.says) else ""

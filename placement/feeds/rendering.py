@@ -10,24 +10,28 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from placement.canonical import canonical_json
 from placement.feeds.addresses import read_addresses
 from placement.feeds.compare import DifferentError, compared
 from placement.feeds.config import FeedsConfig
 from placement.feeds.failover import BrokenPromiseError, Failovers
-from placement.feeds.feed import Feed, FeedError, Files
+from placement.feeds.feed import Feed, FeedError, Files, apart_of
 from placement.feeds.kubernetes.crds import check_folder
 from placement.feeds.naming import part_of
 from placement.feeds.view import Addresses, Moment, Policy, View
 from placement.feeds.views import PlanViews, open_plan
 from placement.scenario import Scenario
+from placement.scenario.findings import nearest
 
 SCHEMA = "nearserve-feeds-1"
 FEEDS_INDEX = "feeds.json"
 FAILURES = "failures"
 INDEX = "failures.json"
 ALL_DAY = "all"
+MOST_BYTES = 4 * 10**9
+"""Of a target's files: a feed of one large file and a thousand failures would fill the disk."""
 
 
 @dataclass(frozen=True)
@@ -100,13 +104,33 @@ def _together(wrong: list[tuple[str, FeedError]]) -> FeedError:
 def render_feed(config: FeedsConfig, target: str, views: PlanViews, failovers: Failovers, folder: Path) -> RenderedFeed:
     """One target's files below `folder`. Raises FeedError."""
     feed = config.feed(target)
-    failover = failovers.of(feed.policies, config.options[target].failover)
-    failures = views.failures if failover == "planned" else ()
+    options = config.options[target]
+    failover = failovers.of(feed.policies, options.failover)
+    failures = _wanted(views, options.failures) if failover == "planned" else ()
     writing = _Writing(config, target, views, failover, failures)
     for moment in views.moments:
         writing.moment(feed, moment, folder / (part_of(moment.slice) or ALL_DAY))
     slices = tuple(moment.slice for moment in views.moments)
     return RenderedFeed(target, failover, slices, failures, writing.files, writing.bytes, writing.figures)
+
+
+def _wanted(views: PlanViews, names: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The domains whose failures have files. Raises FeedError."""
+    strange = [name for name in names or () if name not in views.domains]
+    if strange:
+        raise FeedError(
+            tuple(f"failures: no domain {name!r} may fail. {nearest(name, views.failures)}" for name in strange)
+        )
+    return views.failures if names is None else tuple(sorted(set(names)))
+
+
+class _Failure(NamedTuple):
+    """What a failure's files were made from, and which they are: all, those that differ, those that are gone."""
+
+    view: View
+    paths: tuple[str, ...]
+    differ: tuple[str, ...]
+    gone: tuple[str, ...]
 
 
 class _Writing:
@@ -120,25 +144,41 @@ class _Writing:
         self.files = self.bytes = self.figures = 0
 
     def moment(self, feed: Feed, moment: Moment, folder: Path) -> None:
-        """A normal moment and, where they are wanted, all failures in it."""
-        view = self._view(moment)
+        """A normal moment and, where they are wanted, all failures in it, written and read back."""
+        view = self._by_way(self.views.at(moment))
         files = _sound(feed.render(view))
         self._write(folder, files)
-        differing: dict[str, Files] = {}
-        gone: dict[str, list[str]] = {}
+        reader = self.config.feed(self.target)  # a new one: what rendering remembers has no part in reading
+        self.figures += compared(view, reader.read(dict(read_files(folder))), reader.says)
+        if not self.failures:
+            return
+        index = {}
         for domain in self.failures:
-            failed = _sound(feed.render(self._view(moment._replace(failure=domain))))
-            differing[domain] = {path: data for path, data in failed.items() if files.get(path) != data}
-            gone[domain] = sorted(files.keys() - failed.keys())
-            self._write(folder / FAILURES / part_of(domain), differing[domain])
-        if self.failures:
-            index = {name: {"differ": sorted(differing[name]), "gone": gone[name]} for name in self.failures}
-            self._write(folder, {INDEX: canonical_json(index)})
-        self._check(moment, view, folder)
+            failure = self._failure(feed, moment._replace(failure=domain), files, folder)
+            index[domain] = {"differ": failure.differ if failure else (), "gone": failure.gone if failure else ()}
+            if failure:
+                self._check(reader, failure, folder, domain)
+        self._write(folder, {INDEX: canonical_json(index)})
 
-    def _view(self, moment: Moment) -> View:
-        """The view of a moment, with the way in which this target fails over."""
-        view = self.views.at(moment)
+    def _failure(self, feed: Feed, at: Moment, files: Files, folder: Path) -> _Failure | None:
+        """The files of a failure that differ from those of the normal day, written; None where nothing changes."""
+        changed = self.views.changed(at, apart_of(feed))
+        if changed is None:
+            return None
+        before, after = map(self._by_way, changed)
+        failed = _sound(feed.render(after))
+        differ = {path: data for path, data in failed.items() if files.get(path) != data}
+        gone = (feed.render(before) if apart_of(feed) else files).keys() - failed.keys()
+        self._write(folder / FAILURES / part_of(at.failure), differ)
+        if self.bytes > MOST_BYTES:
+            told = (
+                f"the files of failures take more than {MOST_BYTES / 1e9:g} GB: name in `failures` the domains to make"
+            )
+            raise FeedError((f"{told} them for, or take another way in `failover`",))
+        return _Failure(after, tuple(failed), tuple(sorted(differ)), tuple(sorted(gone)))
+
+    def _by_way(self, view: View) -> View:
+        """The view, with the way in which this target fails over."""
         return view if self.failover is None else replace(view, policy=self.failover)
 
     def _write(self, folder: Path, files: Files) -> None:
@@ -146,14 +186,11 @@ class _Writing:
         self.files += len(files)
         self.bytes += sum(map(len, files.values()))
 
-    def _check(self, moment: Moment, view: View, folder: Path) -> None:
-        """Everything that was written says what the plan says. Raises FeedError."""
-        feed = self.config.feed(self.target)  # a new one: what rendering remembers has no part in reading
-        normal = dict(read_files(folder))
-        self.figures += compared(view, feed.read(normal), feed.says)
-        for domain in self.failures:
-            at = moment._replace(failure=domain)
-            self.figures += compared(self._view(at), feed.read(in_failure(folder, domain, normal)), feed.says)
+    def _check(self, reader: Feed, failure: _Failure, folder: Path, domain: str) -> None:
+        """What was written says what the plan says of the failure. Raises FeedError."""
+        own, differ = folder / FAILURES / part_of(domain), set(failure.differ)
+        files = {path: ((own if path in differ else folder) / path).read_bytes() for path in failure.paths}
+        self.figures += compared(failure.view, reader.read(files), reader.says)
 
 
 def _sound(files: Files) -> Files:

@@ -82,13 +82,27 @@ class RouteTable:
 
     def failed(self, normal: Rows, extra: Rows, down: frozenset[str]) -> Rows:
         """What flows on at survivors, and what the plan moves there: one row where both name the same place."""
-        fails = np.array([name in down for name in self.names["site"]], np.bool_)
-        kept = normal.where(~fails[normal.site]) if len(fails) else normal
-        both = kept.joined(extra)
+        both = normal.where(~self.at(normal, down)).joined(extra)
         order = np.argsort(both.key, kind="stable")
         key, share = both.key[order], both.share_ppb[order]
         first = np.flatnonzero(np.diff(key, prepend=-1))
         return Rows(key[first], both.site[order][first], np.add.reduceat(share, first) if len(first) else share)
+
+    def touched(self, normal: Rows, extra: Rows, down: frozenset[str]) -> Int:
+        """The numbers of the classes that a failure changes anything for, sorted."""
+        return np.unique(np.concatenate([self.class_of(normal.where(self.at(normal, down))), self.class_of(extra)]))
+
+    def region_of(self, classes: Int) -> Int:
+        """A number for the region of classes by their numbers."""
+        return np.asarray(classes // (self.shape[1] * self.shape[2]), np.int64)
+
+    def at(self, rows: Rows, down: frozenset[str]) -> NDArray[np.bool_]:
+        """Which rows end at sites that are down, N."""
+        return np.isin(rows.site, [self._site[name] for name in down if name in self._site])
+
+    @cached_property
+    def _site(self) -> dict[str, int]:
+        return {name: j for j, name in enumerate(self.names["site"])}
 
     def routes(self, rows: Rows) -> tuple[Route, ...]:
         """The rows by their names, sorted."""

@@ -7,8 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from placement.feeds.feed import Apart
 from placement.feeds.names import Names
-from placement.feeds.routes import RouteTable
+from placement.feeds.routes import RouteTable, Rows
 from placement.feeds.view import Addresses, Class, Job, Moment, Policy, Replicas, Route, Servers, View
 from placement.frames import records
 from placement.plan.document import PlanDocument
@@ -54,10 +57,37 @@ class PlanViews:
 
     def at(self, moment: Moment) -> View:
         """What the plan says at a moment. Raises KeyError for a failure that the plan does not know."""
-        normal = self.routes.rows(moment._replace(failure=""))
-        rows = normal
+        rows = self.routes.rows(moment._replace(failure=""))
         if moment.failure:
-            rows = self.routes.failed(normal, self.routes.rows(moment), self.domains[moment.failure])
+            rows = self.routes.failed(rows, self.routes.rows(moment), self.domains[moment.failure])
+        return self._view(moment, rows, self._classes[moment.slice])
+
+    def changed(self, moment: Moment, apart: Apart) -> tuple[View, View] | None:
+        """The normal day and the failure `moment`, both with no more than what the failure changes anything for.
+
+        That is the classes that it touches, all classes of their regions, or everything, as `apart` says. None where
+        nothing changes: nobody is served at the domain's sites.
+        """
+        table, down = self.routes, self.domains[moment.failure]
+        normal, extra = table.rows(moment._replace(failure="")), table.rows(moment)
+        touched = table.touched(normal, extra, down)
+        if not len(touched):
+            return None
+        classes = self._classes[moment.slice]
+        if apart == "class":
+            kept = np.isin(table.class_of(normal), touched)
+            classes = tuple(table.classes(touched))
+        elif apart == "region":
+            regions = np.unique(table.region_of(touched))
+            kept = np.isin(table.region_of(table.class_of(normal)), regions)
+            named = {table.names["region"][j] for j in regions.tolist()}
+            classes = tuple(cls for cls in classes if cls[0] in named)
+        if apart:
+            normal = normal.where(kept)
+        before = self._view(moment._replace(failure=""), normal, classes)
+        return before, self._view(moment, table.failed(normal, extra, down), classes)
+
+    def _view(self, moment: Moment, rows: Rows, classes: tuple[Class, ...]) -> View:
         return View(
             scenario=self.document.scenario,
             plan_sha256=self.plan_sha256,
@@ -67,31 +97,32 @@ class PlanViews:
             shapes=self._names.shapes,
             services=self._names.services,
             servers=self._servers,
-            replicas=self._replicas(moment.slice),
+            replicas=self._replicas[moment.slice],
             routes=self.routes.routes(rows),
-            jobs=self._jobs(moment.slice),
-            backups=self._backups(moment.slice),
+            jobs=self._jobs[moment.slice],
+            backups=self._backups[moment.slice],
             domains=self.domains,
             policy=self.policy,
             addresses=self.addresses,
-            classes=self._classes(moment.slice),
+            classes=classes,
         )
 
-    def _backups(self, of_slice: str) -> Mapping[str, tuple[Route, ...]]:
-        if of_slice not in self._moved:
-            self._moved[of_slice] = {
-                name: self.routes.routes(self.routes.rows(Moment(self.period, of_slice, name))) for name in self.domains
-            }
-        return self._moved[of_slice]
+    @cached_property
+    def _backups(self) -> Mapping[str, Mapping[str, tuple[Route, ...]]]:
+        """By slice, then by domain."""
+        table = self.routes
+        return {
+            at.slice: {name: table.routes(table.rows(at._replace(failure=name))) for name in self.domains}
+            for at in self.moments
+        }
 
     @cached_property
-    def _moved(self) -> dict[str, Mapping[str, tuple[Route, ...]]]:
-        """The backup rows of the slices that were looked at."""
-        return {}
-
-    def _classes(self, of_slice: str) -> tuple[Class, ...]:
-        asked = {(row["region"], row["model"], row["service"]) for row in self._asked if row["slice"] == of_slice}
-        return tuple(sorted(asked))
+    def _classes(self) -> Mapping[str, tuple[Class, ...]]:
+        """By slice."""
+        asked: dict[str, set[Class]] = defaultdict(set)
+        for row in self._asked:
+            asked[row["slice"]].add((row["region"], row["model"], row["service"]))
+        return {at.slice: tuple(sorted(asked[at.slice])) for at in self.moments}
 
     @cached_property
     def _asked(self) -> Sequence[Mapping[str, Any]]:
@@ -114,32 +145,37 @@ class PlanViews:
             )
         )
 
-    def _replicas(self, of_slice: str) -> tuple[Replicas, ...]:
-        count: dict[tuple[str, str, str], int] = defaultdict(int)
-        for row in self.document.replicas:
-            if (row.period or "") == self.period and row.slice in (None, of_slice) and row.count:
-                count[row.site, row.shape, row.tenant or ""] += row.count
-        return tuple(sorted(Replicas(*place, number) for place, number in count.items()))
+    @cached_property
+    def _replicas(self) -> Mapping[str, tuple[Replicas, ...]]:
+        """By slice."""
+        found: dict[str, tuple[Replicas, ...]] = {}
+        for at in self.moments:
+            count: dict[tuple[str, str, str], int] = defaultdict(int)
+            for row in self.document.replicas:
+                if (row.period or "") == self.period and row.slice in (None, at.slice) and row.count:
+                    count[row.site, row.shape, row.tenant or ""] += row.count
+            found[at.slice] = tuple(sorted(Replicas(*place, number) for place, number in count.items()))
+        return found
 
-    def _jobs(self, of_slice: str) -> tuple[Job, ...]:
-        kinds = self._names.jobs
-        return tuple(
-            sorted(
-                Job(
-                    row.job,
-                    kind["kind"],
-                    kind["model"],
-                    kind["gpu"],
-                    round(4 * kind["gpus"]),
-                    row.site,
-                    row.slices,
-                    kind["preemptible"] == "yes",
-                )
-                for row in self.document.jobs
-                for kind in [kinds[row.job]]
-                if (row.period or "") == self.period and (not row.slices or of_slice in row.slices)
+    @cached_property
+    def _jobs(self) -> Mapping[str, tuple[Job, ...]]:
+        """By slice."""
+        jobs = sorted(
+            Job(
+                row.job,
+                kind["kind"],
+                kind["model"],
+                kind["gpu"],
+                round(4 * kind["gpus"]),
+                row.site,
+                row.slices,
+                kind["preemptible"] == "yes",
             )
+            for row in self.document.jobs
+            for kind in [self._names.jobs[row.job]]
+            if (row.period or "") == self.period
         )
+        return {at.slice: tuple(job for job in jobs if not job.slices or at.slice in job.slices) for at in self.moments}
 
 
 def open_plan(plan: Path, scenario: Scenario, addresses: Addresses, period: str | None = None) -> PlanViews:

@@ -11,13 +11,15 @@ import pytest
 
 from placement.datasets import datasets_folder
 from placement.feeds import registry
+from placement.feeds.addresses import read_addresses
 from placement.feeds.compare import DifferentError, compared
 from placement.feeds.config import FeedsConfig, feeds_config, read_feeds_config
 from placement.feeds.envoy import Envoy, EnvoyOptions
+from placement.feeds.envoy_bootstrap import Bootstrap
 from placement.feeds.failover import BrokenPromiseError
 from placement.feeds.feed import FeedError, Files, Options
 from placement.feeds.rendering import in_failure, read_files, render_feeds
-from placement.feeds.view import Moment
+from placement.feeds.view import Addresses, Moment
 from placement.feeds.views import open_plan
 from placement.scenario import Scenario
 from probes.document import DocumentError
@@ -51,11 +53,46 @@ def test_every_failure_has_the_files_that_differ_and_with_them_says_what_the_pla
         assert compared(views.at(Moment(failure=domain)), feed.read(in_failure(folder, domain)), feed.says)
 
 
-def wanted_addresses(wanted: FeedsConfig, plan: Plan) -> object:
-    from placement.feeds.addresses import read_addresses  # noqa: PLC0415
-
+def wanted_addresses(wanted: FeedsConfig, plan: Plan) -> Addresses:
     assert wanted.addresses is not None
     return read_addresses(wanted.addresses, plan[1])
+
+
+def bootstrap() -> Bootstrap:
+    return Bootstrap(folder="/srv/current", watch="/srv")
+
+
+@pytest.mark.parametrize("options", [EnvoyOptions(), EnvoyOptions(bootstrap=bootstrap())], ids=["class", "region"])
+def test_a_failure_made_from_what_it_touches_is_the_same_as_one_made_from_everything(
+    options: EnvoyOptions, two_sites_plan: Plan, tmp_path: Path
+) -> None:
+    wanted = config(two_sites_plan, envoy=options)
+    render_feeds(*two_sites_plan, wanted, tmp_path)
+    views = open_plan(*two_sites_plan, wanted_addresses(wanted, two_sites_plan))
+    whole = [
+        dict(Envoy(options).render(views.at(Moment(failure=domain)))) == in_failure(tmp_path / "envoy/all", domain)
+        for domain in ("metro-alpha", "metro-beta")
+    ]
+    assert whole == [True, True]
+    lost = json.loads(in_failure(tmp_path / "envoy/all", "metro-beta")["eds/berlin/chat@m8.json"])
+    assert lost["resources"][0]["endpoints"] == [], "who has nobody else is told so, and not sent to what is down"
+
+
+def test_files_are_made_for_the_failures_that_are_asked_for(three_sites_plan: Plan, tmp_path: Path) -> None:
+    some = config(three_sites_plan, envoy=EnvoyOptions(failures=("metro-gamma",)))
+    assert render_feeds(*three_sites_plan, some, tmp_path / "some").feeds[0].failures == ("metro-gamma",)
+    assert [path.name for path in (tmp_path / "some/envoy/all/failures").iterdir()] == ["metro-gamma"]
+    wrong = config(three_sites_plan, envoy=EnvoyOptions(failures=("metro-gama",)))
+    with pytest.raises(FeedError, match=r"'metro-gama' may fail\. Did you mean 'metro-gamma'"):
+        render_feeds(*three_sites_plan, wrong, tmp_path / "wrong")
+
+
+def test_failures_that_would_fill_the_disk_are_refused(
+    three_sites_plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("placement.feeds.rendering.MOST_BYTES", 600)
+    with pytest.raises(FeedError, match="name in failures the domains"):
+        render_feeds(*three_sites_plan, config(three_sites_plan, csv=Options()), tmp_path)
 
 
 def test_the_same_plan_gives_the_same_bytes(three_sites_plan: Plan, tmp_path: Path) -> None:
