@@ -1,6 +1,7 @@
 """The order of safe steps: by hand, by brute force over all orders, and every step audited in the tests' arithmetic."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,7 +17,9 @@ from placement.diff.ground import ground
 from placement.diff.plans import NOTHING, Plan, Standing
 from placement.diff.steps import steps_of
 from placement.diff.waves import order_on
+from placement.scenario import load
 from placement.topology import build_pairs
+from tests import tiny
 from tests.diff.diff_world import (
     CAPACITY,
     DEMAND,
@@ -206,6 +209,36 @@ def test_what_the_scenario_does_not_know_any_more_goes_last(cases: dict[Limits, 
     assert moves(said["waves"][-1]["retire"]) == [("gone", "s2", 1)]
     assert said["inadmissible_share"] == pytest.approx(6 / 24)
     assert "3 replicas and 1 servers" in said["notes"][0]
+
+
+def test_times_of_day_are_moved_by_themselves(tmp_path: Path) -> None:
+    # by day paris' 8 and berlin's 2 requests/s fill one replica at beta, by night paris' 2 go to alpha
+    follows = tiny.document_with("[limits]\nreplicas_follow_slices = true\n")
+    read = load(tiny.write(tmp_path, follows | {"demand.csv": tiny.SLICED, "slices.csv": tiny.SLICES}))
+    case = open_case(read, build_pairs(read).pairs)
+
+    def sliced(replicas: dict[tuple[str, str], int], where: dict[tuple[str, str], str]) -> Plan:
+        routes = {(r, "m8", "chat", at): {(site, "m8-one"): SHARES} for (r, at), site in where.items()}
+        stands = {(site, "m8-one", "", at): n for (site, at), n in replicas.items()}
+        servers = {("alpha", "s2", ""): Standing(1, 1, 0), ("beta", "s2", ""): Standing(1, 1, 0)}
+        return replace(plan(({}, {}, {})), servers=servers, replicas=stands, routes=routes)
+
+    night = {("berlin", "night"): "beta", ("berlin", "day"): "beta"}
+    old = sliced(
+        {("alpha", "day"): 2, ("beta", "day"): 1, ("beta", "night"): 1},
+        night | {("paris", "day"): "alpha", ("paris", "night"): "beta"},
+    )
+    new = sliced(
+        {("beta", "day"): 1, ("alpha", "night"): 2, ("beta", "night"): 1},
+        night | {("paris", "day"): "beta", ("paris", "night"): "alpha"},
+    )
+    said = steps_of(order_on(ground(case, old, new))).model_dump(mode="json")
+    (wave,) = said["waves"]
+    assert [(row["site"], row["slice"], row["count"]) for row in wave["add"]] == [("alpha", "night", 2)]
+    assert [(row["site"], row["slice"], row["count"]) for row in wave["drain"]] == [("alpha", "day", 2)]
+    # paris asks 4 by day and 1 by night in the mean, of 12 in both halves of the day together
+    assert wave["switched_share"] == pytest.approx(5 / 12)
+    assert said["double"]["gpus"] == 0.0  # by day nothing is added, by night nothing goes
 
 
 def random_side(limits: Limits, random: Random) -> Side:
