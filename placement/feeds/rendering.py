@@ -171,10 +171,8 @@ class _Writing:
         gone = (feed.render(before) if apart_of(feed) else files).keys() - failed.keys()
         self._write(folder / FAILURES / part_of(at.failure), differ)
         if self.bytes > MOST_BYTES:
-            told = (
-                f"the files of failures take more than {MOST_BYTES / 1e9:g} GB: name in `failures` the domains to make"
-            )
-            raise FeedError((f"{told} them for, or take another way in `failover`",))
+            told = f"the files of failures take more than {MOST_BYTES / 1e9:g} GB"
+            raise FeedError((f"{told}: name in failures the domains to make them for, or another way in failover",))
         return _Failure(after, tuple(failed), tuple(sorted(differ)), tuple(sorted(gone)))
 
     def _by_way(self, view: View) -> View:
