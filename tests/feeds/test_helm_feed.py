@@ -52,8 +52,7 @@ def test_weights_that_nobody_knows_need_a_volumes_size() -> None:
     seen = view(shapes={name: replace(shape, weights_gb=None) for name, shape in view().shapes.items()})
     with pytest.raises(FeedError) as error:
         HelmFeed(HelmOptions.model_validate({"image": "registry.example/vllm:1"})).render(seen)
-    said = [reason.partition(":")[0] + reason[-8:] for reason in error.value.reasons]
-    assert len(said) == 4
+    assert len(error.value.reasons) == 3
     assert sum("volume_gb" in reason for reason in error.value.reasons) == 2
     sized = HelmFeed(HelmOptions.model_validate(GIVEN | {"volume_gb": 50.5})).render(seen)
     assert json.loads(sized["ams/m70-x2.json"])["modelArtifacts"]["size"] == "51G"

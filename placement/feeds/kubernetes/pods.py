@@ -42,10 +42,7 @@ def without_image(view: View, options: PodOptions) -> list[str]:
     """Models that stand somewhere and have no image, or none that a registry could have, a sentence each."""
     images = {(shape.model, options.image_of(shape)) for shape in {view.shapes[row.shape] for row in view.replicas}}
     missing = sorted({model for model, image in images if image is None})
-    reasons = [
-        f'model {model}: no image serves it; give images."{model}", or image with {{model}} in it' for model in missing
-    ]
-    return reasons + [
+    return _missing(missing, "no image serves", "image") + [
         f'model {model}: {image!r} is no image; give images."{model}"'
         for model, image in sorted((model, image) for model, image in images if image is not None)
         if not _IMAGE.fullmatch(image)
@@ -56,10 +53,15 @@ def without_weights(view: View, options: WeightsOptions) -> list[str]:
     """Models that stand somewhere and whose weights nobody said where to get, a sentence each."""
     shapes = {view.shapes[row.shape] for row in view.replicas}
     models = sorted({shape.model for shape in shapes if options.uri_of(shape) is None})
-    return [
-        f'model {model}: where its weights are is not said; give uris."{model}", or uri with {{model}} in it'
-        for model in models
-    ]
+    return _missing(models, "nobody says where the weights are of", "uri")
+
+
+def _missing(models: list[str], what: str, option: str) -> list[str]:
+    """One sentence for all models that lack something."""
+    if not models:
+        return []
+    some = f'in {option}s."{models[0]}"' + (" and so on" if len(models) > 1 else "")
+    return [f"{what} {', '.join(models)}; give it {some}, or for all models in {option}, with {{model}} in it"]
 
 
 def tenant_nodes(options: ClusterOptions, tenant: str) -> tuple[dict[str, str], list[dict[str, str]]]:
