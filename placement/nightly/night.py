@@ -112,6 +112,8 @@ class Night:
         demand = self._demand()
         self._begin("inputs")
         plan = None if self.base is None else self.base.folder / PLAN
+        if plan is not None and not (plan / "plan.json").is_file():
+            plan = None  # others publish other things
         day = run.began.date().isoformat()
         made_from = {
             "ingest": took.sha256,

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 TELL_EVERY_S = 30.0
+DEFAULT_SECONDS = 300.0
+"""Of the plan, where the configuration limits neither its time nor its work: as of `nearserve plan`."""
 
 _LOG = structlog.get_logger("nearserve.nightly")
 
@@ -35,7 +37,8 @@ def make_plan(
     from placement.solving import InfeasibleError, NoPlanError, Request, TooLargeError  # noqa: PLC0415
 
     wanted = tonight.config.plan
-    seconds, shortened = deadline.search_s(wanted.time_limit_s, tonight.end, kept_s)
+    usual_s = DEFAULT_SECONDS if wanted.time_limit_s is None and wanted.work is None else wanted.time_limit_s
+    seconds, shortened = deadline.search_s(usual_s, tonight.end, kept_s)
     if seconds is not None and seconds < deadline.LEAST_PLAN_S:
         left = tonight.end.left_s or 0.0
         message = f"no time for a plan: {left:.0f} s are left, and what follows it takes {kept_s:.0f} s"

@@ -25,6 +25,7 @@ def report(night: "Night", ending: "Ending", seconds: float) -> dict[str, Any]:
         "stage": ending.stage,
         "reason": ending.reason,
         "message": ending.message,
+        "details": ending.details,
         "unchanged": ending.unchanged,
         "published": {"generation": ending.generation, "new": ending.new},
         "replaces": None if night.base is None else night.base.number,
