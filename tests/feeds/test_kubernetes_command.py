@@ -8,10 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from placement.cli import main
-from placement.planning import plan_scenario
-from placement.scenario import load
-from placement.solving import Request
-from tests.tiny import write
+from tests.feeds.feed_plans import planned, reliable
 
 FEEDS = """
 targets = ["kubernetes", "httproute"]
@@ -28,10 +25,9 @@ GPU = '[kubernetes.gpus.g96]\nproduct = "NVIDIA-RTX"'
 
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Paris is served at alpha, and at beta when the metro of alpha fails; berlin is at beta and has nobody else."""
     folder = tmp_path_factory.mktemp("clusters")
-    plan_scenario(
-        load(write(folder / "scenario")), folder / "plan", Request(method="exact", gap=0.0, time_limit_s=60.0)
-    )
+    planned(folder, reliable("planned"))
     (folder / "feeds.toml").write_text(FEEDS.format(gpus=GPU))
     return folder
 
@@ -72,9 +68,9 @@ def feed(plan: Path, output: Path, *flags: str) -> Result:
 def test_what_the_crds_take_is_written_and_counted(plan: Path, tmp_path: Path) -> None:
     result = feed(plan, tmp_path / "out", "--crd-dir", str(route_crd(tmp_path / "crds", 1_000_000)), "--format", "json")
     assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout)["crds"] == {"gateway.networking.k8s.io/v1 HTTPRoute": 2}
+    assert json.loads(result.stdout)["crds"] == {"gateway.networking.k8s.io/v1 HTTPRoute": 3}
     (deployment,) = json.loads((tmp_path / "out/kubernetes/all/beta.json").read_bytes())["items"]
-    assert deployment["spec"]["replicas"] == 2
+    assert deployment["spec"]["replicas"] == 2  # berlin's 0.6 and, in reserve, paris' 0.8
     assert (tmp_path / "out/httproute/all/berlin.json").exists()
 
 
@@ -97,3 +93,23 @@ def test_a_gpu_that_has_no_name_on_the_nodes_is_bad_data_with_the_option_to_give
     result = feed(plan, tmp_path / "out", "--feeds", str(plan / "none.toml"))
     assert result.exit_code == 4
     assert 'gpus."g96"' in result.output
+
+
+def test_routes_of_a_failure_stand_beside_the_normal_ones(plan: Path, tmp_path: Path) -> None:
+    result = feed(plan, tmp_path / "feeds", "--target", "httproute", "--format", "json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["feeds"][0]["failover"] == "planned"
+    routes = tmp_path / "feeds/httproute/all"
+    assert sorted(str(path.relative_to(routes)) for path in routes.rglob("*.json")) == [
+        "berlin.json",
+        "failures.json",
+        "failures/metro-alpha/paris.json",
+        "paris.json",
+    ]
+    assert backends(routes / "paris.json") == ["m8--alpha"]
+    assert backends(routes / "failures/metro-alpha/paris.json") == backends(routes / "berlin.json") == ["m8--beta"]
+    assert json.loads((routes / "failures.json").read_bytes())["metro-beta"]["gone"] == ["berlin.json"]
+
+
+def backends(path: Path) -> list[str]:
+    return [ref["name"] for i in json.loads(path.read_bytes())["items"] for ref in i["spec"]["rules"][0]["backendRefs"]]

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from placement.feeds.feed import Fact, FeedError, Files, Read
+from placement.feeds.feed import Apart, Fact, FeedError, Files, Read
 from placement.feeds.feed import Options as AnyOptions
 from placement.feeds.kubernetes.manifests import Manifest, list_bytes, manifests
 from placement.feeds.kubernetes.naming import PREFIX, Unique, dns_label, metadata, true_names
@@ -67,6 +67,7 @@ class HttpRouteFeed:
     name: ClassVar[str] = "httproute"
     policies: ClassVar[frozenset[Policy]] = frozenset({"planned"})
     says: ClassVar[tuple[Fact, ...]] = (SHARES,)
+    apart: ClassVar[Apart] = "region"
     Options: ClassVar[type[AnyOptions]] = HttpRouteOptions
 
     def __init__(self, options: HttpRouteOptions) -> None:
