@@ -18,6 +18,8 @@ from placement.nightly.night import Ending, Night, Tonight
 from placement.nightly.publishing import FULL, Target, fault_of, target_of
 from placement.nightly.report import lines, peak_bytes, report
 from placement.nightly.runs import forget, json_bytes, locked, open_run
+from placement.publish.errors import StoreError
+from placement.publish.generation import Generation
 from probes.document import DocumentError
 
 _LOG = structlog.get_logger("nearserve.nightly")
@@ -137,20 +139,21 @@ def _close(night: Night, ending: Ending, told: dict[str, Any]) -> None:
         (run.folder / "report.json").write_bytes(json_bytes(told))
         (run.folder / "report.txt").write_text("\n".join(lines(told)) + "\n", "utf-8")
         run.tell("end", code=ending.code, reason=ending.reason, stage=ending.stage, open=still)
-        forget(run.folder.parent.parent, night.config.keep_runs, _needed(night))
+        standing = _standing(night)
+        if standing is not None:  # else nobody knows which run made what is published
+            needed = frozenset({night.run.name, str(standing.facts.get("run"))})
+            forget(Path(night.config.state), night.config.keep_runs, needed)
 
 
-def _needed(night: Night) -> frozenset[str]:
-    """The run that made what is published stays, and this one."""
-    standing = night.store.current()
-    made = standing.facts.get("run") if standing is not None else None
-    return frozenset(name for name in (night.run.name, made) if isinstance(name, str))
+def _standing(night: Night) -> Generation | None:
+    """What is published; None also where that cannot be read, which was told of by then."""
+    with suppress(StoreError, OSError):
+        return night.store.current()
+    return None
 
 
 def _for_metrics(night: Night, ending: Ending, told: dict[str, Any]) -> metrics.Told:
-    standing = None
-    with suppress(Exception):  # a store that cannot be read was told of above
-        standing = night.store.current()
+    standing = _standing(night)
     stages = {one.stage: one.seconds for one in night.run.results.values()}
     return metrics.Told(
         ran_s=night.tonight.now.timestamp(),

@@ -146,6 +146,16 @@ def test_a_published_plan_that_was_tampered_with(world: World) -> None:
     assert world.metric("failed", stage="published", reason="tampered") == 1
 
 
+def test_a_link_that_leads_elsewhere(world: World) -> None:
+    link = world.folder / "published" / "current"
+    link.unlink()
+    link.symlink_to("/etc")
+    told = world.night(DAY)
+    assert (told["exit_code"], told["stage"], told["reason"]) == (5, "published", "tampered"), told["message"]
+    assert world.metric("failed", stage="published", reason="tampered") == 1
+    assert world.metric("last_success_timestamp_seconds") == NIGHT.timestamp()
+
+
 def test_a_second_night_at_once(world: World) -> None:
     before = (world.folder / "nearserve.prom").read_text()
     with runs.locked(world.folder / "nightly-state"):

@@ -16,7 +16,7 @@ from tests.servers import free_port, program
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "nightly.md"
 NEXT = "@@ next block @@"
-PATIENCE_S = 300
+PATIENCE_S = 900
 ANSWERS = 40
 """Of a thousand requests: as far as Envoy may be off the plan's shares."""
 
