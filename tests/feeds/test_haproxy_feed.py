@@ -4,7 +4,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from placement.feeds.feed import FeedError
@@ -58,6 +58,7 @@ def test_by_priority_the_sites_that_stand_in_have_a_line_too() -> None:
     assert feed().render(alone)["standbys.map"] == b"berlin|m8|chat ams::m8\n"
 
 
+@settings(max_examples=40, deadline=None)
 @given(seen=views(PRINTABLE.filter(lambda name: not name.startswith("#"))))
 def test_every_share_is_read_back_exactly_and_the_order_of_rows_is_nothing(seen: View) -> None:
     files = feed().render(seen)
@@ -65,6 +66,7 @@ def test_every_share_is_read_back_exactly_and_the_order_of_rows_is_nothing(seen:
     assert feed().render(shuffled(seen)) == files
 
 
+@settings(deadline=None)
 @given(site=st.text(min_size=1).filter(lambda text: text.isprintable()), model=st.text(min_size=1))
 def test_a_backend_is_told_back_to_its_place(site: str, model: str) -> None:
     if model.isprintable():
@@ -72,6 +74,7 @@ def test_a_backend_is_told_back_to_its_place(site: str, model: str) -> None:
         assert set(backend(site, model)) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:")
 
 
+@settings(deadline=None)
 @given(
     shares=st.lists(st.integers(0, BILLION), min_size=1, max_size=6).filter(any),
     up=st.lists(st.booleans(), min_size=6, max_size=6),

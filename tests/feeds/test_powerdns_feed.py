@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from placement.feeds.feed import FeedError
@@ -84,6 +84,7 @@ def test_a_border_within_a_thousandth_has_a_name_of_its_own_down_to_the_last_par
     assert chances([("fra", 456), ("ams", 544)]) == [Chance(0, 456, "fra"), Chance(456, 544, "ams")]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 1000), min_size=1, max_size=40))
 def test_the_server_makes_of_weights_the_thousandths_that_were_meant(parts: list[int]) -> None:
     cuts = sorted({part for part in parts if part < 1000} | {1000})
@@ -95,6 +96,7 @@ def test_weights_that_are_written_as_they_are_meant_would_lose_a_thousandth() ->
     assert served([700, 300]) == [699, 301]  # 700/1000 in single precision is 0.69999999
 
 
+@settings(max_examples=40, deadline=None)
 @given(seen=views())
 def test_every_share_is_read_back_exactly_and_the_order_of_rows_is_nothing(seen: View) -> None:
     files = feed().render(seen)
@@ -148,7 +150,9 @@ def test_networks_finer_than_resolvers_keep_answers_are_refused_with_those_that_
 def test_regions_that_geoip_cannot_tell_apart_are_refused_together(tmp_path: Path) -> None:
     regions = {region.region: replace(region, country="DE", asn=None) for region in REGIONS}
     (told,) = refusals(view(regions=regions))
-    assert told.startswith("berlin, lagos are all known by country de, so that GeoIP cannot tell them apart; give each")
+    assert told.startswith(
+        "berlin, lagos are all known by the country DE, so that GeoIP cannot tell them apart; give each"
+    )
     path = table(tmp_path / "c.csv", "198.51.100.0/24,lagos")
     services = zone(view(regions=regions), clients=path)["services"]
     assert services[f"chat.m8.{ZONE}"]["198.51.100.0/24"][0] == f"lagos.chat.m8.{ZONE}"

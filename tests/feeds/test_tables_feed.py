@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from placement.feeds.feed import FeedError, Options
@@ -41,6 +41,7 @@ def test_a_class_that_is_not_served_at_all_stands_in_full_among_the_unserved() -
 
 
 @pytest.mark.parametrize("feed", FEEDS, ids=lambda feed: feed.name)
+@settings(max_examples=40, deadline=None)
 @given(seen=views(AWKWARD))
 def test_every_figure_is_read_back_exactly_and_the_order_of_rows_is_nothing(feed: Csv | Json, seen) -> None:
     files = feed.render(seen)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from placement.feeds.feed import FeedError
 from placement.feeds.terraform import FILE, Terraform, TerraformOptions
@@ -45,6 +45,7 @@ def test_the_values_of_a_small_plan_by_hand() -> None:
     assert said["nearserve_sites"]["fra"]["domains"] == ["grid-de", "metro-fra"]
 
 
+@settings(max_examples=40, deadline=None)
 @given(seen=views())
 def test_every_count_is_read_back_and_the_order_of_rows_is_nothing(seen: View) -> None:
     files = FEED.render(seen)

@@ -36,6 +36,7 @@ _PLACES = (
     (re.compile(r"continent ([A-Z]{2})", re.IGNORECASE), "continent-{}"),
 )
 _COLUMNS = ["client", "region"]
+_SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def clients(path: Path | None, view: View, reasons: list[str]) -> Clients:
     for key, regions in claims.items():
         apart = sorted(set(regions))
         if len(apart) > 1:
-            told = f"{', '.join(apart)} are all known by {_spelt(key)}, so that GeoIP cannot tell them apart"
+            names = ", ".join(apart[:_SHOWN]) + (f" and {len(apart) - _SHOWN} more" if len(apart) > _SHOWN else "")
+            told = f"{names} are all known by {_spelt(key)}, so that GeoIP cannot tell them apart"
             reasons.append(f"{told}; give each its networks, subdivisions or autonomous systems in the table `clients`")
         elif isinstance(key, str):
             places[key] = apart[0]
@@ -116,4 +118,7 @@ def _key(client: str, where: str, reasons: list[str]) -> Network | str | None:
 
 
 def _spelt(key: Network | str) -> str:
-    return f"the network {key}" if not isinstance(key, str) else key.replace("-", " ", 1).replace("asn", "AS")
+    if not isinstance(key, str):
+        return f"the network {key}"
+    kind, _, code = key.partition("-")
+    return f"AS {code}" if kind == "asn" else f"the {kind} {code.upper()}"
