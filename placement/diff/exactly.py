@@ -12,7 +12,7 @@ from placement.plan.steps import Place
 
 def whole(shares: Mapping[Way, float]) -> dict[Way, int]:
     """Shares rounded down, to at most a billion in all, but for what a solver lost below its tolerance."""
-    found = {way: min(floor(share * BILLION + 1e-3), BILLION) for way, share in sorted(shares.items())}
+    found = {way: min(max(floor(share * BILLION + 1e-3), 0), BILLION) for way, share in sorted(shares.items())}
     over = sum(found.values()) - BILLION
     for way in sorted(found, key=lambda way: -found[way]):
         if over <= 0:

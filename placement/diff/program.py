@@ -77,6 +77,7 @@ class Task:
     replicas_left: Mapping[tuple[Block, str], float]  # y − what other classes keep busy; every block of `ways`
     wires_left: tuple[Mapping[tuple[str, str], float], Mapping[tuple[str, str], float]]  # of limited wires
     push: bool = False
+    gap: float = 1e-6  # relative, of either goal
 
 
 @dataclass(frozen=True)
@@ -157,18 +158,18 @@ def solve(task: Task) -> Found | None:
         return None
     least: list[float] | None = None
     if lacking:
-        least = _solved(rows.program(dict(lacking)))
+        least = _solved(rows.program(dict(lacking)), task.gap)
         if least is None:
             return None
         lost = sum(least[column] * weight for column, weight in lacking)
         rows.row(lacking, high=lost + LOST_SLACK)
-    values = _solved(rows.program()) or least
+    values = _solved(rows.program(), task.gap) or least
     return None if values is None else building.found(values)
 
 
-def _solved(program: "_Wave") -> list[float] | None:
+def _solved(program: "_Wave", gap: float) -> list[float] | None:
     whole = bool(program.integer.any())
-    answer = solve_highs(program, time_limit_s=None, gap=1e-6) if whole else solve_glop(program)
+    answer = solve_highs(program, time_limit_s=None, gap=gap) if whole else solve_glop(program)
     return answer.values.tolist() if answer.values is not None and answer.end is End.DONE else None
 
 

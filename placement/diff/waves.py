@@ -14,7 +14,7 @@ for least: first what only the backup budgets admit (13), then requests unserved
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
 from typing import Literal, TypeAlias
@@ -29,6 +29,8 @@ from placement.diff.program import Found, Still, Task, solve
 
 JOINT_COUNTS, JOINT_SHARES = 60, 4000
 """Decisions and routes up to which a wave is one program."""
+JOINT_GAP, SITE_GAP = 1e-6, 0.02
+"""How close to the best a wave's program is solved."""
 NEAREST = 12
 """Sites that a class may go to from a blocked one, where there are too many to ask for all."""
 MOST_WAVES = 500
@@ -235,7 +237,7 @@ class _Wave:
             return inf
         keys = self._all_keys() if joint else self._keys_at(still, sites, push=push)
         ways = {key: self._ways(key, still, joint=joint, push=push) for key in keys}
-        found = solve(self._task(still, ways, push=push))
+        found = solve(replace(self._task(still, ways, push=push), gap=JOINT_GAP if joint else SITE_GAP))
         if found is None:
             return inf
         if not free or found.lost <= FREE:
