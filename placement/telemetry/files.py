@@ -48,8 +48,9 @@ def hours_of_files(
         values = tuple(map(str, key if isinstance(key, tuple) else (key,)))
         parts.append(_windows(series, values, files, class_of(values)))
     windows = pd.concat(parts, ignore_index=True)
-    summed = windows.groupby(["window", *CLASS], sort=True)["rate"].agg(lambda rates: rates.sum(skipna=False))
-    frame = summed.reset_index()
+    windows["lost"] = windows["rate"].isna()
+    frame = windows.groupby(["window", *CLASS], sort=True).agg({"rate": "sum", "lost": "any"}).reset_index()
+    frame["rate"] = frame["rate"].mask(frame["lost"])
     return hourly(frame[(frame["window"] - 1) // 12 < until_s // 3600])
 
 
