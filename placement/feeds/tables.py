@@ -111,7 +111,10 @@ def _summed(rows: Iterable[Row], fact: Fact, figure: Any) -> dict[Key, int]:
 
 
 class Csv:
-    """A file per table, with a header; `slices` are separated by blanks, `preemptible` is true or false."""
+    """Plain tables, a file each.
+
+    With a header; `slices` are separated by blanks, `preemptible` is true or false.
+    """
 
     name: ClassVar[str] = "csv"
     policies: ClassVar[frozenset[Policy]] = frozenset({"planned"})
@@ -135,7 +138,10 @@ class Csv:
 
 
 class Json:
-    """All tables in one document, `plan-tables.json`, with the moment and the hash of the plan."""
+    """Plain tables in one document.
+
+    `plan-tables.json`, with the moment and the hash of the plan.
+    """
 
     name: ClassVar[str] = "json"
     policies: ClassVar[frozenset[Policy]] = frozenset({"planned"})

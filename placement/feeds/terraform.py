@@ -34,7 +34,10 @@ class TerraformOptions(AnyOptions):
 
 
 class Terraform:
-    """What stands where, for whatever builds it. It routes nothing, so that no failure concerns it."""
+    """Values of variables: what stands where.
+
+    It routes nothing, so that no failure concerns it.
+    """
 
     name: ClassVar[str] = "terraform"
     policies: ClassVar[frozenset[Policy]] = frozenset()

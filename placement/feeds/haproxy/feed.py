@@ -22,7 +22,7 @@ _BACKEND: Final = re.compile(r"backend (\S+) from nearserve\n((?:    server a[0-
 
 
 class Haproxy:
-    """A fragment of a configuration with its maps.
+    """A frontend that draws the site of each request, with its maps and backends.
 
     It notices by its health checks when a place is down, and shares what fails over the others by itself; files that
     are made for a failure do what the plan says of it.

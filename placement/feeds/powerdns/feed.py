@@ -19,7 +19,7 @@ UNSERVED: Final = Fact("unserved", ("region", "model", "service"))
 
 
 class PowerDns:
-    """A name per service and model, answered by what the asker's network says of their region.
+    """A zone for the GeoIP backend: a name per service and model, answered by region.
 
     It notices no failure by itself: `planned` is the file of the failure in the place of the other.
     """
