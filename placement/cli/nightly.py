@@ -23,7 +23,8 @@ from placement.interrupting import stop_on_signals
 @click.option(
     "--as-of",
     type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"]),
-    help="The time (UTC) that ages are counted to and demand is forecast from.  [default: now]",
+    metavar="TIME",
+    help="That ages are counted to and demand is forecast from, as 2026-12-01T02:00:00Z.  [default: now]",
 )
 @format_option
 def command(config: Path, dry_run: bool, fresh: bool, as_of: datetime | None, output_format: str) -> None:
