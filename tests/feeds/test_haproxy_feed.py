@@ -48,6 +48,7 @@ def test_a_failure_changes_the_routes_alone() -> None:
     normal, failure = feed().render(view()), feed().render(failed("metro-fra"))
     assert normal["haproxy.cfg"] == failure["haproxy.cfg"]
     assert b"berlin|m8|chat 0/ams::m8/1000000000\n" in failure["routes.map"]
+    assert feed().render(failed("metro-los"))["haproxy.cfg"] == normal["haproxy.cfg"]  # though nobody is sent to los
     assert b"lagos|m8|chat 1000000000\n" in feed().render(failed("metro-los"))["routes.map"]
 
 

@@ -39,7 +39,7 @@ class Haproxy:
     def render(self, view: View) -> Files:
         """The files. Raises FeedError with all that HAProxy cannot be told of the plan."""
         reasons = list(_untellable(view, self.options))
-        places = _places(view, self.options)
+        places = _places(view)
         reasons += _unreachable(view, self.options, places)
         files: dict[str, bytes] = {ROUTES: maps.routes(view)}
         if view.policy == "priority":
@@ -84,10 +84,12 @@ class Haproxy:
         return found
 
 
-def _places(view: View, options: HaproxyOptions) -> list[tuple[str, str]]:
-    """Where requests go, or may go in a failure."""
+def _places(view: View) -> list[tuple[str, str]]:
+    """Where requests go, or may go in a failure, and where replicas stand: the same in every failure."""
     moved = [route for rows in view.backups.values() for route in rows]
-    return sorted({(route.site, route.model) for route in (*view.routes, *moved)})
+    routed = {(route.site, route.model) for route in (*view.routes, *moved)}
+    standing = {(row.site, view.shapes[row.shape].model) for row in view.replicas}
+    return sorted(routed | {place for place in standing if view.addresses.of(*place)})
 
 
 def _backend(site: str, model: str, addresses: tuple[Address, ...]) -> str:
