@@ -35,7 +35,7 @@ OPTIONS = {
         "elsewhere": ["192.0.2.1"],
         "clients": "clients.csv",
     },
-    "haproxy": {"clients": "clients.csv"},
+    "haproxy": {"clients": "clients.csv", "region": "network"},
 }
 PODS = {"image": "vllm/vllm-openai:v0.11.0"}
 

@@ -151,7 +151,7 @@ def _endpoint(address: Address) -> dict[str, Any]:
 def _response(assignment: dict[str, Any]) -> bytes:
     """A DiscoveryResponse; its version is of what it says, so that Envoy's statistics tell what it has."""
     version = hashlib.sha256(json.dumps(assignment, sort_keys=True).encode()).hexdigest()[:16]
-    return canonical_json({"resources": [assignment], "type_url": ASSIGNMENT, "version_info": version})
+    return canonical_json({"resources": [assignment], "type_url": ASSIGNMENT, "version_info": version}, indent=None)
 
 
 def _read(path: str, data: bytes, shares: dict[Key, Fraction], dropped: dict[Key, Fraction]) -> None:
