@@ -89,7 +89,6 @@ class Found:
     drain: dict[Place, int]
     retire: dict[Machine, int]
     shares: Shares
-    lost: float = 0.0  # requests/s that the program's classes come to lack, those on backup budgets a hundredth each
 
     @property
     def moves(self) -> bool:
@@ -210,18 +209,7 @@ class _Building:
         drain = counts(self.drain)
         for place, count in counts(self.pause).items():
             drain[place] = drain.get(place, 0) + count
-        lost = sum(values[column] * weight for column, weight in self.lacking) * self.asked / UNSERVED - self._lacked
-        return Found(counts(self.add), counts(self.install), drain, counts(self.retire), dict(shares), lost)
-
-    @property
-    def _lacked(self) -> float:
-        """What the classes lack before, as `lost` counts."""
-        found, ground = 0.0, self.ground
-        for key, ways in self.task.before.items():
-            backup = sum(share for way, share in ways.items() if ground.admits(key, way) != ADMISSIBLE)
-            lacks = max(ground.kept[key] - sum(ways.values()), 0)
-            found += self.rate[key] * (lacks + backup * BACKUP / UNSERVED) / BILLION
-        return found
+        return Found(counts(self.add), counts(self.install), drain, counts(self.retire), dict(shares))
 
     def _counted(self, letter: str, counts: Mapping[Name, int], gpus: Callable[[Name], float]) -> dict[Name, int]:
         """A column for each count that may change, at what progress with one of it is worth."""

@@ -16,7 +16,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import inf
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -34,8 +33,6 @@ JOINT_GAP, SITE_GAP = 1e-6, 0.02
 NEAREST = 12
 """Sites that a class may go to from a blocked one, where there are too many to ask for all."""
 MOST_WAVES = 500
-FREE = 1e-6
-"""Requests/s that are none: what a solver's tolerance makes of nothing."""
 ROUNDING_PPB = 100
 """Of a class: less is what rounding to whole parts may lack, and no loss."""
 
@@ -191,11 +188,9 @@ class _Walk:
         wave = _Wave(self, self.standing.with_(free.add, free.install), free)
         if wave.is_small(blocked):
             wave.take(blocked, joint=True, push=push)
-        elif push:
-            wave.push(blocked)
         else:
             for site in blocked:
-                wave.take([site], joint=False, push=False)
+                wave.take([site], joint=False, push=push)
         return self._took(wave) if wave.found.moves else None
 
     def _free(self, blocked: Sequence[str]) -> Found:
@@ -230,26 +225,17 @@ class _Wave:
         kinds = ((key[1], self.ground.facts.tenant(key), key[3]) for key in self.routes)
         return sum(len(self._places.get(kind, ())) for kind in kinds) <= JOINT_SHARES
 
-    def take(self, sites: Sequence[str], *, joint: bool, push: bool, free: bool = False) -> float:
-        """What these sites do in the wave; nothing where that should be `free` and is not. Requests/s that it loses."""
+    def take(self, sites: Sequence[str], *, joint: bool, push: bool) -> None:
+        """What these sites do in the wave."""
         still = still_of(self.after, self.ground.new, sites)
         if not still:
-            return inf
+            return
         keys = self._all_keys() if joint else self._keys_at(still, sites, push=push)
         ways = {key: self._ways(key, still, joint=joint, push=push) for key in keys}
         found = solve(replace(self._task(still, ways, push=push), gap=JOINT_GAP if joint else SITE_GAP))
-        if found is None:
-            return inf
-        if not free or found.lost <= FREE:
+        if found is not None:
             self.merge(found)
             self._send(found)
-        return found.lost
-
-    def push(self, blocked: Sequence[str]) -> None:
-        """What loses nothing, at all sites one after the other; where that is none, what loses least, at one."""
-        lost = {site: self.take([site], joint=False, push=True, free=True) for site in blocked}
-        if min(lost.values()) > FREE:
-            self.take([min(blocked, key=lambda site: (lost[site], site))], joint=False, push=True)
 
     def _all_keys(self) -> list[Key]:
         return [key for key, ways in self.routes.items() if self.ground.kept[key] or ways]
