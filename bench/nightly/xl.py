@@ -72,7 +72,7 @@ def _configure(folder: Path, time_limit_s: float, gap: float) -> None:
     (folder / "nightly.toml").write_text(
         'scenario = "scenario"\nfeeds = "feeds.toml"\n'
         f"[plan]\ngap = {gap}\ntime_limit_s = {time_limit_s}\n"
-        f'[gates]\nmax_gap = 1.0\nclock_ahead_s = 1e9\n[metrics]\ntextfile = "nearserve.prom"\n'
+        f'[gates]\nclock_ahead_s = 1e9\n[metrics]\ntextfile = "nearserve.prom"\n'
     )
 
 
