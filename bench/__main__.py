@@ -1,9 +1,10 @@
 """`python -m bench [NAME ...]`: run benchmarks by name, by default those that stand here; `--list` tells all.
 
-Those of probing (`probing.capacity`) want a quiet machine and the lab, so that they run only when named.
+Those in folders want a quiet machine, the lab or files that are not ours, so that they run only when named. Each runs
+as `python -m bench.NAME` does, in a process of its own: with its own memory, and whatever arguments it takes.
 """
 
-import importlib
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +12,13 @@ from pathlib import Path
 from bench.tools.machine import machine
 
 FOLDER = Path(__file__).parent
-PARTS = ("ours", "meddler")
-"""Programs that a benchmark of probing starts, and that measure nothing alone."""
+PARTS = ("arrays.", "peers.", "tools.", "probing.ours", "probing.meddler")
+"""Programs that a benchmark starts, and that measure nothing alone."""
 
 
 def main(arguments: list[str]) -> int:
-    """Run the named benchmark modules; each has a `main(argv)` that prints its own table. The worst exit code."""
-    files = dict(_benchmarks())
+    """Run the named benchmarks; each prints its own table. The worst exit code."""
+    files = dict(benchmarks())
     if arguments == ["--list"]:
         width = max(map(len, files)) + 2
         for name, path in files.items():
@@ -29,19 +30,20 @@ def main(arguments: list[str]) -> int:
         sys.exit(f"no benchmark is called {', '.join(unknown)}; there are: {', '.join(files)}")
     print(machine())
     worst = 0
-    for name in arguments or [name for name in files if "." not in name]:
+    for name in arguments or [name for name, path in files.items() if path.parent == FOLDER]:
         print(f"\n== {name}", flush=True)
-        worst = max(worst, importlib.import_module(f"bench.{name}").main([]) or 0)
+        ended = subprocess.run([sys.executable, "-m", f"bench.{name}"], check=False)
+        worst = max(worst, abs(ended.returncode))
     return worst
 
 
-def _benchmarks() -> Iterator[tuple[str, Path]]:
-    """Every module with a `main` by its name after `bench.`, and where it stands."""
-    parts = [(FOLDER, ""), *((FOLDER / name, f"{name}.") for name in ("inference", "probing", "topology"))]
-    for folder, prefix in parts:
-        for path in sorted(folder.glob("[!_]*.py")):
-            if path.stem not in PARTS and "\ndef main(" in path.read_text(encoding="utf-8"):
-                yield prefix + path.stem, path
+def benchmarks() -> Iterator[tuple[str, Path]]:
+    """Every program by its name after `bench.`, and where it stands: those that stand here first."""
+    found = (path for path in FOLDER.rglob("*.py") if '\nif __name__ == "__main__":' in path.read_text("utf-8"))
+    for path in sorted(found, key=lambda path: (path.parent, path.stem)):
+        name = ".".join(path.relative_to(FOLDER).with_suffix("").parts).removesuffix(".__main__")
+        if name != "__main__" and not name.startswith(PARTS):
+            yield name, path
 
 
 if __name__ == "__main__":

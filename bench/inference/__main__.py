@@ -1,4 +1,4 @@
-"""`python -m bench.inference`: see `bench.inference.run`."""
+"""Inference of unmeasured pairs beside baselines: errors, coverage and width of 90 % intervals, seconds, memory."""
 
 import sys
 
