@@ -18,8 +18,8 @@ from pydantic import Field
 from placement.canonical import canonical_json
 from placement.feeds.addresses import is_ip
 from placement.feeds.envoy_bootstrap import Bootstrap, bootstrap_of
+from placement.feeds.envoy_names import class_of, cluster_name, eds_path
 from placement.feeds.feed import Apart, Fact, FeedError, Files, Key, Options, Read
-from placement.feeds.naming import name_of, part_of
 from placement.feeds.order import preferences
 from placement.feeds.view import BILLION, Address, Class, Policy, View
 
@@ -112,17 +112,6 @@ _Places = Mapping[tuple[str, str], tuple[str, list[dict[str, Any]]]]
 """Country and endpoints by (site, model)."""
 
 
-def cluster_name(cls: Class) -> str:
-    """What the cluster of a class is called, in EDS and wherever routes name it."""
-    return "/".join(map(part_of, cls))
-
-
-def eds_path(cls: Class) -> str:
-    """The file of a class' cluster."""
-    region, model, service = map(part_of, cls)
-    return f"eds/{region}/{service}@{model}.json"
-
-
 def _places(view: View) -> _Places:
     """Where the routes and backups of a view end. Raises FeedError that names every place without an IP address."""
     wanted = {(route.site, route.model) for route in view.routes}
@@ -158,7 +147,7 @@ def _read(path: str, data: bytes, shares: dict[Key, Fraction], dropped: dict[Key
     """The figures of one file into `shares` and `dropped`. Raises FeedError."""
     try:
         (assignment,) = json.loads(data)["resources"]
-        cls = tuple(map(name_of, assignment["cluster_name"].split("/")))
+        cls = class_of(assignment["cluster_name"])
         weights: dict[str, int] = defaultdict(int)
         for entry in assignment["endpoints"]:
             if entry["priority"] == 0:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from placement.canonical import canonical_json
+from placement.feeds.envoy_names import cluster_name, eds_path
 from placement.feeds.naming import part_of
 from placement.feeds.view import Class
 from probes.document import Part
@@ -90,13 +91,12 @@ def _route(options: Bootstrap, cls: Class) -> dict[str, Any]:
             "prefix": "/",
             "headers": [{"name": name, "string_match": {"exact": value}} for name, value in headers.items()],
         },
-        "route": {"cluster": _name(cls), "timeout": f"{options.timeout_s:g}s"},
+        "route": {"cluster": cluster_name(cls), "timeout": f"{options.timeout_s:g}s"},
     }
 
 
 def _cluster(options: Bootstrap, cls: Class) -> dict[str, Any]:
-    region, model, service = map(part_of, cls)
-    path = f"{options.folder.rstrip('/')}/eds/{region}/{service}@{model}.json"
+    path = f"{options.folder.rstrip('/')}/{eds_path(cls)}"
     source = {"path": path, "watched_directory": {"path": options.watch}}
     checks = {
         "http_health_check": {"path": options.health_path},
@@ -107,21 +107,17 @@ def _cluster(options: Bootstrap, cls: Class) -> dict[str, Any]:
         "unhealthy_threshold": 2,
     }
     return {
-        "name": _name(cls),
+        "name": cluster_name(cls),
         "type": "EDS",
         "connect_timeout": "2s",
         "lb_policy": "ROUND_ROBIN",
         "common_lb_config": {"locality_weighted_lb_config": {}},
         "eds_cluster_config": {
-            "service_name": _name(cls),
+            "service_name": cluster_name(cls),
             "eds_config": {"path_config_source": source, "resource_api_version": "V3"},
         },
         **({"health_checks": [checks]} if options.health_path else {}),
     }
-
-
-def _name(cls: Class) -> str:
-    return "/".join(map(part_of, cls))
 
 
 def _address(host: str, port: int) -> dict[str, Any]:

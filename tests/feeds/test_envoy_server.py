@@ -4,6 +4,7 @@ How often a site answers is held within bounds that independent draws would leav
 """
 
 import json
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -15,10 +16,13 @@ import pytest
 from scipy.stats import binom
 
 from placement.feeds.envoy import Envoy as EnvoyFeed
-from placement.feeds.envoy import EnvoyOptions, cluster_name
+from placement.feeds.envoy import EnvoyOptions
 from placement.feeds.envoy_bootstrap import Bootstrap
+from placement.feeds.envoy_names import class_of, cluster_name
 from placement.feeds.rendering import write_files
 from placement.feeds.view import Address, Addresses, Route, View
+from placement.telemetry.config import Classes
+from placement.telemetry.mapping import mapping
 from tests.feeds.envoy_lab import Client, Envoy, Sites, envoy, wait_for
 from tests.feeds.feed_world import failed, view
 from tests.servers import free_port
@@ -230,3 +234,17 @@ def test_by_priority_the_first_in_the_order_takes_over_when_no_host_of_the_own_s
         wait_for(lambda: lab.client.count(50, "m8", "chat") == {"los": 50}, "then the first that stands in")
         lab.sites.fail("los")
         wait_for(lambda: lab.client.count(50, "m8", "chat") == {"ams": 50}, "then the second")
+
+
+def test_envoys_own_counters_name_the_class_whatever_dots_are_in_its_names(tmp_path: Path) -> None:
+    dotted = ("berlin", ".llama-3.1/8b", "chat v1.5")
+    of = view(routes=(Route(*dotted, "ams", "m8-half", 1_000_000_000),), classes=(dotted,))
+    with lab_of(tmp_path, of) as lab:
+        assert lab.client.count(5, *dotted[1:]) == {"ams": 5}
+        text = lab.envoy.get("stats/prometheus?filter=upstream_rq_completed")
+    assert re.findall(
+        r"^envoy_cluster_upstream_rq_completed\{envoy_cluster_name=\"(.*)\"\} 5$", text, re.MULTILINE
+    ) == ["berlin/%2Ellama-3%2E1%2F8b/chat%20v1%2E5"]
+    assert class_of(cluster_name(dotted)) == dotted
+    _, telemetry = mapping(Classes(), "envoy")
+    assert telemetry((cluster_name(dotted),)) == dotted

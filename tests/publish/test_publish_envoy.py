@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from placement.feeds.envoy import Envoy as EnvoyFeed
-from placement.feeds.envoy import EnvoyOptions, cluster_name
+from placement.feeds.envoy import EnvoyOptions
 from placement.feeds.envoy_bootstrap import Bootstrap
+from placement.feeds.envoy_names import cluster_name
 from placement.feeds.rendering import write_files
 from placement.feeds.view import Address, Addresses, View
 from placement.publish.layout import Layout
