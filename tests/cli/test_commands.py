@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 import tiny
 from click.testing import CliRunner, Result
@@ -23,12 +24,25 @@ def scenario(tmp_path: Path) -> Path:
     return tiny.write(tmp_path / "scenario")
 
 
-@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"probe"}))  # a group: test_probe_commands.py
-def test_every_command_has_help_with_an_example(command: str) -> None:
-    result = run(command, "--help")
-    assert result.exit_code == 0
-    assert f"Example: nearserve {command}" in " ".join(result.output.split())
-    assert "--format [table|json]" in result.output
+def leaves(words: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The commands that do something: those of a group in its place."""
+    found: click.Command = main
+    for word in words:
+        assert isinstance(found, click.Group)
+        found = found.get_command(click.Context(found), word) or pytest.fail(word)
+    if not isinstance(found, click.Group):
+        return [words]
+    return [leaf for name in found.list_commands(click.Context(found)) for leaf in leaves((*words, name))]
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"probe"}))  # its own page: test_probe_commands.py
+def test_every_command_has_help_with_an_example(name: str) -> None:
+    assert f"Example: nearserve {name}" in " ".join(run(name, "--help").output.split())
+    for words in leaves((name,)):
+        result = run(*words, "--help")
+        assert result.exit_code == 0
+        assert f"Example: nearserve {' '.join(words)}" in " ".join(result.output.split())
+        assert "--format [table|json]" in result.output
 
 
 def test_help_loads_no_heavy_library() -> None:
