@@ -83,7 +83,7 @@ def forked(work: Callable[[], None]) -> int:
 
 
 def live(root: Path, said: Callable[[str | None], None]) -> None:
-    """All that a writer does: publishes, the same again, goes back, takes away, publishes what was taken back."""
+    """All that a writer does: publishes, the same again, goes back, publishes what was taken back, takes old ones away."""
     clock = Clock()
     store = Store(root)
     with store.writing(clock) as writer:
@@ -97,9 +97,9 @@ def live(root: Path, said: Callable[[str | None], None]) -> None:
         writer.rollback(reason="try")
         said("b")
     with store.writing(clock) as writer:
-        writer.prune(Retention(1, 0, timedelta(0)))
         writer.publish(filling("c"), {"label": "c"}, "c", again=True)
         said("c")
+        writer.prune(Retention(1, 0, timedelta(0)))
 
 
 def trial(root: Path, last: int) -> dict[str, Any]:
