@@ -28,7 +28,7 @@ LEAST_SEARCH_S = 1.0
 """What the search gets where the time limit leaves it less."""
 CLOSING_S = 0.3
 CLOSING_OF_BUILDING = 2.0
-CLOSING_S_PER_PAIR = 8e-6
+CLOSING_S_PER_PAIR = 2e-6
 
 
 class LaterRulesError(ValueError):

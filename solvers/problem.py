@@ -25,6 +25,7 @@ period; `solvers.rollout` chains them.
 """
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,9 @@ Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 Index = NDArray[Any]
 """int32 or int64, of pairs, which may be tens of millions: multiply only after widening."""
+
+Figures = NDArray[Any]
+"""float64; of tens of millions of pairs float32, rounded down, so that bounds stay bounds."""
 
 CAPACITY_FACTOR = 1 - 1e-6
 """Kept free of every replica, so that shares rounded to parts per billion still fit."""
@@ -81,8 +85,8 @@ class Problem:
     in_mbps: Float  # I
     pair_demand: Index  # N
     pair_block: Index  # N
-    pair_load: Float  # N: replicas busy if the whole row is served here
-    pair_usd: Float  # N: USD a month if the whole row is served here
+    pair_load: Figures  # N: replicas busy if the whole row is served here
+    pair_usd: Figures  # N: USD a month if the whole row is served here
     limit_matrix: sp.csr_matrix  # L × O, coefficients ≥ 0
     limit_rhs: Float  # L
     monthly_budget_usd: float = np.inf
@@ -135,15 +139,25 @@ class Problem:
         """Site of every pair, N."""
         return self.block_site[self.pair_block]
 
-    @property
+    @cached_property
+    def row_first(self) -> Int:
+        """Where the pairs of every demand row begin, with the end, I + 1."""
+        return firsts(self.pair_demand, self.demands)
+
+    @cached_property
     def unservable(self) -> Bool:
         """Demand rows without any pair, I."""
-        return np.asarray(np.bincount(self.pair_demand, minlength=self.demands) == 0, np.bool_)
+        return np.asarray(np.diff(self.row_first) == 0, np.bool_)
 
     @property
     def constant_usd(self) -> float:
         """C0: the penalties of the rows that nobody can serve, which no plan can change."""
         return float(self.unserved_usd[self.unservable].sum())
+
+
+def firsts(pair_row: Index, rows: int) -> Int:
+    """Where the stretch of every row begins among sorted ones, with the end, rows + 1."""
+    return np.searchsorted(pair_row, np.arange(rows + 1, dtype=pair_row.dtype)).astype(np.int64)
 
 
 def _misfits(problem: Problem) -> list[str]:
@@ -195,11 +209,10 @@ def _misfits(problem: Problem) -> list[str]:
     place = problem.block_site * (len(problem.shape_gpu) + 1) + problem.block_shape
     if (np.diff(place * (problem.slices + 1) + stands + 1) <= 0).any():
         found.append("blocks are not sorted by (site, shape, slice), each once")
-    wrong = (stands[problem.pair_block] >= 0) & (
-        stands[problem.pair_block] != problem.demand_slice[problem.pair_demand]
-    )
-    if wrong.any():
-        found.append("a pair is on a block that does not stand in its slice")
+    if problem.follows_slices:
+        own = stands[problem.pair_block]
+        if ((own >= 0) & (own != problem.demand_slice[problem.pair_demand])).any():
+            found.append("a pair is on a block that does not stand in its slice")
     if (np.diff(problem.offer_site) < 0).any():
         found.append("offers are not sorted by site")
     return found

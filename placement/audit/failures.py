@@ -6,7 +6,7 @@ any admissible backup outside of e is exempt: its rows are absent, and X is lost
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TypeAlias
@@ -47,29 +47,59 @@ def failing_domains(scenario: Scenario) -> dict[str, frozenset[str]]:
     return {name: frozenset(sites[name]) for name in sorted(failing)}
 
 
+@dataclass
+class _Standing:
+    """Sites that could stand in for a class: those found so far, and the search for more."""
+
+    found: list[str]
+    more: Iterator[str]
+
+    def outside(self, down: frozenset[str]) -> bool:
+        """Whether one of them is not among `down`; no further is searched than it takes to say."""
+        if any(site not in down for site in self.found):
+            return True
+        for site in self.more:
+            self.found.append(site)
+            if site not in down:
+                return True
+        return False
+
+
 @dataclass(frozen=True)
 class Backups:
     """Which sites could stand in for a class at all, by the tables; the same in every period."""
 
     case: Case
-    _sites: dict[tuple[str, str, str, str], frozenset[str]] = field(default_factory=dict)
+    _standing: dict[tuple[str, str, str, str], _Standing] = field(default_factory=dict)
     _ttft: dict[tuple[str, str], dict[str, Fraction]] = field(default_factory=dict)
     _allowed: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
 
     def sites(self, facts: Facts, key: Key) -> frozenset[str]:
         """Sites that may and could serve the class within its backup budget, on some shape that they could hold."""
+        standing = self._of(facts, key)
+        standing.found.extend(standing.more)
+        return frozenset(standing.found)
+
+    def outside(self, facts: Facts, key: Key, down: frozenset[str]) -> bool:
+        """Whether such a site is not among `down`: of thousands of sites the first few mostly say so."""
+        return self._of(facts, key).outside(down)
+
+    def _of(self, facts: Facts, key: Key) -> _Standing:
         name = self.case.residency.set_of(facts, key)
         kind = (key[0], key[1], key[2], name)
-        if kind not in self._sites:
-            budget = facts.services[key[2]].backup_latency_budget_ms
-            quickest = self._quickest(key[1], facts.services[key[2]].profile)
-            self._sites[kind] = frozenset(
-                site
-                for site in self._may(name, facts.countries[key[0]]) & quickest.keys()
-                if (network := self.case.network.of_class(key, site)[0]) is not None
-                and network + quickest[site] <= budget
-            )
-        return self._sites[kind]
+        if kind not in self._standing:
+            self._standing[kind] = _Standing([], self._standing_in(facts, key, name))
+        return self._standing[kind]
+
+    def _standing_in(self, facts: Facts, key: Key, name: str) -> Iterator[str]:
+        budget = facts.services[key[2]].backup_latency_budget_ms
+        quickest = self._quickest(key[1], facts.services[key[2]].profile)
+        may = self._may(name, facts.countries[key[0]])
+        for site in quickest:
+            if site in may:
+                network = self.case.network.of_class(key, site)[0]
+                if network is not None and network + quickest[site] <= budget:
+                    yield site
 
     def _may(self, name: str, home: str) -> frozenset[str]:
         """(3) sites that the set `name` allows for users of the country `home`."""
@@ -130,7 +160,7 @@ def _failure(
     for site in down:
         for route in by_site.get(site, ()):
             lost[route.key] += route.share_ppb
-    return Failure(name, dict(lost), frozenset(key for key in lost if backups.sites(facts, key) <= down))
+    return Failure(name, dict(lost), frozenset(key for key in lost if not backups.outside(facts, key, down)))
 
 
 def _check_rows(

@@ -20,6 +20,7 @@ from placement.problem.pins import pin_rule
 from placement.problem.reserve import reserve_rule
 from placement.problem.shapes import quarters
 from placement.problem.spread import spread_rule
+from placement.problem.tariff import Figure
 from placement.problem.transit import transit_rule
 from placement.scenario import Scenario
 from solvers.problem import CAPACITY_FACTOR, Problem
@@ -29,6 +30,8 @@ Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 Number = TypeVar("Number", np.int64, np.float64)
+
+FIGURES: tuple[Figure, Figure] = ("load", "usd")
 
 
 @dataclass(frozen=True)
@@ -99,12 +102,12 @@ def assemble(ground: Ground, offers: Offers, draft: Draft) -> Parts:
 def _pairs(draft: Draft) -> _PairArrays:
     routes, block = draft.routes, draft.blocks.of_route
     kept = draft.pairs(routes.primary)
-    demand, of_block, load = _where(routes.demand, kept), _where(block, kept), _where(draft.load, kept)
-    usd = _where(draft.prices.of_routes(routes, "usd"), kept)
+    demand, of_block = _where(routes.demand, kept), _where(block, kept)
+    load, usd = (draft.prices.of_routes(routes, figure, kept) for figure in FIGURES)
     backup = (demand, of_block, load)
     if routes.backup is not None:
         there = draft.pairs(routes.backup)
-        backup = (_where(routes.demand, there), _where(block, there), _where(draft.load, there))
+        backup = (_where(routes.demand, there), _where(block, there), draft.prices.of_routes(routes, "load", there))
     return _PairArrays(demand, of_block, load, usd, kept, backup)
 
 
@@ -153,7 +156,7 @@ def _sums(ground: Ground, offers: Offers, draft: Draft, pairs: _PairArrays) -> S
         requests=requests,
         pair_request_ms=waits,
         offer_tonnes=offers.tonnes if carbon else None,
-        pair_tonnes=_where(draft.prices.of_routes(routes, "tonnes"), pairs.kept) if carbon else None,
+        pair_tonnes=draft.prices.of_routes(routes, "tonnes", pairs.kept) if carbon else None,
         job_tonnes=draft.jobs.tonnes if carbon and draft.jobs is not None else None,
         added=np.ones(len(draft.blocks.site)) if "moves" in goals and first else None,
     )

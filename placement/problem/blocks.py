@@ -1,5 +1,6 @@
 """Blocks: the shapes that a site could hold, and how many replicas of each."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from placement.frames import numbered, texts
 from placement.problem.pins import PinTable
 from placement.problem.routes import Routes
 from placement.problem.shapes import groups, quarters
+from placement.problem.tariff import pieces
 from solvers.problem import CAPACITY_FACTOR, Index
 
 Float = NDArray[np.float64]
@@ -54,7 +56,7 @@ def hosting(shapes: pd.DataFrame, gpus: tuple[str, ...], room: tuple[Int, Int]) 
 
 def all_blocks(
     routes: Routes,
-    load: Float,
+    loads: Iterator[tuple[slice, Float]],
     row_slice: Int,
     host: Hosting,
     slices: int,
@@ -67,28 +69,38 @@ def all_blocks(
 
     A row is on a block with its primary and its backup share together at most once, so the loads of all routes bound
     what could be of use, in either role. With a `reserve` a block counts as a place to go though its rows ask nothing.
+    `loads` are those of all routes, some at a time.
     """
     stands = slices if follows else 1
-    key = (routes.site.astype(np.int64) * host.shapes + routes.shape) * stands
-    if follows:
-        key += row_slice[routes.demand]
     asked = pinned_replicas(pins, host, stands)
     exists = asked > 0
-    exists[key] = True
+    busiest = np.zeros((len(asked), slices))
+    for at, load in loads:
+        key = _places(routes, at, row_slice, host, stands)
+        exists[key] = True
+        busiest += np.bincount(key * slices + row_slice[routes.demand[at]], load, busiest.size).reshape(busiest.shape)
     used = np.flatnonzero(exists)
-    number = np.cumsum(exists) - 1
-    block = number[key]
     site, shape = used // stands // max(host.shapes, 1), used // stands % max(host.shapes, 1)
-    busiest = _busiest(block, load, row_slice[routes.demand], len(used), slices)
+    busiest = busiest[used].max(axis=1, initial=0.0)
     useful = np.maximum(np.ceil(busiest / CAPACITY_FACTOR), asked[used])
     if reserve:
         useful = np.maximum(useful, 1)
     most = np.minimum(useful, host.most[site, shape]).astype(np.int64)
     held = most > 0
-    renumbered = np.where(held, np.cumsum(held) - 1, -1).astype(np.int32)
+    number = np.full(len(asked), -1, np.int32)
+    number[used[held]] = np.arange(int(held.sum()))
+    block = np.empty(len(routes.demand), np.int32)
+    for at in pieces(len(block)):
+        block[at] = number[_places(routes, at, row_slice, host, stands)]
     site, shape, own = site[held], shape[held], used[held] % stands
     choice = _choice((site * stands + own) * (host.group.max(initial=0) + 1) + host.group[shape])
-    return Blocks(site, shape, own if follows else None, most[held], choice, renumbered[block])
+    return Blocks(site, shape, own if follows else None, most[held], choice, block)
+
+
+def _places(routes: Routes, at: slice, row_slice: Int, host: Hosting, stands: int) -> Int:
+    """The (site, shape, slice) of some routes, one number each."""
+    place = (routes.site[at].astype(np.int64) * host.shapes + routes.shape[at]) * stands
+    return place if stands == 1 else place + row_slice[routes.demand[at]]
 
 
 def pinned_replicas(pins: PinTable | None, host: Hosting, stands: int) -> Int:
@@ -107,12 +119,6 @@ def useful_gpus(blocks: Blocks, shape_type: Int, shape_quarters: Int, types: int
     own = np.zeros_like(blocks.site) if blocks.slice is None else blocks.slice
     np.add.at(need, (blocks.site, shape_type[blocks.shape], own), blocks.most * shape_quarters[blocks.shape] / 4)
     return np.asarray(need.max(axis=2), np.float64)
-
-
-def _busiest(block: Int, load: Float, row_slice: Int, blocks: int, slices: int) -> Float:
-    """The most load that rows of one slice could put on each block, B."""
-    loads = np.bincount(block * slices + row_slice, load, blocks * slices)
-    return np.asarray(loads.reshape(blocks, slices).max(axis=1, initial=0.0), np.float64)
 
 
 def _choice(group: Int) -> Int:

@@ -33,7 +33,6 @@ class Draft:
     prices: Tariff
     penalty_usd: Float
     routes: Routes
-    load: Float  # of every route
     blocks: Blocks
     jobs: JobPlan | None
 
@@ -63,12 +62,12 @@ def draft(ground: Ground, period: Period, last: Draft | None) -> Draft:
     else:
         second, residency = ground.second_budget, ground.residency
         routes = admissible_routes(
-            scenario, ground.pairs, demand, shapes, ground.tenants, residency=residency, backup=second
-        )
-    load = prices.of_routes(routes, "load")
+            scenario, ground.pairs, demand, shapes, ground.tenants, residency=residency, backup=second,
+            held=ground.host.most > 0,
+        )  # fmt: skip
     blocks = all_blocks(
         routes,
-        load,
+        prices.loads(routes),
         row_slice,
         ground.host,
         len(ground.slices),
@@ -85,7 +84,6 @@ def draft(ground: Ground, period: Period, last: Draft | None) -> Draft:
         prices=prices,
         penalty_usd=unserved_usd(ground.pairs, demand, row_slice, ground.rates, ground.carbon, ground.residency),
         routes=routes,
-        load=load,
         blocks=blocks,
         jobs=job_plan(scenario, period, ground.slices, ground.rates, ground.carbon, ground.job_site),
     )

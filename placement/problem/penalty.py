@@ -75,7 +75,7 @@ def _dearest_usd(
     out_mbps = floats(demand, "requests_per_s") * 8 / 1000 * kbyte
     size, gpu = floats(shapes, "gpus_per_replica"), texts(shapes, "gpu")
     dearest = np.full(len(demand), -np.inf)
-    for part in route_parts(scenario, pairs, demand, shapes, None, residency=residency):
+    for part in route_parts(scenario, pairs, demand, shapes, residency=residency):
         if gpu[part.shape] not in gpu_usd:
             continue
         shape = np.full(len(part.demand), part.shape)

@@ -20,6 +20,10 @@ Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
+CELLS = 1 << 25
+"""(row, site, shape) that are looked at at a time."""
+_NONE = np.empty(0, np.int64)
+
 
 @dataclass(frozen=True)
 class Routes:
@@ -46,8 +50,6 @@ class Part:
     demand: Int
     site: Int
     latency_ms: Float
-    primary: Bool
-    backup: Bool
     late: Float | None
 
 
@@ -61,6 +63,13 @@ class _Group:
     regions: Int  # G: places in the pairs
     network_ms: Float  # G × P: NaN where no latency is known or a limit of the service is broken
     allowed: Bool  # G × P: residency
+
+    def part(self, rows: slice) -> "_Group":
+        """Some of its rows."""
+        return replace(
+            self, rows=self.rows[rows], regions=self.regions[rows], network_ms=self.network_ms[rows],
+            allowed=self.allowed[rows],
+        )  # fmt: skip
 
 
 def backup_budget_ms(service: Row) -> float:
@@ -78,71 +87,131 @@ def admissible_routes(
     *,
     residency: Residency,
     backup: bool = False,
+    held: Bool | None = None,
 ) -> Routes:
     """All routes that rules 2 and 3 allow; with `backup` also those that only the backup budget allows (13).
+
+    They are gone through twice, to count and to write: there may be a hundred million.
 
     Args:
         demand: the demand rows in the Problem's order, I.
         shapes: the shapes in the Problem's order, D; a class takes those of its owner.
+        held: the shapes that a site could hold, P × D; None: all.
     """
-    parts = list(route_parts(scenario, pairs, demand, shapes, tenants, residency=residency, backup=backup))
-    if not parts:
-        none = np.empty(0, np.int32)
-        return Routes(none, none, none, np.empty(0), late=np.empty(0) if _late_priced(scenario) else None)
-    site = np.concatenate([part.site for part in parts], dtype=np.int32)
-    shape = np.concatenate([np.full(len(part.site), part.shape, np.int32) for part in parts])
-    row = np.concatenate([part.demand for part in parts], dtype=np.int32)
-    order = np.argsort((row.astype(np.int64) * len(pairs.sites) + site) * len(shapes) + shape, kind="stable")
-    latency = np.concatenate([part.latency_ms for part in parts])[order]
-    found = Routes(row[order], site[order], shape[order], latency)
-    if any(part.primary is not part.backup for part in parts):
-        found = replace(
-            found,
-            primary=np.concatenate([part.primary for part in parts])[order],
-            backup=np.concatenate([part.backup for part in parts])[order],
-        )
-    if _late_priced(scenario):
-        found = replace(found, late=np.concatenate([part.late for part in parts if part.late is not None])[order])
+
+    def stretches(figures: bool) -> Iterator[_Stretch]:
+        return _stretches(scenario, pairs, demand, shapes, tenants, residency, held, backup=backup, figures=figures)
+
+    count, two = np.zeros(len(demand), np.int64), False
+    for stretch in stretches(False):
+        count[stretch.rows] = stretch.count
+        two = two or stretch.primary is not None
+    first = np.cumsum(count) - count
+    number = int(count.sum())
+    found = Routes(
+        np.repeat(np.arange(len(demand), dtype=np.int32), count),
+        np.empty(number, np.int32),
+        np.empty(number, np.int32),
+        np.empty(number),
+        np.ones(number, np.bool_) if two else None,
+        np.ones(number, np.bool_) if two else None,
+        np.empty(number) if _late_priced(scenario) else None,
+    )
+    for stretch in stretches(True):
+        own = np.cumsum(stretch.count) - stretch.count
+        at = np.repeat(first[stretch.rows] - own, stretch.count) + np.arange(len(stretch.site))
+        found.site[at], found.shape[at], found.latency_ms[at] = stretch.site, stretch.shape, stretch.latency_ms
+        for whole, part in ((found.primary, stretch.primary), (found.backup, stretch.backup)):
+            if whole is not None and part is not None:
+                whole[at] = part
+        if found.late is not None and stretch.late is not None:
+            found.late[at] = stretch.late
     return found
 
 
-def route_parts(
+@dataclass(frozen=True)
+class _Stretch:
+    """The routes of some rows of one (service, model), M of G rows, sorted by (demand, site, shape)."""
+
+    rows: Int  # G
+    count: Int  # G: routes of a row
+    site: Int  # M, as all that follows; but for the roles empty where no figures were asked for
+    shape: Int
+    latency_ms: Float
+    primary: Bool | None  # None: both roles, all of them
+    backup: Bool | None
+    late: Float | None
+
+
+def _stretches(
     scenario: Scenario,
     pairs: Pairs,
     demand: pd.DataFrame,
     shapes: pd.DataFrame,
-    tenants: Tenants | None,
-    *,
+    tenants: Tenants,
     residency: Residency,
-    backup: bool = False,
-) -> Iterator[Part]:
-    """The routes bit by bit, so that a sum over them needs no memory; without `tenants` every shape is anybody's.
-
-    A part whose two budgets are one has one mask for both.
-    """
-    table = keyed_by_profile(scenario)
-    owner, model = np.array(texts(shapes, "tenant")), np.array(texts(shapes, "model"))
-    names = texts(shapes, "shape")
+    held: Bool | None,
+    *,
+    backup: bool,
+    figures: bool,
+) -> Iterator[_Stretch]:
+    """The routes, some rows of a (service, model) at a time."""
     for group in _groups(scenario, pairs, demand, residency):
-        mine = "" if tenants is None else tenants.of_service[group.service["service"]]
-        for d in np.flatnonzero((owner == mine) & (model == group.model)).tolist():
-            row = table.get((names[d], group.service["profile"]))
-            if row is None:
+        ways = list(_ways(scenario, group, shapes, tenants.of_service[group.service["service"]]))
+        step = max(CELLS // max(len(ways) * len(pairs.sites), 1), 1)
+        for begin in range(0, len(group.rows) if ways else 0, step):
+            some = group.part(slice(begin, begin + step))
+            first, second = _roles(some, ways, held, backup=backup)
+            either = first if second is None else first | second
+            count = either.sum(axis=(1, 2))
+            primary = None if second is None else first[either]
+            spare = None if second is None else second[either]
+            if not figures:
+                yield _Stretch(some.rows, count, _NONE, _NONE, np.empty(0), primary, spare, None)
                 continue
-            ttft_ms = row["ttft_p95_ms"]
-            primary = group.allowed & _within(group.network_ms, ttft_ms, group.service["latency_budget_ms"])
-            second = primary
-            if backup and backup_budget_ms(group.service) != group.service["latency_budget_ms"]:
-                second = group.allowed & _within(group.network_ms, ttft_ms, backup_budget_ms(group.service))
-            member, site = np.nonzero(primary | second)
-            first = primary[member, site]
+            member, site, way = np.nonzero(either)
+            shape, ttft_ms = (np.array([one[k] for one in ways])[way] for k in range(2))
+            late = _late(scenario, pairs, some, member, site, ttft_ms) if _late_priced(scenario) else None
+            latency_ms = some.network_ms[member, site] + ttft_ms
+            yield _Stretch(some.rows, count, site, shape, latency_ms, primary, spare, late)
+
+
+def _roles(
+    group: "_Group", ways: list[tuple[int, float]], held: Bool | None, *, backup: bool
+) -> tuple[Bool, Bool | None]:
+    """Where a group's rows may be served, and where backed up, G × P × ways; None where that is the same."""
+
+    def within(budget_ms: float) -> Bool:
+        found = np.stack([group.allowed & _within(group.network_ms, ttft_ms, budget_ms) for _, ttft_ms in ways], axis=2)
+        return found if held is None else found & held[None, :, [d for d, _ in ways]]
+
+    budget_ms, second_ms = float(group.service["latency_budget_ms"]), backup_budget_ms(group.service)
+    return within(budget_ms), within(second_ms) if backup and second_ms != budget_ms else None
+
+
+def _ways(scenario: Scenario, group: "_Group", shapes: pd.DataFrame, owner: str | None) -> Iterator[tuple[int, float]]:
+    """The shapes that serve a group, by number, and their time to first token, ms; those of an `owner` alone."""
+    table, names, models = keyed_by_profile(scenario), texts(shapes, "shape"), texts(shapes, "model")
+    owners = texts(shapes, "tenant")
+    for d, name in enumerate(names):
+        row = table.get((name, group.service["profile"]))
+        if models[d] == group.model and (owner is None or owners[d] == owner) and row is not None:
+            yield d, float(row["ttft_p95_ms"])
+
+
+def route_parts(
+    scenario: Scenario, pairs: Pairs, demand: pd.DataFrame, shapes: pd.DataFrame, *, residency: Residency
+) -> Iterator[Part]:
+    """The routes of a normal day bit by bit, so that a sum over them needs no memory; every shape is anybody's."""
+    for group in _groups(scenario, pairs, demand, residency):
+        for d, ttft_ms in _ways(scenario, group, shapes, None):
+            here = group.allowed & _within(group.network_ms, ttft_ms, group.service["latency_budget_ms"])
+            member, site = np.nonzero(here)
             yield Part(
                 shape=d,
                 demand=group.rows[member],
                 site=site,
                 latency_ms=group.network_ms[member, site] + ttft_ms,
-                primary=first,
-                backup=first if second is primary else second[member, site],
                 late=_late(scenario, pairs, group, member, site, ttft_ms) if _late_priced(scenario) else None,
             )
 
@@ -178,7 +247,7 @@ def _late_priced(scenario: Scenario) -> bool:
     return bool(scenario.document.uncertainty.late_usd_per_1000)
 
 
-def _late(scenario: Scenario, pairs: Pairs, group: _Group, member: Int, site: Int, ttft_ms: float) -> Float:
+def _late(scenario: Scenario, pairs: Pairs, group: _Group, member: Int, site: Int, ttft_ms: Float | float) -> Float:
     """The chance that a request misses its latency budget, for each (member of the group, site)."""
     service, region = group.service, group.regions[member]
     rest_ms = transfer_ms(scenario, service, pairs.mbps[region, site]) + ttft_ms

@@ -1,7 +1,8 @@
 """What serving costs by route: energy under load, the way out, priced milliseconds and lateness, carbon."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,10 +17,28 @@ from placement.scenario import Scenario
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+Some = NDArray[Any]
+"""float64, or float32 where there are many."""
 
 Figure = Literal["load", "usd", "tonnes"]
 
 STEP = 1 << 20  # routes at a time: what is worked out between them needs no more memory than this
+Span = slice
+MANY_ROUTES = 20_000_000  # from here on loads and prices are kept in four bytes
+
+
+def pieces(number: int) -> Iterator[Span]:
+    """Some of so many routes at a time."""
+    return (slice(start, start + STEP) for start in range(0, number, STEP))
+
+
+def lowered(values: Float) -> NDArray[np.float32]:
+    """The largest numbers of four bytes that are not above the values."""
+    short = values.astype(np.float32)
+    above = short > values
+    short[above] = np.nextafter(short[above], np.float32(-np.inf))
+    return short
 
 
 @dataclass(frozen=True)
@@ -72,20 +91,35 @@ class Tariff:
         kwh = self.mean[demand] * self.kw[shape, self.profile[demand]] * self.pue[site] * self.rates.hours[t]
         return np.asarray(kwh * self.carbon.gco2_per_kwh[site, t] / GRAMS, np.float64)
 
-    def of_routes(self, routes: Routes, figure: Figure) -> Float:
-        """A figure of all routes, a piece at a time, N."""
-        found = np.empty(len(routes.demand))
-        for start in range(0, len(found), STEP):
-            at = slice(start, start + STEP)
-            demand, site, shape = routes.demand[at], routes.site[at], routes.shape[at]
-            if figure == "load":
-                found[at] = self.load(demand, shape)
-            elif figure == "tonnes":
-                found[at] = self.tonnes(demand, site, shape)
-            else:
-                late = None if routes.late is None else routes.late[at]
-                found[at] = self.usd(demand, site, shape, routes.latency_ms[at], late)
+    def of_routes(self, routes: Routes, figure: Figure, kept: Bool | None = None) -> Some:
+        """A figure of all routes, or of those `kept`, a piece at a time, N.
+
+        Loads and prices of many routes are kept in four bytes, rounded down, so that bounds stay bounds. Loads lose
+        less than what replicas keep free (`solvers.problem.CAPACITY_FACTOR`).
+        """
+        number = len(routes.demand) if kept is None else int(kept.sum())
+        short = figure != "tonnes" and number > MANY_ROUTES
+        found: Some = np.empty(number, np.float32 if short else np.float64)
+        done = 0
+        for at in pieces(len(routes.demand)):
+            part = self._piece(routes, figure, at)
+            part = part if kept is None else part[kept[at]]
+            found[done : done + len(part)] = lowered(part) if short else part
+            done += len(part)
         return found
+
+    def loads(self, routes: Routes) -> Iterator[tuple[Span, Float]]:
+        """(4) the loads of all routes, a piece at a time."""
+        return ((at, self._piece(routes, "load", at)) for at in pieces(len(routes.demand)))
+
+    def _piece(self, routes: Routes, figure: Figure, at: Span) -> Float:
+        demand, site, shape = routes.demand[at], routes.site[at], routes.shape[at]
+        if figure == "load":
+            return self.load(demand, shape)
+        if figure == "tonnes":
+            return self.tonnes(demand, site, shape)
+        late = None if routes.late is None else routes.late[at]
+        return self.usd(demand, site, shape, routes.latency_ms[at], late)
 
 
 def tariff(

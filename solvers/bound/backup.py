@@ -7,12 +7,14 @@ problem is one of the usual kind, and whatever prices, cuts or groups it works o
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from solvers.problem import Problem
-from solvers.rules import NO_RULES, Reserve, sites_within
+from solvers.problem import Index, Problem, firsts
+from solvers.rules import NO_RULES, Reserve
 from solvers.solution import Backup, Multipliers
 
 Float = NDArray[np.float64]
@@ -45,17 +47,47 @@ def has_failures(problem: Problem) -> bool:
 def secured(problem: Problem) -> Bool:
     """E × I: rows that a failure cannot make lost: they have a backup pair outside of the domain, or no pair inside."""
     reserve = _reserve(problem)
-    safe = ~reserve.exempt(problem.demands, problem.block_site[reserve.pair_block])
-    return safe | ~touched(problem)
+    found = np.ones((reserve.domains, problem.demands), np.bool_)
+    site, domain = np.nonzero(reserve.domain_site.T)
+    _strike_lost(
+        problem.row_first, problem.pair_block, firsts(reserve.pair_demand, problem.demands), reserve.pair_block,
+        problem.block_site, np.searchsorted(site, np.arange(problem.sites + 1)), domain, found,
+    )  # fmt: skip
+    return found
 
 
-def touched(problem: Problem) -> Bool:
-    """E × I: rows that have a pair inside of the domain."""
-    reserve = _reserve(problem)
-    within, _ = sites_within(reserve.domain_site, problem.pair_demand, problem.pair_site, problem.demands)
-    inside = np.zeros((reserve.domains, problem.demands), np.bool_)
-    inside[within.col, within.row] = True
-    return inside
+@njit(cache=True, nogil=True)
+def _strike_lost(
+    first: Int, block: Index, spare_first: Int, spare_block: Index, block_site: Int, domain_first: Int, domain: Int,
+    secure: Bool,
+) -> None:  # fmt: skip
+    """Strike what a domain may lose: it holds a site that may serve the row, and all that may back it up. E × I.
+
+    Blocks are sorted by site, so that a row's pairs at one site follow each other.
+    """
+    inside = np.zeros(len(secure), np.int64)  # of each domain: sites that may back the row up
+    for i in range(len(first) - 1):
+        sites = 0
+        last = -1
+        for n in range(spare_first[i], spare_first[i + 1]):
+            p = block_site[spare_block[n]]
+            if p != last:
+                last = p
+                sites += 1
+                for k in range(domain_first[p], domain_first[p + 1]):
+                    inside[domain[k]] += 1
+        last = -1
+        for n in range(first[i], first[i + 1]):
+            p = block_site[block[n]]
+            if p != last:
+                last = p
+                for k in range(domain_first[p], domain_first[p + 1]):
+                    if inside[domain[k]] == sites:
+                        secure[domain[k], i] = False
+        for n in range(spare_first[i], spare_first[i + 1]):
+            p = block_site[spare_block[n]]
+            for k in range(domain_first[p], domain_first[p + 1]):
+                inside[domain[k]] = 0
 
 
 def with_failures(problem: Problem, domain: Int, row: Int) -> Survivors:
@@ -66,8 +98,10 @@ def with_failures(problem: Problem, domain: Int, row: Int) -> Survivors:
     reserve = _reserve(problem)
     if reserve.policy != "planned" or (len(row) and not secured(problem)[domain, row].all()):
         raise ValueError("a failure may lose the row, so that nothing is needed elsewhere")
+    if not len(row):
+        return Survivors(replace(problem, rules=NO_RULES), problem, domain, row, np.arange(problem.demands))
     pair_row, pair_block, pair_load = standing(problem, reserve)
-    first = np.searchsorted(pair_row, np.arange(problem.demands + 1))
+    first = firsts(pair_row, problem.demands)
     count = (first[1:] - first[:-1])[row]
     number = np.repeat(np.arange(len(row)), count)
     pair = np.arange(len(number)) - np.repeat(np.cumsum(count) - count, count) + first[:-1][row][number]
@@ -83,19 +117,28 @@ def with_failures(problem: Problem, domain: Int, row: Int) -> Survivors:
         unserved_usd=np.concatenate([problem.unserved_usd, problem.unserved_usd[row]]),
         out_mbps=np.concatenate([problem.out_mbps, nothing]),
         in_mbps=np.concatenate([problem.in_mbps, nothing]),
-        pair_demand=np.concatenate([problem.pair_demand, problem.demands + number]),
-        pair_block=np.concatenate([problem.pair_block, pair_block[pair]]),
-        pair_load=np.concatenate([problem.pair_load, pair_load[pair]]),
-        pair_usd=np.concatenate([problem.pair_usd, np.zeros(len(pair))]),
+        pair_demand=_with(problem.pair_demand, problem.demands + number),
+        pair_block=_with(problem.pair_block, pair_block[pair]),
+        pair_load=_with(problem.pair_load, pair_load[pair]),
+        pair_usd=_with(problem.pair_usd, np.zeros(len(pair))),
         rules=NO_RULES,
     )
     return Survivors(extended, problem, domain, row, np.concatenate([np.arange(problem.demands), row]))
 
 
+def _with(some: NDArray[Any], more: NDArray[Any]) -> NDArray[Any]:
+    """Both, in the type of the first: of a hundred million pairs every byte counts."""
+    return np.concatenate([some, more], dtype=some.dtype, casting="same_kind")
+
+
 def standing(problem: Problem, reserve: Reserve) -> tuple[Int, Int, Float]:
     """Row, block and load of all that may serve or back up, sorted, each once; the smaller load where it is both."""
+    if reserve.pair_demand is problem.pair_demand and reserve.pair_block is problem.pair_block:
+        if reserve.pair_load is problem.pair_load:
+            return problem.pair_demand, problem.pair_block, problem.pair_load
+        return problem.pair_demand, problem.pair_block, np.minimum(problem.pair_load, reserve.pair_load)
     width = max(problem.blocks, 1)
-    own, spare = (pairs.pair_demand * width + pairs.pair_block for pairs in (problem, reserve))
+    own, spare = (pairs.pair_demand.astype(np.int64) * width + pairs.pair_block for pairs in (problem, reserve))
     if np.array_equal(own, spare):
         return problem.pair_demand, problem.pair_block, np.minimum(problem.pair_load, reserve.pair_load)
     key, at = np.unique(np.concatenate([own, spare]), return_inverse=True)

@@ -34,6 +34,7 @@ LARGE_FACTOR = 0.5
 """In place of PAIRS_FACTOR: fewer failures and more sweeps."""
 LEAST_PAIRS = 300_000
 PAIRS_FACTOR = 1.5
+MOST_PAIRS = 20_000_000
 """Failure pairs that a choice may add: so many, or so many times the problem's."""
 
 
@@ -89,7 +90,7 @@ class _Turns:
 
     def _turn(self, now: Multipliers | None, course: Course, *, shares: bool) -> BoundResult:
         """A course with the failures that `now` prices; the result in the numbering of the problem."""
-        backup = Backup() if now is None else _allowed(self.problem, now.backup)
+        backup = Backup() if now is None else allowed(self.problem, now.backup)
         survivors = with_failures(self.problem, backup.domain, backup.row)
         start = None
         if now is not None:
@@ -112,7 +113,8 @@ class _Turns:
         total = prices.row_usd
         kept = old.usd > KEPT * total[old.row]
         room = max(LEAST_PAIRS, int((LARGE_FACTOR if self._large else PAIRS_FACTOR) * problem.pairs))
-        domain, row = promising(problem, total, found.mean_shares.astype(float), found.mean_replicas, room)
+        room = min(room, MOST_PAIRS)
+        domain, row = promising(problem, total, found.mean_shares, found.mean_replicas, room)
         key, known = domain * problem.demands + row, old.domain * problem.demands + old.row
         new = ~np.isin(key, known)  # one that was tried and did not pay is not tried again at once
         domain, row = domain[new], row[new]
@@ -129,7 +131,7 @@ class _Turns:
         return replace(prices, demand_usd=demand_usd, backup=backup)
 
 
-def _allowed(problem: Problem, backup: Backup) -> Backup:
+def allowed(problem: Problem, backup: Backup) -> Backup:
     """Without what a failure may lose: prices may be those of another period."""
     kept = secured(problem)[backup.domain, backup.row]
     return Backup(backup.domain[kept], backup.row[kept], backup.usd[kept])

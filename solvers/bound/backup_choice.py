@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from solvers.bound.backup import secured, standing
-from solvers.problem import Problem
+from solvers.problem import Figures, Problem, firsts
 from solvers.rules import Reserve
 
 Float = NDArray[np.float64]
@@ -25,7 +25,7 @@ LEAST_PART = 0.02
 
 
 def promising(
-    problem: Problem, usd: Float, shares: Float, replicas: Float, most_pairs: int, least: float = LEAST_PART
+    problem: Problem, usd: Float, shares: Figures, replicas: Float, most_pairs: int, least: float = LEAST_PART
 ) -> tuple[Int, Int]:
     """Domain and row of the failures that count most, their pairs together at most `most_pairs`.
 
@@ -38,12 +38,12 @@ def promising(
     strained[~secured(problem)[domain]] = 0.0
     order = np.argsort(-(strained * usd[None, :]).ravel(), kind="stable")
     order = order[strained.ravel()[order] > least]
-    pairs = np.bincount(reserve.pair_demand, minlength=problem.demands)[order % problem.demands]
+    pairs = np.diff(firsts(reserve.pair_demand, problem.demands))[order % problem.demands]
     chosen = np.sort(order[np.cumsum(pairs) <= most_pairs])
     return domain[chosen // problem.demands], chosen % problem.demands
 
 
-def strain(problem: Problem, reserve: Reserve, usd: Float, shares: Float, replicas: Float) -> tuple[Int, Float]:
+def strain(problem: Problem, reserve: Reserve, usd: Float, shares: Figures, replicas: Float) -> tuple[Int, Float]:
     """Domains that hit the most, and D × I: how much of a row is lost in each, and how much of it is crowded.
 
     A loss comes to the row's blocks outside in the ratio of their replicas; what stands on a block in the same slice is
@@ -52,16 +52,16 @@ def strain(problem: Problem, reserve: Reserve, usd: Float, shares: Float, replic
     row, block, load = standing(problem, reserve)
     served = np.flatnonzero(shares > 0)
     at, who = problem.block_site[problem.pair_block[served]], problem.pair_demand[served]
-    stands = sp.csr_matrix((shares[served], (who, at)), (problem.demands, problem.sites))
+    part = shares[served].astype(float)
+    stands = sp.csr_matrix((part, (who, at)), (problem.demands, problem.sites))
     lost = (stands @ sp.csr_matrix(reserve.domain_site.T.astype(float))).tocsc()
     hit = np.asarray(lost.T @ usd).ravel()
     domain = np.sort(np.argsort(-hit, kind="stable")[:MOST_DOMAINS])
     domain = domain[hit[domain] > 0]
-    rows = np.arange(problem.demands + 1)
     return domain, _strained(
         np.ascontiguousarray(lost[:, domain].toarray().T), reserve.domain_site[domain][:, problem.block_site],
-        problem.demand_slice, max(problem.slices, 1), replicas, np.searchsorted(row, rows), block, load,
-        np.searchsorted(who, rows), problem.pair_block[served], shares[served],
+        problem.demand_slice, max(problem.slices, 1), replicas, firsts(row, problem.demands), block, load,
+        firsts(who, problem.demands), problem.pair_block[served], part,
     )  # fmt: skip
 
 

@@ -10,6 +10,8 @@ Int32 = NDArray[np.int32]
 Float32 = NDArray[np.float32]
 
 TINY = 1e-300
+FEW = 24
+"""Items that are sorted at once."""
 
 
 @njit(cache=True, nogil=True)
@@ -29,6 +31,39 @@ def sort_falling(key: Float, item: Int32, first: int, last: int) -> None:
             key[i] = k
             item[i] = it
         gap //= 3
+
+
+@njit(cache=True, nogil=True)
+def sort_first(key: Float, item: Int32, load: Float, first: int, last: int, room: float) -> int:
+    """Sort as `sort_falling` does, but only the first that more than fill `room`; where they end. `load` is by item.
+
+    Of hundreds of rows that could be served few fit: those that do not are put aside unsorted (Hoare 1961).
+    """
+    low, end = first, last
+    while end - low > FEW:
+        middle = (low + end) // 2
+        k, it = key[middle], item[middle]
+        key[middle], item[middle] = key[end - 1], item[end - 1]
+        at, filled = low, 0.0
+        for j in range(low, end - 1):
+            if key[j] > k or (key[j] == k and item[j] < it):
+                other, number = key[j], item[j]
+                key[j], item[j] = key[at], item[at]
+                key[at], item[at] = other, number
+                filled += load[number]
+                at += 1
+        key[end - 1], item[end - 1] = key[at], item[at]
+        key[at], item[at] = k, it
+        if filled > room:
+            end = at
+        elif filled + load[it] > room:
+            end = at + 1
+            break
+        else:
+            room -= filled + load[it]
+            low = at + 1
+    sort_falling(key, item, first, end)
+    return end
 
 
 @njit(cache=True, nogil=True)

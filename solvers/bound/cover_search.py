@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from solvers.bound.backup import secured, standing
-from solvers.problem import Problem
+from solvers.problem import Problem, firsts
 from solvers.solution import Covers
 
 Float = NDArray[np.float64]
@@ -89,7 +89,7 @@ def _reaches(problem: Problem, shares: Float, replicas: Float, present: Float) -
     served = np.bincount(problem.pair_demand, shares, problem.demands)
     order = np.argsort(block, kind="stable")
     return Reaches(
-        np.searchsorted(row, np.arange(problem.demands + 1)).astype(np.int64),
+        firsts(row, problem.demands),
         block.astype(np.int32),
         np.searchsorted(block[order], np.arange(problem.blocks + 1)).astype(np.int64),
         row[order].astype(np.int32),

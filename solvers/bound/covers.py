@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from solvers.bound.backup import secured, standing
 from solvers.bound.cuts import fractions
-from solvers.problem import Problem
+from solvers.problem import Problem, firsts
 from solvers.solution import Covers, Cuts
 
 Float = NDArray[np.float64]
@@ -111,7 +111,7 @@ def _carried(problem: Problem, covers: Covers, cover: Int) -> tuple[Int, Int, In
     reserve = problem.rules.reserve
     assert reserve is not None
     pair_row, pair_block, pair_load = standing(problem, reserve)
-    first = np.searchsorted(pair_row, np.arange(problem.demands + 1))
+    first = firsts(pair_row, problem.demands)
     count = (first[1:] - first[:-1])[covers.row]
     entry = np.repeat(np.arange(len(cover)), count)
     pair = np.arange(len(entry)) - np.repeat(np.cumsum(count) - count, count) + first[covers.row][entry]

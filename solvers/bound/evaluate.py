@@ -15,7 +15,7 @@ from solvers.bound.cuts import broken, replica_gain, slot_usd, table_of
 from solvers.bound.gain import Facts, Prices
 from solvers.bound.layout import Layout, Structure, layout_of
 from solvers.bound.sweep import Answer, Room, Tables, sweep_sites
-from solvers.problem import Problem
+from solvers.problem import Figures, Problem
 from solvers.solution import Covers, Cuts, Multipliers
 
 Float = NDArray[np.float64]
@@ -213,6 +213,16 @@ def slot_shares(slot_pair: Int32, answer: Answer) -> Float:
 
 
 @njit(cache=True, nogil=True)
+def cell_loads(cell_first: Int, pair_load: Figures) -> Float:
+    """What all pairs of every (block, slice) keep busy, B·T."""
+    load = np.zeros(len(cell_first) - 1)
+    for c in range(len(load)):
+        for j in range(cell_first[c], cell_first[c + 1]):
+            load[c] += pair_load[j]
+    return load
+
+
+@njit(cache=True, nogil=True)
 def add_served(demand: Int32, item: Int32, share: Float32, first: Int, count: Int, served: Float) -> None:
     """Add up the shares of every demand row, in the order of the sites."""
     for p in range(len(count)):
@@ -255,10 +265,7 @@ def _room(problem: Problem, s: Structure, paid_for: NDArray[np.bool_]) -> Room:
     """
     slices = max(problem.slices, 1)
     units = len(s.unit_quantum)
-    load = np.bincount(
-        np.repeat(np.arange(problem.blocks * slices), np.diff(s.cell_first)), s.pair_load,
-        minlength=problem.blocks * slices,
-    ).reshape(problem.blocks, slices)  # fmt: skip
+    load = cell_loads(s.cell_first, s.pair_load).reshape(problem.blocks, slices)
     filled = np.minimum(problem.block_max, np.ceil(load.max(axis=1, initial=0) / problem.capacity_factor) + 1)
     filled = np.where(paid_for, problem.block_max, filled)
     group_most = np.maximum.reduceat(filled[s.members], s.member_first[:-1]) if len(s.members) else np.zeros(0)

@@ -10,6 +10,8 @@ from solvers.bound.backup import has_failures
 from solvers.bound.backup_ascent import bound_with_failures
 from solvers.bound.evaluate import Evaluator
 from solvers.bound.layout import layout_of
+from solvers.bound.wide import bound_of_many
+from solvers.candidates import MANY_PAIRS
 from solvers.problem import Problem
 from solvers.solution import Certificate, Multipliers
 
@@ -39,6 +41,8 @@ def lagrangian_bound(
     """
     upper = np.inf if upper_usd is None else upper_usd
     course = Course(sweeps, stop, upper, cuts, time.monotonic(), time_limit_s, interrupted, first_step)
+    if problem.pairs > MANY_PAIRS:
+        return bound_of_many(problem, course, threads, start)
     if has_failures(problem):
         return bound_with_failures(problem, course, threads, start, shares=shares)
     with Evaluator(layout_of(problem), threads) as evaluator:

@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from solvers.bound.servers import kind_ceiling
-from solvers.problem import Problem
+from solvers.problem import Figures, Problem
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -170,10 +170,10 @@ def _groups(problem: Problem, block_unit: Int, units: int) -> dict[str, Any]:
     }
 
 
-def _kept(values: Float, pair: Int32) -> Any:
+def _kept(values: Figures, pair: Int32) -> Any:
     """Values in the structure's order; those of many pairs in four bytes, rounded down, so that bounds stay bounds."""
     ordered = values[pair]
-    if len(pair) < MANY_PAIRS:
+    if len(pair) < MANY_PAIRS or values.dtype == np.float32:
         return ordered
     short = ordered.astype(np.float32)
     above = short > ordered
@@ -194,11 +194,11 @@ def _cells(problem: Problem) -> tuple[Int, Int32]:
 def _place(pair_demand: Int, pair_block: Int, demand_slice: Int, slices: int, first: Int, pair: Int32) -> None:
     """Sort the pairs by cell, their order kept within one; `first` becomes the cells' bounds."""
     for n in range(len(pair)):
-        first[pair_block[n] * slices + demand_slice[pair_demand[n]] + 1] += 1
+        first[np.int64(pair_block[n]) * slices + demand_slice[pair_demand[n]] + 1] += 1
     for c in range(1, len(first)):
         first[c] += first[c - 1]
     at = first[:-1].copy()
     for n in range(len(pair)):
-        c = pair_block[n] * slices + demand_slice[pair_demand[n]]
+        c = np.int64(pair_block[n]) * slices + demand_slice[pair_demand[n]]
         pair[at[c]] = n
         at[c] += 1

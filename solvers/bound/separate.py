@@ -310,7 +310,7 @@ def _pick(found: Found, most: int) -> Int:
 def _described(layout: Layout, t: Touched, found: Found, kept: Int, demand_usd: Float) -> Cuts:
     """The cuts of the `kept` seeds, with the blocks that count by replicas."""
     problem = layout.problem
-    pair_first = np.searchsorted(problem.pair_demand, np.arange(problem.demands + 1)).astype(np.int64)
+    pair_first = problem.row_first
     scratch = _Members(np.zeros(problem.blocks), np.zeros(problem.blocks), np.zeros(problem.blocks))
     rows, weights, blocks = [], [], []
     for k in kept.tolist():

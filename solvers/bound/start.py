@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from solvers.problem import Problem
+from solvers.problem import Figures, Index, Problem
 from solvers.solution import Multipliers
 
 Float = NDArray[np.float64]
@@ -18,12 +19,11 @@ def cold_start(problem: Problem) -> Multipliers:
     """
     zeros = np.zeros((problem.sites, max(problem.slices, 1)))
     gpu_usd = _gpu_usd(problem)
-    shape = problem.block_shape[problem.pair_block]
+    shape = problem.block_shape
     replica_usd = problem.shape_quarters[shape] / 4 * gpu_usd[problem.shape_gpu[shape]]
-    replica_usd = (replica_usd + problem.each_replica_usd[problem.pair_block]) / max(problem.slices, 1)
-    whole = problem.pair_usd + problem.pair_load * replica_usd
+    replica_usd = (replica_usd + problem.each_replica_usd) / max(problem.slices, 1)
     price = np.full(problem.demands, np.inf)
-    np.minimum.at(price, problem.pair_demand, whole)
+    cheapest(problem.pair_demand, problem.pair_block, problem.pair_load, problem.pair_usd, replica_usd, price)
     price = np.minimum(np.where(np.isfinite(price), price, 0.0) * 1.2, problem.unserved_usd)
     floor = 1e-6 * max(float(price.max(initial=0)), 1e-9)
     price = np.where(problem.unservable & np.isfinite(problem.unserved_usd), problem.unserved_usd, price)
@@ -58,15 +58,30 @@ def _gpu_usd(problem: Problem) -> Float:
     return np.asarray(np.where(count > 0, total / np.maximum(count, 1), 0.0), float)
 
 
+@njit(cache=True, nogil=True)
+def cheapest(
+    pair_row: Index, pair_block: Index, pair_load: Figures, pair_usd: Figures | None, block_usd: Float, least: Float
+) -> None:
+    """Lower `least` (I) to the cheapest pair of every row: its own price and what the replicas that it keeps busy cost.
+
+    A pass without arrays by pair: there may be a hundred million.
+    """
+    for n in range(len(pair_row)):
+        usd = pair_load[n] * block_usd[pair_block[n]]
+        if pair_usd is not None:
+            usd += pair_usd[n]
+        least[pair_row[n]] = min(least[pair_row[n]], usd)
+
+
 def gpu_worth(problem: Problem) -> Float:
     """What a GPU of every type may be worth: the mean price of new ones, else what their demand costs unserved.
 
     Rows over servers that cost nothing (those that stand already) have no price of their own to start from.
     """
     each = _gpu_usd(problem)
-    quarters = problem.shape_quarters[problem.block_shape[problem.pair_block]]
+    gpus = problem.shape_quarters[problem.block_shape] / 4
     least = np.full(problem.demands, np.inf)
-    np.minimum.at(least, problem.pair_demand, problem.pair_load * quarters / 4)
+    cheapest(problem.pair_demand, problem.pair_block, problem.pair_load, None, gpus, least)
     busy = float(least[np.isfinite(least)].sum())
     served = np.isfinite(least) & np.isfinite(problem.unserved_usd)
     worth = float(problem.unserved_usd[served].sum())

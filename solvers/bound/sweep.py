@@ -21,7 +21,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from solvers.bound.blocks import TINY, fill_shares, fill_value, sort_falling
+from solvers.bound.blocks import TINY, fill_shares, fill_value, sort_first
 from solvers.bound.gain import Facts, Prices, gain_of
 from solvers.bound.layout import Structure
 from solvers.bound.packing import convolve
@@ -51,7 +51,8 @@ class Scratch(NamedTuple):
     item: Int32  # along with `density`: the slot that it is
     load: Float  # by slot
     pair: Int32  # by slot: position in the structure's pair order
-    cell_end: Int  # members × (slices + 1)
+    cell_end: Int  # members × (slices + 1): where the pairs of a cell begin
+    cell_sorted: Int  # and where those that are sorted end
     value: Float  # V_b
     f: Float  # best value by width, before and after a group
     spare: Float
@@ -122,10 +123,11 @@ def price_servers(s: Structure, facts: Facts, prices: Prices, room: Room, tables
 
 @njit(cache=True, nogil=True)
 def collect(
-    s: Structure, facts: Facts, prices: Prices, site: int, cell: int, slice_: int, scratch: Scratch, at: int
-) -> int:
-    """Put what earns something on one (block, slice) behind `at`, dearest per replica first; returns the end.
+    s: Structure, facts: Facts, prices: Prices, site: int, cell: int, slice_: int, scratch: Scratch, at: int, top: int
+) -> tuple[int, int]:
+    """Put what earns something on one (block, slice) behind `at`, dearest per replica first.
 
+    Returns the end of what is there, and of what is sorted: as much as `top` replicas could carry comes first.
     Slots at, at + 1, … are filled: `density` (USD per replica) and `item` (the slot) are sorted together, `load`
     (replicas) and `pair` stay where they are. Whatever else earns by the replica is one more slot, appended before
     the sort, with room for it counted in `Room.pairs`; if it is no pair, its `pair` must be below 0: then it takes room
@@ -146,8 +148,8 @@ def collect(
             scratch.pair[end] = j
             scratch.item[end] = end
             end += 1
-    sort_falling(scratch.density, scratch.item, at, end)
-    return end
+    room = facts.capacity * top * (1.0 + 1e-9)
+    return end, sort_first(scratch.density, scratch.item, scratch.load, at, end, room)
 
 
 @njit(cache=True, nogil=True)
@@ -166,7 +168,7 @@ def value_block(
         value[y] = 0.0
     filled = 0
     for t in range(facts.slices):
-        a, e = scratch.cell_end[cells + t], scratch.cell_end[cells + t + 1]
+        a, e = scratch.cell_end[cells + t], scratch.cell_sorted[cells + t]
         if e > a:
             filled = max(
                 filled, fill_value(scratch.density, scratch.load, scratch.item, a, e, facts.capacity, most, value)
@@ -232,16 +234,19 @@ def pack_part(
         weight = s.group_quarters[g] // quantum
         row = (g - g0) * stride
         pick, label = scratch.pick[row : row + stride], scratch.label[row : row + stride]
-        upto = 0
+        upto, top = 0, width // weight
         for m in range(s.member_first[g], s.member_first[g + 1]):
             cells = (m - m0) * (facts.slices + 1)
             first = pairs
             for t in range(facts.slices):
-                scratch.cell_end[cells + t] = pairs
+                scratch.cell_end[cells + t] = scratch.cell_sorted[cells + t] = pairs
                 if s.member_slice[m] < 0 or s.member_slice[m] == t:
-                    pairs = collect(s, facts, prices, site, s.members[m] * facts.slices + t, t, scratch, pairs)
+                    cell = s.members[m] * facts.slices + t
+                    pairs, scratch.cell_sorted[cells + t] = collect(
+                        s, facts, prices, site, cell, t, scratch, pairs, min(top, s.block_max[s.members[m]])
+                    )
             scratch.cell_end[cells + facts.slices] = pairs
-            most = value_block(s, facts, prices, scratch, m, cells, first, width // weight)
+            most = value_block(s, facts, prices, scratch, m, cells, first, top)
             for y in range(1, most + 1):
                 if y > upto or scratch.value[y] > scratch.most[y]:
                     scratch.most[y] = scratch.value[y]
@@ -286,7 +291,7 @@ def write_unit(
             for t in range(facts.slices):
                 cell = (m - m0) * (facts.slices + 1) + t
                 count = fill_shares(
-                    scratch.load, scratch.pair, scratch.item, scratch.cell_end[cell], scratch.cell_end[cell + 1],
+                    scratch.load, scratch.pair, scratch.item, scratch.cell_end[cell], scratch.cell_sorted[cell],
                     facts.capacity * y, answer.item[base:], answer.share[base:], count,
                 )  # fmt: skip
     answer.item_count[site] = count
@@ -311,6 +316,7 @@ def sweep_sites(
     rows = (room.groups + 1) * (room.width + 1)
     scratch = Scratch(
         np.empty(room.pairs), np.empty(room.pairs, np.int32), np.empty(room.pairs), np.empty(room.pairs, np.int32),
+        np.empty((room.groups + 1) * (facts.slices + 1), np.int64),
         np.empty((room.groups + 1) * (facts.slices + 1), np.int64),
         np.empty(room.width + 2), np.empty(room.width + 2), np.empty(room.width + 2), np.empty(room.width + 2),
         np.empty(rows, np.int32),

@@ -60,8 +60,13 @@ def reserve_violations(problem: Problem, placement: Placement, tolerance: float 
     )
     found: list[str] = []
     taken = [_taken(problem, reserve, backup, domain) for domain in range(reserve.domains)]
+    normal = _normal(problem, primary)
+    carries = np.bincount(primary.site, minlength=problem.sites) > 0
     for domain, backups in enumerate(taken):
-        failure = _Failure(problem, reserve, placement, primary, backups, reserve.domain_site[domain], tolerance)
+        down = reserve.domain_site[domain]
+        if not len(backups.row) and not carries[down].any():
+            continue  # a day like any other
+        failure = _Failure(problem, reserve, placement, primary, normal, backups, down, tolerance)
         found.extend(f"(13) domain {domain}: {message}" for message in failure.broken())
     if reserve.policy == "priority":
         found.extend(_disorder(reserve, taken, tolerance))
@@ -77,6 +82,25 @@ def _taken(problem: Problem, reserve: Reserve, backup: sp.csr_matrix, domain: in
 
 
 @dataclass(frozen=True)
+class _Normal:
+    """What the primaries put on every block and link in a slice."""
+
+    load: Float  # B·T
+    out_mbps: Float  # P·T
+    in_mbps: Float  # P·T
+
+
+def _normal(problem: Problem, primary: _Shares) -> _Normal:
+    slices = max(problem.slices, 1)
+    when = problem.demand_slice[primary.row]
+    link = primary.site * slices + when
+    sent, received = (problem.out_mbps[primary.row] * primary.share, problem.in_mbps[primary.row] * primary.share)
+    load = np.bincount(primary.block * slices + when, primary.load * primary.share, problem.blocks * slices)
+    flows = (np.bincount(link, mbps, problem.sites * slices).astype(np.float64) for mbps in (sent, received))
+    return _Normal(load.astype(np.float64), *flows)
+
+
+@dataclass(frozen=True)
 class _Failure:
     """One domain that has failed: `down` are the sites that are gone."""
 
@@ -84,6 +108,7 @@ class _Failure:
     reserve: Reserve
     placement: Placement
     primary: _Shares
+    normal: _Normal
     backup: _Shares
     down: Bool
     tolerance: float
@@ -92,13 +117,12 @@ class _Failure:
         """What this failure breaks, in words."""
         fails = self.down[self.primary.site]
         loss = self._by_row(self.primary.where(fails))
-        staying = self.primary.where(~fails)
         yield from self._shares()
         yield from self._balance(loss)
-        yield from self._capacity(staying)
-        yield from self._network(staying)
+        yield from self._capacity()
+        yield from self._network()
         if self.reserve.policy == "proportional":
-            yield from self._proportional(staying, loss)
+            yield from self._proportional(self.primary.where(~fails), loss)
         if self.reserve.policy == "priority":
             used = np.bincount(self.backup.row, self.backup.share > self.tolerance, self.problem.demands)
             yield from self._exceeded("a loss goes to several pairs", used, np.ones(self.problem.demands))
@@ -137,35 +161,36 @@ class _Failure:
         first, last = np.searchsorted(self.reserve.pair_demand, [row, row + 1])
         return bool(self.down[self.problem.block_site[self.reserve.pair_block[first:last]]].all())
 
-    def _capacity(self, staying: _Shares) -> Iterator[str]:
-        problem = self.problem
-        room: Float = np.asarray(problem.capacity_factor * self.placement.replicas, np.float64)
-        survives = ~self.down[problem.block_site]
-        slices = max(problem.slices, 1)
-        load: Float = np.zeros(problem.blocks * slices)
-        for shares in (staying, self.backup):
-            key = shares.block * slices + problem.demand_slice[shares.row]
-            load += np.bincount(key, shares.load * shares.share, len(load))
+    def _capacity(self) -> Iterator[str]:
+        """Where something is added; elsewhere the primaries alone stand, as on any day."""
+        problem, slices, z = self.problem, max(self.problem.slices, 1), self.backup
+        place, added = self._added(z.block, z.load * z.share)
+        load = self.normal.load[place] + added
+        room = problem.capacity_factor * self.placement.replicas[place // slices]
+        survives = ~self.down[problem.block_site[place // slices]]
         for number in range(slices):
-            busy = load[number::slices]
-            yield from self._exceeded(f"replica capacity (4) in slice {number}", busy[survives], room[survives])
+            here = survives & (place % slices == number)
+            yield from self._exceeded(f"replica capacity (4) in slice {number}", load[here], room[here])
 
-    def _network(self, staying: _Shares) -> Iterator[str]:
-        problem = self.problem
-        slices = max(problem.slices, 1)
+    def _network(self) -> Iterator[str]:
+        problem, slices, z = self.problem, max(self.problem.slices, 1), self.backup
         links = (
-            ("uplink", problem.out_mbps, problem.uplink_mbps),
-            ("downlink", problem.in_mbps, problem.downlink_mbps),
+            ("uplink", problem.out_mbps, problem.uplink_mbps, self.normal.out_mbps),
+            ("downlink", problem.in_mbps, problem.downlink_mbps, self.normal.in_mbps),
         )
-        for name, mbps, limit in links:
-            flow: Float = np.zeros(problem.sites * slices)
-            for shares in (staying, self.backup):
-                key = shares.site * slices + problem.demand_slice[shares.row]
-                flow += np.bincount(key, mbps[shares.row] * shares.share, len(flow))
-            room = np.asarray(np.where(self.placement.open, limit, 0.0), np.float64)
+        for name, mbps, limit, flow in links:
+            place, added = self._added(z.site, mbps[z.row] * z.share)
+            sent, site = flow[place] + added, place // slices
+            room = np.where(self.placement.open[site], limit[site], 0.0)
             for number in range(slices):
-                sent = flow[number::slices]
-                yield from self._exceeded(f"{name} (9) in slice {number}", sent[~self.down], room[~self.down])
+                here = ~self.down[site] & (place % slices == number)
+                yield from self._exceeded(f"{name} (9) in slice {number}", sent[here], room[here])
+
+    def _added(self, where: Int, amount: Float) -> tuple[Int, Float]:
+        """What the backups add, by (where, slice) in one number."""
+        slices = max(self.problem.slices, 1)
+        place, at = np.unique(where * slices + self.problem.demand_slice[self.backup.row], return_inverse=True)
+        return place, np.bincount(at, amount, len(place)).astype(np.float64)
 
     def _proportional(self, staying: _Shares, loss: Float) -> Iterator[str]:
         """z_b = x_b·X / Σ surviving x, where the row loses anything and is not exempt."""

@@ -15,6 +15,7 @@ from functools import partial
 import numpy as np
 
 from solvers.bound import BoundResult, lagrangian_bound
+from solvers.candidates import LIKELY, MANY_PAIRS, Candidates, candidates
 from solvers.check import violations
 from solvers.complete.anneal.together import InStep, Pace, side_by_side
 from solvers.problem import Problem
@@ -129,6 +130,13 @@ class _Run:
         self.drafted_s = 0.0
         self.bounds = self._bounds()
         self.bound_usd = float(self.weight @ [bound.bound_usd for bound in self.bounds])
+        self.narrowed: tuple[Candidates, ...] = ()
+        if any(problem.pairs > MANY_PAIRS for problem in rollout.periods):
+            plans = known.plans or (None,) * self.periods
+            self.narrowed = tuple(map(_worth_a_look, rollout.periods, self.bounds, plans))
+            self.rollout = replace(rollout, periods=tuple(part.problem for part in self.narrowed))
+            if known.plans is not None:
+                self.start = tuple(part.narrowed(plan) for part, plan in zip(self.narrowed, known.plans, strict=True))
 
     def _bounds(self) -> list[BoundResult]:
         """The bound of every period's base problem, each warmed up by the one before and with half of its sweeps."""
@@ -188,8 +196,11 @@ class _Run:
                 self.message or "no plan was found",
             )  # fmt: skip
         proved = self.best_usd <= self.bound_usd + 1e-9 * abs(self.best_usd)
+        best = self.best
+        if self.narrowed:
+            best = tuple(part.widened(plan) for part, plan in zip(self.narrowed, best, strict=True))
         return RolloutSolution(
-            Status.OPTIMAL if proved else Status.FEASIBLE, self.best, self.best_usd, self.bound_usd, certificates,
+            Status.OPTIMAL if proved else Status.FEASIBLE, best, self.best_usd, self.bound_usd, certificates,
             self.done_rounds, sweeps, before_reserve_usd=self.before_usd, polish=self.polish or 0,
         )  # fmt: skip
 
@@ -373,6 +384,10 @@ class _Run:
             whole(Progress(now.seconds, stage, self.best_usd, self.bound_usd, now.work))
 
         return said
+
+
+def _worth_a_look(problem: Problem, bound: BoundResult, plan: Placement | None) -> Candidates:
+    return candidates(problem, bound.multipliers.limit_usd, np.asarray(bound.mean_open > LIKELY, np.bool_), plan)
 
 
 def _anneal(

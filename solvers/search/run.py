@@ -35,6 +35,8 @@ Bool = NDArray[np.bool_]
 
 MANY_PAIRS = 300_000
 MOST_PAIRS = 3_000_000
+MOST_SITES = 2_000
+"""More than so many take as long to build a plan of as many pairs do."""
 MOVES = 256
 FIRST_CYCLE = 16
 STARTS = (8, 2)
@@ -166,7 +168,7 @@ class Run:
         best: Snapshot | None = None
         self.state = empty_state(self.ground)
         with ThreadPoolExecutor(2) as pool:
-            for pair in range(STARTS[problem.pairs > MOST_PAIRS] // 2):
+            for pair in range(STARTS[_large(problem)] // 2):
                 jobs = []
                 for thread in range(2):
                     noise = rng.random(problem.sites) * (0.3 if pair or thread else 0.0)
@@ -190,7 +192,7 @@ class Run:
         """
         state = empty_state(self.ground)
         ground = self.unguided_ref if seed % 2 else self.ground_ref
-        levels = COARSE if self.problem.pairs > MOST_PAIRS else FINE
+        levels = COARSE if _large(self.problem) else FINE
         for at, level in enumerate(levels.tolist()):
             last = at == len(levels) - 1
             if last or not self.clock.over:
@@ -319,6 +321,11 @@ class Run:
     def _serves(self, placement: Placement) -> bool:
         """Whether every row that must be served is."""
         return not (placement.unserved[np.isinf(self.problem.unserved_usd)] > 0).any()
+
+
+def _large(problem: Problem) -> bool:
+    """Whether building several plans would take most of the time."""
+    return problem.pairs > MOST_PAIRS or problem.sites > MOST_SITES
 
 
 def _guides(prices: Multipliers) -> bool:

@@ -5,14 +5,15 @@ from collections.abc import Callable
 
 import numpy as np
 
+from solvers import candidates
 from solvers.bound import BoundResult, lagrangian_bound
 from solvers.problem import Problem
 from solvers.search.clock import Clock
 from solvers.search.run import FIRST_CYCLE, MANY_PAIRS, Aim, Progress, Run, net_gap
 from solvers.solution import Multipliers, Placement, Solution
 
-SWEEPS = (800, 300)
-"""Sweeps of the bound for a small problem and for one of many pairs."""
+SWEEPS = (800, 300, 100)
+"""Sweeps of the bound for a small problem, for one of many pairs, and for one of which few pairs are searched."""
 RESTLESS = 1.0
 """Heat of the first cycle from a given plan where calm was not enough."""
 USUAL_WORK = 3 * FIRST_CYCLE
@@ -60,7 +61,7 @@ def solve_scale(
 
 def usual_sweeps(problem: Problem) -> int:
     """Sweeps of the bound where the caller does not say."""
-    return SWEEPS[problem.pairs > MANY_PAIRS]
+    return SWEEPS[(problem.pairs > MANY_PAIRS) + (problem.pairs > candidates.MANY_PAIRS)]
 
 
 def part_of(limit_s: float | None, part: float) -> float | None:
