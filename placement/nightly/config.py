@@ -86,7 +86,8 @@ class Gates(Part):
     """What a night may publish without being asked. A gate that is left out is not asked, but for those with a default.
 
     `max_added_replicas`, `max_moved_gpu_share` (GPUs of replicas that come or go, of all GPUs of replicas that stood),
-    `max_cost_rise` and `max_cost_fall` (shares of the cost) are about change: an approval lets them pass.
+    `max_cost_rise` and `max_cost_fall` (shares of the cost), `safe_steps` (no wave of the order of steps lacks
+    capacity) and `max_missing_share` (of requests, in the worst wave) are about change: an approval lets them pass.
     `min_served_share`, `max_served_drop` (against the published plan), `max_gap`, `max_inferred_share` (of served
     requests, on pairs that nobody measured), `max_stale_share` (on pairs whose newest record is older than
     `stale_days`), `max_age_hours` (of the newest record of all) and `clock_ahead_s` (how far a record or a generation
@@ -97,6 +98,8 @@ class Gates(Part):
     max_moved_gpu_share: Annotated[float, Field(ge=0)] | None = None
     max_cost_rise: Annotated[float, Field(ge=0)] | None = None
     max_cost_fall: Share | None = None
+    safe_steps: bool = False
+    max_missing_share: Share | None = None
     min_served_share: Share | None = None
     max_served_drop: Share | None = None
     max_gap: Share | None = None
@@ -126,7 +129,8 @@ class Nightly(Part):
 
     `measurements`: folders of native records (a collector's) beside the scenario's own. `state`: where the night keeps
     its lock, its runs and the records that it ingested. `keep_runs`: finished runs whose folders stay. `open_hours`:
-    how long a run that was broken off, or that waits for an approval, goes on with the inputs it has.
+    how long a run that was broken off, or that waits for an approval, goes on with the inputs it has. `steps`: the diff
+    says in which order the change is safe.
     """
 
     scenario: str
@@ -135,6 +139,7 @@ class Nightly(Part):
     keep_runs: Annotated[int, Field(ge=1)] = 14
     open_hours: Seconds = 12.0
     audit_again: bool = True
+    steps: bool = True
     feeds: str | None = None
     ingest: tuple[Ingest, ...] = ()
     demand: Demand | None = None
@@ -143,6 +148,12 @@ class Nightly(Part):
     gates: Gates = Gates()
     publish: Publish = Publish()
     metrics: Metrics = Metrics()
+
+    @model_validator(mode="after")
+    def _steps(self) -> "Nightly":
+        if not self.steps and (self.gates.safe_steps or self.gates.max_missing_share is not None):
+            raise ValueError("steps = false leaves the gates safe_steps and max_missing_share without an answer")
+        return self
 
 
 def load(path: Path) -> Nightly:

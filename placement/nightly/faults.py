@@ -1,5 +1,7 @@
 """What ends a night without a new plan: a reason in one word, and the contract's exit code for it."""
 
+import errno
+from collections.abc import Iterator
 from typing import Any
 
 OK = 0
@@ -28,6 +30,9 @@ CODES = {
 }
 """Exit codes by reason; docs/nightly.md has a table of them for people."""
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a disk says that takes no more."""
+
 OPEN = frozenset(
     {"disk_full", "cannot_write", "gates", "approval", "locked", "no_plan", "deadline", "interrupted", "server_down"}
 )
@@ -41,3 +46,15 @@ class Fault(Exception):  # noqa: N818  not always an error: a gate may be meant 
         super().__init__(message)
         self.reason, self.message, self.details = reason, message, details
         self.code = CODES[reason]
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, and what it came from."""
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Whether it came from a disk that takes no more."""
+    return any(isinstance(one, OSError) and one.errno in FULL for one in causes(error))

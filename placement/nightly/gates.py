@@ -77,6 +77,8 @@ def of_change(gates: Gates, figures: Mapping[str, float | None]) -> tuple[Verdic
             ("max_moved_gpu_share", "change", figures["moved_gpu_share"], gates.max_moved_gpu_share, "share"),
             ("max_cost_rise", "change", _least_zero(rise), gates.max_cost_rise, "share"),
             ("max_cost_fall", "change", _least_zero(fall), gates.max_cost_fall, "share"),
+            ("safe_steps", "change", figures["short_waves"], 0.0 if gates.safe_steps else None, "short waves"),
+            ("max_missing_share", "change", figures["missing_share"], gates.max_missing_share, "share"),
         )
     )
 

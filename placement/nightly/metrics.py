@@ -23,6 +23,8 @@ FIGURES = {
     "moved_gpu_share": "GPUs of replicas that come or go, of those that stood",
     "cost_rise": "How much more the plan costs than the published one, as a share",
     "served_drop": "How much less the plan serves than the published one, as a share",
+    "short_waves": "Waves of the change that lack capacity",
+    "missing_share": "Share of requests that the worst wave of the change lacks capacity for",
     "age_hours": "Age of the newest measurement, hours",
 }
 

@@ -5,8 +5,7 @@
 Every stage is a function of what stood before it. Nothing is published unless all of them went well.
 """
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -16,14 +15,14 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from placement.interrupting import Interrupted, never
-from placement.nightly import deadline, figures, gates, looking, snapshot
+from placement.nightly import asking, deadline, looking, snapshot
 from placement.nightly.config import Nightly
-from placement.nightly.diffing import Difference, approved, differ
+from placement.nightly.diffing import Difference, differ
 from placement.nightly.faults import Fault
 from placement.nightly.folders import file_sha256
 from placement.nightly.gates import Verdict
+from placement.nightly.identity import identity
 from placement.nightly.ingest import ingest
-from placement.nightly.journal import key_of
 from placement.nightly.planned import audit_again, make_plan
 from placement.nightly.publishing import Target, publish, settle, standing, withdrawn
 from placement.nightly.rendering import configuration_sha256, render
@@ -183,47 +182,19 @@ class Night:
         """Ages and clocks are asked of now, also where a run goes on."""
         self._begin("data_gates")
         newest = self.run.results["topology"].facts["newest_at_s"]
-        now_s = self.tonight.now.timestamp()
-        published = None if self.base is None else self.base.created_at.timestamp()
-        future = [at_s - now_s for at_s in (newest, published) if at_s is not None]
-        age = looking.age_hours(newest, self.tonight.now)
-        self.figures["age_hours"] = age
-        self.verdicts = gates.of_data(self.config.gates, age, max(future, default=0.0))
-        refused = [verdict for verdict in self.verdicts if not verdict.holds]
-        if refused:
-            raise Fault("stale", "\n".join(map(str, refused)), gates=[one.gate for one in refused])
+        published = None if self.base is None else self.base.created_at
+        asked = asking.of_data(self.config.gates, newest, published, self.tonight.now)
+        self.figures |= asked.figures
+        self.verdicts = asked.verdicts
+        if asked.refused:
+            names = [one.gate for one in asked.refused]
+            raise Fault("stale", "\n".join(map(str, asked.refused)), gates=names)
 
     @cached_property
     def identity(self) -> str:
         """The hash of all that a published plan depends on, but for what publishing itself changes."""
-        from placement.scenario.fingerprint import document_sha256  # noqa: PLC0415
-
-        document, config = snapshot.document_of(self.config), self.config
-        sha256: Mapping[str, str] = self.run.results["check"].facts["sha256"]
-        apart = ("scenario.toml", "previous_plan")
-        measured = sorted(value for name, value in sha256.items() if name.startswith(f"{snapshot.MEASUREMENTS}/"))
-        stated = None
-        if document is not None:
-            changed: dict[str, Any] = {}
-            if config.plan.moves_from == "published":
-                changed["stability"] = document.stability.model_copy(update={"previous_plan": None})
-            if config.plan.date == "tonight":
-                changed["planning_date"] = self.run.began.date()
-            stated = document_sha256(document.model_copy(update=changed))
-        return key_of(
-            {
-                "tables": {
-                    name: value
-                    for name, value in sha256.items()
-                    if name not in apart and not name.startswith(f"{snapshot.MEASUREMENTS}/")
-                },
-                "measurements": measured,
-                "document": stated,
-                "plan": config.plan.model_dump(mode="json"),
-                "feeds": self.feeds_sha256,
-                "version": version("nearserve"),
-            }
-        )
+        inputs_sha256 = self.run.results["check"].facts["sha256"]
+        return identity(self.config, inputs_sha256, self.feeds_sha256, self.run.began.date())
 
     @cached_property
     def feeds_sha256(self) -> str | None:
@@ -280,10 +251,10 @@ class Night:
     def _differ(self) -> None:
         self._begin("diff")
         results = self.run.results
-        made_from = {"inputs": results["inputs"].sha256, "plan": results[PLAN].sha256}
+        made_from = {"inputs": results["inputs"].sha256, "plan": results[PLAN].sha256, "steps": self.config.steps}
 
         def make(into: Path) -> dict[str, Any]:
-            self.difference = differ(self.previous, self.plan, self.scenario, self.pairs, into)
+            self.difference = differ(self.previous, self.plan, self.scenario, self.pairs, into, steps=self.config.steps)
             return self.difference.facts
 
         found = self.run.stage("diff", made_from, make)
@@ -292,43 +263,13 @@ class Night:
     def _ask_of_plan(self) -> None:
         self._begin("gates")
         assert self.difference is not None
-        document = figures.plan_document(self.plan)
-        limits, now = self.config.gates, self.tonight.now
-        stale = figures.stale_share(self.plan, self.scenario, self.pairs, now.timestamp(), limits.stale_days)
-        self.figures |= {
-            "served_share": document["served_share"],
-            "gap": document["gap"],
-            "cost_usd_month": document["cost"]["total"],
-            "inferred_share": document["budget_met"]["inferred_share"] or 0.0,
-            "stale_share": stale,
-        }
-        asked = gates.of_plan(limits, self.figures)
-        if self.previous is not None:
-            before = figures.plan_document(self.previous)
-            self.figures |= {
-                "added_replicas": self.difference.facts["counts"]["added_replicas"],
-                "moved_gpu_share": figures.moved_gpu_share(before, document, self.scenario),
-                "cost_rise": rise(before["cost"]["total"], document["cost"]["total"]),
-                "served_drop": before["served_share"] - document["served_share"],
-            }
-            asked += gates.of_change(limits, self.figures)
-        if any(not one.holds and one.kind == "change" for one in asked):
-            asked = approved(asked, limits.approval, self.previous, self.plan, self.scenario, now)
-        self.verdicts += asked
-        refused = [one for one in asked if not one.holds]
-        if refused:
-            raise Fault("gates", self._refusal(refused), gates=[one.gate for one in refused])
-
-    def _refusal(self, refused: list[Verdict]) -> str:
-        lines = [str(one) for one in refused]
-        file = self.config.gates.approval
-        if all(one.kind == "change" for one in refused) and file is not None:
-            run = os.path.relpath(self.run.folder)
-            lines += [
-                f"look at it:  nearserve diff {run}/inputs/previous {run}/plan/plan --scenario {run}/inputs/scenario",
-                f"let it pass: the same with --approve {os.path.relpath(file)} --by NAME; then run this again",
-            ]
-        return "\n".join(lines)
+        change = asking.Change(self.previous, self.plan, self.scenario, self.pairs, self.difference.facts)
+        asked = asking.of_plan(self.config.gates, change, self.tonight.now)
+        self.figures |= asked.figures
+        self.verdicts += asked.verdicts
+        if asked.refused:
+            message = asking.refusal(asked.refused, self.config.gates.approval, self.run.folder)
+            raise Fault("gates", message, gates=[one.gate for one in asked.refused])
 
     # what others read
 
@@ -365,11 +306,6 @@ class Night:
         self.tonight.tell(stage)
         if self.tonight.interrupted() and PLAN not in self.run.results:
             raise Fault("interrupted", "asked to end before there was a plan; the next night goes on from here")
-
-
-def rise(before: float, after: float) -> float | None:
-    """How much more it costs, as a share of what it cost; None where that was nothing."""
-    return (after - before) / before if before > 0 else None
 
 
 def cut_short(facts: Path) -> bool:

@@ -13,9 +13,9 @@ import structlog
 from placement.interrupting import Interrupted, never
 from placement.nightly import deadline, metrics
 from placement.nightly.config import Nightly
-from placement.nightly.faults import CODES, OPEN, Fault
+from placement.nightly.faults import CODES, OPEN, Fault, disk_is_full
 from placement.nightly.night import Ending, Night, Tonight
-from placement.nightly.publishing import FULL, Target, fault_of, target_of
+from placement.nightly.publishing import Target, fault_of, target_of
 from placement.nightly.report import lines, peak_bytes, report
 from placement.nightly.runs import forget, json_bytes, locked, open_run
 from placement.publish.errors import StoreError
@@ -122,7 +122,7 @@ def _fault(error: Exception) -> Fault:
 
 def _of_disk(error: OSError) -> Fault:
     place = f"{error.filename}: " if error.filename else ""
-    if error.errno in FULL:
+    if disk_is_full(error):
         return Fault("disk_full", f"{place}{error.strerror}; make room and run again, it goes on where it stood")
     return Fault("cannot_write", f"{place}{error.strerror or error}; mend that and run again")
 

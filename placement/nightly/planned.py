@@ -68,6 +68,7 @@ def make_plan(
         "cut_short": planned.interrupted or (shortened and _short_of_gap(document.gap, wanted.gap)),
         "interrupted": planned.interrupted,
         "warm": start is not None,
+        "needed_s": planned.needed_s,
     }
 
 

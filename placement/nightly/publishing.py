@@ -1,6 +1,5 @@
 """The stage that publishes, and what a store's refusals mean to a night."""
 
-import errno
 import json
 import shutil
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from placement.nightly.config import Nightly
-from placement.nightly.faults import Fault
+from placement.nightly.faults import Fault, disk_is_full
 from placement.nightly.folders import copy_tree, file_sha256, tree_sha256
 from placement.nightly.journal import key_of
 from placement.nightly.runs import json_bytes
@@ -21,9 +20,6 @@ from placement.publish.writer import Clock
 if TYPE_CHECKING:
     from placement.nightly.night import Night
     from placement.publish.generation import Generation
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What a disk says that takes no more."""
 
 REASONS: tuple[tuple[type[errors.StoreError], str], ...] = (
     (errors.CannotWriteError, "cannot_write"),
@@ -62,8 +58,7 @@ def fault_of(error: Exception) -> Fault | None:
     """What a store's error is to a night; None where it is none of a store."""
     for kind, reason in REASONS:
         if isinstance(error, kind):
-            full = isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL
-            return Fault("disk_full" if full else reason, str(error))
+            return Fault("disk_full" if disk_is_full(error) else reason, str(error))
     return None
 
 

@@ -15,13 +15,15 @@ def render(plan: Path, scenario: "Scenario", config: Path, into: Path) -> dict[s
     """All feeds of the configuration, in the folder `feeds` of `into`.
 
     Raises:
-        Fault: the configuration cannot be used, a target cannot be told this plan, or was told another one.
+        Fault: the configuration cannot be used, a target cannot be told this plan, was told another one, or would
+            not take it.
     """
     from placement.feeds.addresses import AddressesError  # noqa: PLC0415
     from placement.feeds.compare import DifferentError  # noqa: PLC0415
     from placement.feeds.config import read_feeds_config  # noqa: PLC0415
     from placement.feeds.failover import BrokenPromiseError  # noqa: PLC0415
     from placement.feeds.feed import FeedError  # noqa: PLC0415
+    from placement.feeds.kubernetes.crds import CrdFaultsError  # noqa: PLC0415
     from placement.feeds.rendering import render_feeds  # noqa: PLC0415
     from probes.document import DocumentError  # noqa: PLC0415
 
@@ -30,7 +32,7 @@ def render(plan: Path, scenario: "Scenario", config: Path, into: Path) -> dict[s
     try:
         wanted = read_feeds_config(config)
         render_feeds(plan, scenario, wanted, folder)
-    except (DifferentError, BrokenPromiseError) as error:
+    except (DifferentError, BrokenPromiseError, CrdFaultsError) as error:
         raise Fault("audit_failed", str(error)) from error
     except AddressesError as error:
         raise Fault("bad_feed", "\n".join(str(finding) for finding in error.findings)) from error

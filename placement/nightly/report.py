@@ -52,7 +52,7 @@ def lines(told: dict[str, Any]) -> list[str]:
     rows = [(one["stage"], one["seconds"], "as before" if one["again"] else "") for one in told["stages"]]
     said += [f"{name:<10} {seconds:>10,.2f} s  {note}".rstrip() for name, seconds, note in rows]
     said.append(f"{'in all':<10} {told['seconds']:>10,.2f} s")
-    said += _figures(told)
+    said += [*_hurried(told), *_figures(told)]
     if told["change"] is not None:
         said += ["", "What changes", *_change(told["change"])]
     if told["gates"]:
@@ -66,7 +66,8 @@ def _outcome(told: dict[str, Any]) -> str:
     number = told["published"]["generation"]
     standing = "nothing is published" if number is None else f"generation {number} stays"
     if told["exit_code"]:
-        return f"night {told['run']}: {told['reason'].replace('_', ' ')} at {told['stage']}; {standing}"
+        reason, code = told["reason"].replace("_", " "), told["exit_code"]
+        return f"night {told['run']}: ended at {told['stage']} ({reason}, exit code {code}); {standing}"
     if told["unchanged"]:
         return f"night {told['run']}: the inputs are those of generation {number}; it stays"
     if told["dry_run"]:
@@ -88,6 +89,19 @@ def _figures(told: dict[str, Any]) -> list[str]:
     return ["", *said] if said else []
 
 
+def _hurried(told: dict[str, Any]) -> list[str]:
+    """Where the plan's limit was too short even for what is not search."""
+    for stage in told["stages"]:
+        needed_s, limit_s = stage["facts"].get("needed_s"), stage["facts"].get("time_limit_s")
+        if needed_s is not None:
+            return [
+                "",
+                f"building and auditing the plan took {needed_s:.0f} s alone, of the {limit_s:.0f} s that it has:",
+                "it was hardly searched for; give it more by plan.time_limit_s",
+            ]
+    return []
+
+
 def _change(change: dict[str, Any]) -> list[str]:
     counts, before, after = change["counts"], change["before"], change["after"]
     said = [
@@ -99,6 +113,11 @@ def _change(change: dict[str, Any]) -> list[str]:
     if before["cost"] is not None and after["cost"] is not None:
         was, will = before["cost"]["total"], after["cost"]["total"]
         said.append(f"cost       {was:,.2f} → {will:,.2f} USD a month ({will - was:+,.2f})")
+    steps = change["steps"]
+    if steps is not None:
+        waves = f"{steps['waves']} wave{'s' * (steps['waves'] != 1)}"
+        lacks = f"{steps['short_waves']} short of capacity" if steps["short_waves"] else "none short of capacity"
+        said.append(f"steps      {waves}, {lacks}; {steps['seconds'] / 60:,.1f} minutes of loading weights")
     return said
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 
-from placement.nightly.faults import Fault
+from placement.nightly.faults import Fault, causes, disk_is_full
 
 SERVER_ERROR = 500
 """The first HTTP status that is the server's fault."""
@@ -27,7 +27,7 @@ def expected(config: Path, scenario: Path, into: Path, as_of: datetime) -> dict[
     except StaleTelemetryError as error:
         raise Fault("stale", str(error)) from error
     except TelemetryError as error:
-        raise Fault("server_down" if _unanswered(error) else "bad_records", str(error)) from error
+        raise Fault(_reason(error), str(error)) from error
     write_demand(found, into)
     frame = found.frame
     return {
@@ -37,12 +37,13 @@ def expected(config: Path, scenario: Path, into: Path, as_of: datetime) -> dict[
     }
 
 
-def _unanswered(error: BaseException | None) -> bool:
-    """Whether what it came from is a server that does not answer, or has no answer."""
-    while error is not None:
-        if isinstance(error, HTTPError):
-            return error.code >= SERVER_ERROR
-        if isinstance(error, URLError | ConnectionError | TimeoutError):
-            return True
-        error = error.__cause__
-    return False
+def _reason(error: BaseException) -> str:
+    """Whether a full disk, or a server that does not answer or has no answer, is behind it; else what was said."""
+    if disk_is_full(error):
+        return "disk_full"
+    for cause in causes(error):
+        if isinstance(cause, HTTPError):
+            return "server_down" if cause.code >= SERVER_ERROR else "bad_records"
+        if isinstance(cause, URLError | ConnectionError | TimeoutError):
+            return "server_down"
+    return "bad_records"
