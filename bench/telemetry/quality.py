@@ -16,21 +16,16 @@ import numpy as np
 from bench.telemetry.rate_worlds import QUANTILE, SLICES, Floats, Forecaster, judged, worlds
 
 
-def ours(peak: Floats, mean: Floats) -> tuple[Floats, Floats]:
-    """What `nearserve demand` does, before it widens."""
-    from placement.telemetry.forecasting import forecast  # noqa: PLC0415
+def ours(*ways: str) -> Forecaster:
+    """What `nearserve demand` does, with the choice of some ways."""
+    from placement.telemetry.forecasting import WAYS, Past, forecast  # noqa: PLC0415
 
-    found = forecast(peak, mean, QUANTILE, 1)
-    return found.design, found.mean
+    def forecaster(peak: Floats, mean: Floats) -> tuple[Floats, Floats]:
+        past = Past(peak, mean, QUANTILE, 1)
+        found = forecast(past, past.days, ways or WAYS)
+        return found.design, found.mean
 
-
-def widened(peak: Floats, mean: Floats) -> tuple[Floats, Floats]:
-    """What `nearserve demand` does: widened by its own back-test."""
-    from placement.telemetry.backtest import back_test  # noqa: PLC0415
-    from placement.telemetry.forecasting import forecast  # noqa: PLC0415
-
-    tested, found = back_test(peak, mean, QUANTILE, 1), forecast(peak, mean, QUANTILE, 1)
-    return found.design + (tested.widened if tested else 0.0) * found.level, found.mean
+    return forecaster
 
 
 def last_week(peak: Floats, mean: Floats) -> tuple[Floats, Floats]:
@@ -72,7 +67,9 @@ def candidates() -> dict[str, Forecaster]:
     """Those whose libraries are here."""
     found: dict[str, Forecaster] = {"last week": last_week}
     if importlib.util.find_spec("statsmodels") and importlib.util.find_spec("pydantic"):
-        found |= {"nearserve, not widened": ours, "nearserve": widened}
+        from placement.telemetry.forecasting import WAYS  # noqa: PLC0415
+
+        found |= {way: ours(way) for way in WAYS} | {"nearserve": ours()}
     if importlib.util.find_spec("statsforecast"):
         found |= {name: statsforecast(name) for name in ("AutoETS", "AutoTheta")}
     return found
@@ -85,13 +82,13 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--only", help="one forecaster")
     given = parser.parse_args(argv)
     warnings.simplefilter("ignore")
-    print(f"{'world':18}{'forecaster':24}{'loss':>8}{'covers':>8}{'mean':>8}{'naive':>8}{'cpu s':>8}")
+    print(f"{'world':18}{'forecaster':26}{'loss':>8}{'covers':>8}{'mean':>8}{'naive':>8}{'cpu s':>8}")
     for world in worlds(given.rates):
         for name, forecaster in candidates().items():
             if given.only in (None, name):
                 score = judged(world, forecaster)
                 print(
-                    f"{world.name:18}{name:24}{score.pinball:8.4f}{score.coverage:8.3f}{score.mean_error:8.4f}"
+                    f"{world.name:18}{name:26}{score.pinball:8.4f}{score.coverage:8.3f}{score.mean_error:8.4f}"
                     f"{score.naive_error:8.4f}{score.cpu_s:8.3f}",
                     flush=True,
                 )

@@ -142,12 +142,14 @@ def backtest(config: Path, scenario: str, as_of: str | None, quantiles: tuple[fl
     with _failures(), status_line() as say:
         from placement.telemetry.backtest import back_test  # noqa: PLC0415
         from placement.telemetry.demanding import known  # noqa: PLC0415
+        from placement.telemetry.forecasting import Past  # noqa: PLC0415
         from placement.telemetry.history import read_history  # noqa: PLC0415
 
         settings, now = _config(config), _time(as_of)
         days = known(settings, folder, read_history(settings.history), now).days
         say("forecasting days of the past")
-        tried = [back_test(days.peak, days.mean, q, settings.horizon_days) for q in quantiles or (settings.quantile,)]
+        wanted = quantiles or (settings.quantile,)
+        tried = [back_test(Past(days.peak, days.mean, quantile, settings.horizon_days)) for quantile in wanted]
     found = [one.document() for one in tried if one is not None]
     if len(found) < len(tried):
         raise Failure(Exit.BAD_DATA, f"{days.days} days are too few to try a forecast on even once")
@@ -184,10 +186,11 @@ def show(scenario: str, plan: Path | None, output_format: str) -> None:
 
 
 def _show_provenance(facts: "Mapping[str, Any]") -> None:
-    history, settings, classes = facts["history"], facts["settings"], facts["classes"]
+    history, settings, classes, ahead = (facts[name] for name in ("history", "settings", "classes", "forecast"))
     rows = [
         ("design rate", f"the {settings['quantile']:g} quantile of the {settings['design']} rate of a slice"),
         ("over", f"{settings['horizon_days']} day(s) from {facts['as_of']}"),
+        ("by", f"{ahead['way']}, widened by {ahead['widened']:.1%} of each class' level"),
         ("history", f"{history['days']} days, {history['first_hour']} to {history['last_hour']}"),
         ("absent hours", f"{history['absent_share']:.2%}"),
         ("history sha256", history["sha256"][:16]),
@@ -210,11 +213,9 @@ def _show_backtest(tested: "Mapping[str, Any]") -> None:
         ("not exceeded", f"{share(tested['coverage'])} of {share(tested['quantile'])} that were to be"),
         ("  on the worst day", share(tested["coverage_worst_day"])),
         ("  small, middle, large classes", sizes),
-        ("widened since by", f"{share(tested['widened'])} of each class' level"),
-        (
-            "quantile loss",
-            f"{share(tested['pinball'])} of the level; last week's days {share(tested['pinball_naive'])}",
-        ),
+        ("best way until then", ", ".join(f"{way} on {days} days" for way, days in tested["chosen"].items())),
+        ("quantile loss", f"{share(tested['pinball'])} of the level"),
+        *((f"  always {way}", share(loss)) for way, loss in tested["pinball_by_way"].items()),
         ("error of the mean", f"{share(tested['wape'])} of requests; last week's days {share(tested['wape_naive'])}"),
     ]
     print_table(("", ""), rows, "back-test: the same forecast on days of the past")

@@ -70,6 +70,11 @@ class Prometheus(_Part):
     query: str | None = Field(
         default=None, description="instead of a template: PromQL of requests per second, summed by the labels"
     )
+    min_instances_share: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None,
+        description="hours in which fewer of a class' instances were scraped than this share of their usual number "
+        "count as absent; their requests would be missing from the sum",
+    )
     timeout_s: Annotated[float, Field(gt=0, le=3600)] = Field(default=60.0, description="of each request")
     chunk_hours: Annotated[int, Field(ge=1, le=10_000)] = Field(default=24, description="hours asked for at once")
     bearer_token_file: Path | None = Field(default=None, description="file that holds a token")
@@ -132,8 +137,10 @@ class TelemetryConfig(_Part):
     )
     max_unmapped_share: Share = Field(default=0.05, description="most requests that may belong to no known class")
     coverage_slack: Share = Field(
-        default=0.25,
-        description="how far the back-test's coverage may lie below the quantile; within it the forecast is widened",
+        default=0.25, description="how far the back-test's coverage may lie below the quantile"
+    )
+    max_widened: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=2.0, description="most that the forecast may be widened by, by its past errors, in levels of a class"
     )
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from placement.telemetry.backtest import Backtest
     from placement.telemetry.days import Days
+    from placement.telemetry.forecasting import Forecast
     from placement.telemetry.mapping import Class
     from placement.telemetry.names import Names
     from placement.telemetry.rows import Rows
@@ -23,8 +24,6 @@ SCHEMA = "nearserve-demand-1"
 NAMED = 20
 JUDGED = 20
 """Design rates of the past that must have been tried before their coverage condemns a forecast."""
-WEEK_DAYS = 11
-"""Days under which the season of the week is not known."""
 
 
 @dataclass(frozen=True)
@@ -148,37 +147,51 @@ def _too_little(
 
 
 def expect(config: TelemetryConfig, known: Known, as_of: datetime) -> Expected:
-    """The forecast of what is known, back-tested, widened where the past was not covered, as rows of demand.csv.
+    """The forecast of what is known, back-tested, as rows of demand.csv.
 
     Raises:
         TelemetryError: the back-test is too far off, or classes have no telemetry and may not.
     """
     from placement.telemetry.backtest import back_test  # noqa: PLC0415
-    from placement.telemetry.forecasting import forecast  # noqa: PLC0415
+    from placement.telemetry.forecasting import Past, forecast  # noqa: PLC0415
     from placement.telemetry.rows import rows_of  # noqa: PLC0415
 
     days = known.days
-    tested = back_test(days.peak, days.mean, config.quantile, config.horizon_days)
+    past = Past(days.peak, days.mean, config.quantile, config.horizon_days)
+    tested = back_test(past)
     if tested is None:
         raise TelemetryError(
             f"{days.days} days are too few to try a forecast of {config.horizon_days} days on even once: wait, or give "
             "a shorter horizon_days"
         )
+    ahead = forecast(past, past.days)
+    wrong = _too_far_off(config, tested, ahead)
+    if wrong:
+        raise TelemetryError(*wrong)
+    found = rows_of(known.names, days, ahead.design, ahead.mean, config)
+    provenance = _provenance(config, known, tested, ahead, found, utc(as_of))
+    return Expected(found.frame, provenance, _told(known, ahead, found))
+
+
+def _too_far_off(config: TelemetryConfig, tested: "Backtest", ahead: "Forecast") -> list[str]:
+    """Why the past condemns the forecast."""
+    mend = "look whether counters, units or labels changed, and leave such days out (left_out) or begin a new history"
+    wrong = []
     if tested.figures >= JUDGED and tested.coverage < config.quantile - config.coverage_slack:
-        raise TelemetryError(
+        wrong.append(
             f"of {tested.figures:,} design rates of the past only {tested.coverage:.1%} were not exceeded, where "
-            f"{config.quantile:.1%} were to be, and coverage_slack = {config.coverage_slack:g}: look whether counters, "
-            "units or labels changed, and leave such days out (left_out)"
+            f"{config.quantile:.1%} were to be, and coverage_slack = {config.coverage_slack:g}: {mend}"
         )
-    ahead = forecast(days.peak, days.mean, config.quantile, config.horizon_days)
-    found = rows_of(known.names, days, ahead.design + tested.widened * ahead.level, ahead.mean, config)
-    return Expected(
-        found.frame, _provenance(config, known, tested, found, utc(as_of)), _told(config, known, tested, found)
-    )
+    if ahead.widened > config.max_widened:
+        wrong.append(
+            f"to have held on days of the past, the forecast ({ahead.way}) would be widened by {ahead.widened:.3g} "
+            f"times each class' level, and max_widened = {config.max_widened:g}: {mend}"
+        )
+    return wrong
 
 
 def _provenance(
-    config: TelemetryConfig, known: Known, tested: "Backtest", found: "Rows", as_of: datetime
+    config: TelemetryConfig, known: Known, tested: "Backtest", ahead: "Forecast", found: "Rows", as_of: datetime
 ) -> dict[str, Any]:
     """Of which history the table is which quantile; figures of it to hold against plans by `demand_sha256`."""
     from placement.scenario.dictionary import tables  # noqa: PLC0415
@@ -199,7 +212,7 @@ def _provenance(
         },
         "settings": {name: getattr(config, name) for name in settings}
         | {"left_out": [str(day) for day in config.left_out], "source": _source(config)},
-        "method": {"name": "pooled quantile regression", "statsmodels": version("statsmodels")},
+        "forecast": {"way": ahead.way, "widened": round(ahead.widened, 6), "statsmodels": version("statsmodels")},
         "backtest": tested.document(),
         "classes": {
             "forecast": int(len(found.frame[[*CLASS]].drop_duplicates()) - len(found.kept)),
@@ -220,16 +233,20 @@ def _source(config: TelemetryConfig) -> dict[str, Any]:
     return {"files": config.files.kind if config.files else None}
 
 
-def _told(config: TelemetryConfig, known: Known, tested: "Backtest", found: "Rows") -> tuple[str, ...]:
+def _told(known: Known, ahead: "Forecast", found: "Rows") -> tuple[str, ...]:
+    from placement.telemetry.features import LEAST_SEASON_DAYS  # noqa: PLC0415
+    from placement.telemetry.forecasting import REGRESSION  # noqa: PLC0415
     from placement.telemetry.rows import shown  # noqa: PLC0415
 
     told = []
-    if tested.widened > 0:
+    if ahead.way == REGRESSION and ahead.widened > 0:
         told.append(
-            f"in the back-test {tested.coverage:.1%} of design rates were not exceeded, and not {config.quantile:.1%}: "
-            f"all were widened by {tested.widened:.1%} of their class' level"
+            "the forecast held too seldom on days of the past: it is widened by "
+            f"{ahead.widened:.1%} of each class' level"
         )
-    if known.days.days < WEEK_DAYS:
+    elif ahead.way != REGRESSION:
+        told.append(f"on days of the past the {ahead.way} told more than the regression, and is taken")
+    if known.days.days < LEAST_SEASON_DAYS:
         told.append(f"{known.days.days} days of history: the season of the week is not known")
     if known.strangers:
         told.append(

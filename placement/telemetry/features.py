@@ -18,13 +18,15 @@ Fold = Callable[[Floats], Floats]
 ONE = 1.0 / WINDOW_S
 """One request in five minutes: what separates few from none, requests/s."""
 MOST_WEEKS = 4
+LEAST_SEASON_DAYS = 11
+"""Days under which the season of the week is not known."""
 FEW_ROWS = 400
 """Under which only the three leading columns are used: more would be learnt by heart."""
 
 
 def weeks_of(days: int) -> int:
     """Whole weeks from which the season is taken, and days are left to learn from; 0: the season is not known."""
-    return min(MOST_WEEKS, (days - 4) // 7) if days >= 11 else 0
+    return min(MOST_WEEKS, (days - 4) // 7) if days >= LEAST_SEASON_DAYS else 0
 
 
 def greatest(rates: Floats) -> Floats:

@@ -1,88 +1,129 @@
-"""Forecast: one quantile regression for all classes and slices, on what is known of each (statsmodels; ADR 18).
+"""The forecast: that way of forecasting which lost least on days of the past, widened to what it lacked there (ADR 18).
 
-What is forecast is what is planned with, and not a curve of which that would be read off: the greatest rate of a slice
-over the horizon (its quantile), and the mean rate of it.
+Ways are tried at days of the past by what was known then; each is widened by the same errors (split conformal) before
+losses are compared. `forecast` at a day of the past is what would have been chosen and forecast then: it looks at that
+day and at what came before it alone.
 """
 
-import warnings
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from placement.telemetry.features import FEW_ROWS, Fold, average, features, greatest, weeks_of
+from placement.telemetry.features import LEAST_SEASON_DAYS, average, greatest
+from placement.telemetry.last_week import WEEK_DAYS, busiest_day, same_days
+from placement.telemetry.regression import regressed
 
 Floats = NDArray[np.float64]
-MOST_ROWS = 100_000
-"""Rows that eight figures are fitted to; of more a sample is drawn, always the same."""
-LEADING = 3
+REGRESSION, BUSIEST_DAY, SAME_DAYS = WAYS = ("regression", "busiest day of last week", "same days of last week")
+"""How days may be forecast; the first wins a tie. Where one of the same days is not known, it is the busiest."""
+MOST_TRIED = 14
+LEAST_TRIED = 2
+"""Days of the past without which there is nothing to choose by."""
+
+
+class Proposal(NamedTuple):
+    """What every way says at one day, requests/s of (class, slice); NaN: nothing is known of a class for a week."""
+
+    designs: dict[str, Floats]
+    mean: Floats
+    naive_mean: Floats
+    """That of last week's same days; NaN before there were any."""
+    level: Floats
+    """What errors are told in."""
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """`design` and `mean`, requests/s, of (class, slice); `level`: what errors are told in; NaN: nothing is known."""
+    """`design` and `mean`, requests/s of (class, slice), by `way`; the design is widened by `widened` times `level`."""
 
+    way: str
+    widened: float
     design: Floats
     mean: Floats
     level: Floats
-    naive: Floats  # last week's same days, and as much more as that was off by in the past: for comparison
-    naive_mean: Floats
 
 
-def forecast(peak: Floats, mean: Floats, quantile: float, horizon: int) -> Forecast:
-    """The `horizon` days that follow the last of `peak` and `mean`, both of (class, day, slice)."""
-    peaks, means = (np.ascontiguousarray(rates.transpose(1, 0, 2)) for rates in (peak, mean))
-    design, level, naive = _one(peaks, quantile, horizon, greatest)
-    expected, _, naive_mean = _one(means, None, horizon, average)
-    expected = np.maximum(expected, 0.0)
-    return Forecast(np.maximum(design, expected), expected, level, naive, naive_mean)
+@dataclass(frozen=True)
+class Past:
+    """`peak` and `mean` of (class, day, slice), and what was proposed at days of it, each made once."""
+
+    peak: Floats
+    mean: Floats
+    quantile: float
+    horizon: int
+    _made: dict[int, Proposal] = field(default_factory=dict)
+
+    @property
+    def days(self) -> int:
+        return int(self.peak.shape[1])
+
+    def tried(self, day: int) -> range:
+        """Days of the past that ways are tried at, as it stood at `day`: half of its days are left to learn from.
+
+        Where the week's season is known at two days, only such are tried: the days before were forecast otherwise.
+        """
+        last = day - self.horizon
+        first = max(day // 2, self.horizon + 1, last - MOST_TRIED + 1)
+        seasoned = LEAST_SEASON_DAYS + self.horizon
+        return range(max(first, seasoned) if last > seasoned else first, last + 1)
+
+    def proposal(self, day: int) -> Proposal:
+        """What every way says of the horizon that begins at `day`, by the days before."""
+        if day not in self._made:
+            peak, mean = self.peak[:, :day], self.mean[:, :day]
+            ours = regressed(peak, mean, self.quantile, self.horizon)
+            busiest, same = busiest_day(peak), same_days(peak, self.horizon, greatest)
+            same = np.where(np.isnan(same), busiest, same)
+            designs = {REGRESSION: ours.design, BUSIEST_DAY: busiest, SAME_DAYS: same}
+            self._made[day] = Proposal(designs, ours.mean, same_days(mean, self.horizon, average), ours.level)
+        return self._made[day]
+
+    def came(self, day: int) -> tuple[Floats, Floats]:
+        """Peak and mean of the horizon that began at `day`."""
+        ahead = slice(day, day + self.horizon)
+        return self.peak[:, ahead].max(axis=1), self.mean[:, ahead].mean(axis=1)
+
+    def over(self, way: str, day: int) -> Floats:
+        """By how much what came exceeded what a way had said at `day`, in units of the level."""
+        proposed = self.proposal(day)
+        with np.errstate(invalid="ignore"):
+            return (self.came(day)[0] - proposed.designs[way]) / proposed.level
 
 
-def _one(rates: Floats, quantile: float | None, horizon: int, fold: Fold) -> tuple[Floats, Floats, Floats]:
-    """(figure, level, naive figure): the quantile, or without one the mean, of the folded days to come."""
-    days = len(rates)
-    weeks = weeks_of(days - horizon)
-    while weeks > 1 and days - horizon - 7 * weeks < 7:
-        weeks -= 1  # a season of more weeks would leave no week to learn from
-    of = partial(features, horizon=horizon, weeks=weeks, fold=fold)
-    columns, targets, lags = [], [], []
-    for origin in range(max(7 * weeks, 1), days - horizon + 1):
-        known, level = of(rates, origin)
-        columns.append(known.reshape(-1, known.shape[-1]))
-        targets.append((fold(rates[origin : origin + horizon]) / level).ravel())
-        lags.append((_last_week(rates, origin, horizon, fold) / level).ravel())
-    now, level = of(rates, days)
-    rows, target, lag = np.concatenate(columns), np.concatenate(targets), np.concatenate(lags)
-    sound = np.isfinite(rows).all(axis=1) & np.isfinite(target)
-    params = _fitted(rows[sound], target[sound], quantile)
-    figure = (now[..., : len(params)] @ params if len(params) < now.shape[-1] else now @ params) * level
-    paired = sound & np.isfinite(lag)
-    shift = float(np.quantile(target[paired] - lag[paired], quantile)) if quantile and paired.any() else 0.0
-    return figure, level, _last_week(rates, days, horizon, fold) + shift * level
+def forecast(past: Past, day: int, ways: tuple[str, ...] = WAYS) -> Forecast:
+    """The horizon that begins at `day`, by what was known then, by the best of the ways."""
+    tried = past.tried(day)
+    if len(ways) > 1:
+        ways = tuple(way for way in ways if _may_be_judged(way, tried))
+    best = (np.inf, ways[0], 0.0)
+    for way in ways:
+        over = np.concatenate([past.over(way, before).ravel() for before in tried]) if tried else np.empty(0)
+        over = over[np.isfinite(over)]
+        if len(over):
+            widened = _widening(over, past.quantile, shrink=way != REGRESSION)
+            best = min(best, (pinball(over - widened, past.quantile), way, widened), key=lambda one: one[0])
+    _, way, widened = best
+    proposed = past.proposal(day)
+    design = np.maximum(proposed.designs[way] + widened * proposed.level, proposed.mean)
+    return Forecast(way, widened, design, proposed.mean, proposed.level)
 
 
-def _last_week(rates: Floats, origin: int, horizon: int, fold: Fold) -> Floats:
-    """The same days of the last week that is known at `origin`; NaN before there is one."""
-    lags = [day - 7 * (1 + (day - origin) // 7) for day in range(origin, origin + horizon)]
-    if min(lags) < 0:
-        return np.full(rates.shape[1:], np.nan)
-    return fold(np.stack([rates[lag] for lag in lags]))
+def _may_be_judged(way: str, tried: range) -> bool:
+    """Whether a way was tried often enough; there is always the busiest day of last week."""
+    if way == SAME_DAYS:
+        return len(tried) >= LEAST_TRIED and tried[len(tried) // 2] >= WEEK_DAYS
+    return way == BUSIEST_DAY or len(tried) >= LEAST_TRIED
 
 
-def _fitted(rows: Floats, target: Floats, quantile: float | None) -> Floats:
-    """The weights of the columns: the leading ones alone where there are few rows."""
-    from statsmodels.regression.linear_model import OLS  # noqa: PLC0415  (heavy)
-    from statsmodels.regression.quantile_regression import QuantReg  # noqa: PLC0415
+def _widening(over: Floats, quantile: float, shrink: bool) -> float:
+    """What added to every design rate would have covered `quantile` of the past; below 0 only with `shrink`."""
+    rank = min(int(np.ceil((len(over) + 1) * quantile - 1e-9)), len(over)) - 1
+    found = float(np.partition(over, rank)[rank])
+    return found if shrink else max(found, 0.0)
 
-    if len(rows) > MOST_ROWS:
-        drawn = np.sort(np.random.default_rng(0).choice(len(rows), MOST_ROWS, replace=False))
-        rows, target = rows[drawn], target[drawn]
-    if len(rows) < FEW_ROWS:
-        rows = rows[:, :LEADING]
-    with warnings.catch_warnings():
-        # Columns that say the same, or a fit that went on to its last step: the back-test says how good it is.
-        warnings.simplefilter("ignore")
-        if quantile is None:
-            return np.asarray(OLS(target, rows).fit().params, np.float64)
-        return np.asarray(QuantReg(target, rows).fit(q=quantile, max_iter=100, p_tol=1e-3).params, np.float64)
+
+def pinball(over: Floats, quantile: float) -> float:
+    """The loss of a quantile by how far it was exceeded; its least expectation is at the true one."""
+    return float(np.maximum(quantile * over, (quantile - 1) * over).mean())

@@ -28,12 +28,15 @@ OVER = {"requests_per_s": "avg_over_time", "peak_requests_per_s": "max_over_time
 _READY = "check that it runs and that url is right (curl URL/-/ready)"
 
 
-def rate_query(source: Prometheus, labels: Sequence[str]) -> str:
-    """PromQL of requests per second by the labels."""
+def queries(source: Prometheus, labels: Sequence[str]) -> dict[str, str]:
+    """PromQL by figure, each of the hour that ends: the rates' mean, greatest and number, and instances if wanted."""
+    rates = source.query or f"rate({COUNTERS[str(source.template)]}{{{source.selector}}}[5m])"
     by = ", ".join(labels)
-    if source.query is not None:
-        return f"sum by ({by}) ({source.query})"
-    return f"sum by ({by}) (rate({COUNTERS[str(source.template)]}{{{source.selector}}}[5m]))"
+    found = {name: f"{over}((sum by ({by}) ({rates}))[59m:5m])" for name, over in OVER.items()}
+    if source.min_instances_share is not None:
+        instances = f"count by ({by}) (count by ({by}, instance) ({rates}))"
+        found["instances"] = f"avg_over_time(({instances})[59m:5m])"
+    return found
 
 
 def hours_of_prometheus(
@@ -48,15 +51,15 @@ def hours_of_prometheus(
         TelemetryError: it does not answer, refuses, answers in part or with what is no rate.
     """
     client = _Client(source)
-    query = rate_query(source, labels)
+    asked = queries(source, labels)
     parts = []
     for first, last in _chunks(sorted(wanted), min(source.chunk_hours, MOST_POINTS)):
-        figures = [
-            _series(client.range(f"{over}(({query})[59m:5m])", first, last), labels, name)
-            for name, over in OVER.items()
-        ]
+        figures = [_series(client.range(query, first, last), labels, name) for name, query in asked.items()]
         parts.append(pd.concat(figures, axis=1, join="inner").reset_index())
     found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    if not found.empty and source.min_instances_share is not None:
+        usual = found.groupby(list(labels))["instances"].transform("median")
+        found = found[found["instances"] >= source.min_instances_share * usual]
     if found.empty:
         return empty()
     keys = found[list(labels)].drop_duplicates()

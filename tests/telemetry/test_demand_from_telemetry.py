@@ -148,11 +148,17 @@ def holed(history: pd.DataFrame) -> pd.DataFrame:
 
 
 def jumped(history: pd.DataFrame) -> pd.DataFrame:
+    """Each of nine days greater by more than the one before was."""
     new = history["observed_at"] > AS_OF - timedelta(days=9)
     days = (history["observed_at"].dt.day_of_year).where(new, 0)
-    factor = np.where(new, 1.6 ** (days - days[new].min()).clip(lower=0), 1.0)
+    factor = np.where(new, 1.2 ** ((days - days[new].min()).clip(lower=0) ** 2), 1.0)
     figures = {name: history[name] * factor for name in ("requests_per_s", "peak_requests_per_s")}
     return history.assign(**figures)
+
+
+def changed_units(history: pd.DataFrame) -> pd.DataFrame:
+    factor = np.where(history["observed_at"] > AS_OF - timedelta(days=7), 1000.0, 1.0)
+    return history.assign(**{name: history[name] * factor for name in ("requests_per_s", "peak_requests_per_s")})
 
 
 @pytest.mark.parametrize(
@@ -164,14 +170,15 @@ def jumped(history: pd.DataFrame) -> pd.DataFrame:
         (lambda h: h[h["observed_at"] > AS_OF - timedelta(days=12)], {}, TelemetryError, "11 days of history"),
         (lambda h: h, {"max_unmapped_share": 0.001}, TelemetryError, "belong to no class.*atlantis m9 chat"),
         (lambda h: h[h["region"] == "atlantis"], {}, TelemetryError, "no class that was seen.*atlantis m9 chat"),
-        (jumped, {}, TelemetryError, "only .* were not exceeded"),
+        (jumped, {}, TelemetryError, r"only .* were not exceeded"),
+        (changed_units, {}, TelemetryError, r"widened by 1.* times each class' level, and max_widened = 2"),
         (lambda h: h.iloc[:0], {}, TelemetryError, "nothing was seen at all"),
     ],
 )
 def test_telemetry_that_cannot_be_relied_on_is_refused_and_the_table_stays(
     tmp_path: Path, change: object, other: dict[str, object], error: type[TelemetryError], told: str
 ) -> None:
-    folder = scenario(tmp_path)
+    folder = scenario(tmp_path, slices__csv=SLICES)
     before = (folder / "demand.csv").read_bytes()
     settings = config(tmp_path, change(past()), **other)  # type: ignore[operator]
     with pytest.raises(error, match=told) as caught:
@@ -189,7 +196,7 @@ def test_a_day_that_is_left_out_teaches_nothing(tmp_path: Path) -> None:
         history[name] = history[name].where(~holiday, history[name] * 10)
     rates = {}
     for name, days in (("in", []), ("out", ["2026-01-20"])):
-        settings = config(tmp_path, history, left_out=days, coverage_slack=1.0)
+        settings = config(tmp_path, history, left_out=days, coverage_slack=1.0, max_widened=100)
         rates[name] = demand_from_telemetry(settings, folder, AS_OF).frame["requests_per_s"].to_numpy()
     calm = demand_from_telemetry(config(tmp_path, past(levels=(6.0, 3.0, 0.0))), folder, AS_OF)
     assert rates["out"] == pytest.approx(calm.frame["requests_per_s"].to_numpy(), rel=0.1)

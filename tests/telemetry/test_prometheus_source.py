@@ -79,6 +79,26 @@ def test_a_selector_chooses_series(prometheus_url: str) -> None:
     assert set(found["region"]) == {"paris"}
 
 
+def test_an_hour_in_which_an_instance_was_not_scraped_is_too_little_or_absent_as_chosen(tmp_path: Path) -> None:
+    counts = minutes([float(60 * j) for j in range(361)])
+    away = [(at, count) for at, count in counts if not 10_800 <= at - BEGIN_S < 12_600]  # 03:00 to 03:30
+    also = {"finished_reason": "length"}  # a series of an instance that is counted already
+    samples = [
+        (labels("paris", instance="a"), counts),
+        (labels("paris", instance="b"), away),
+        (labels("paris", instance="b", **also), away[60:]),
+    ]
+    with prometheus(tmp_path, fill(tmp_path, openmetrics(METRIC, samples))) as port:
+        url = f"http://127.0.0.1:{port}"
+        plain = rates(asked(url), "paris")
+        guarded = rates(asked(url, min_instances_share=0.9), "paris")
+        lax = rates(asked(url, min_instances_share=0.5), "paris")
+    assert plain[3][0] < 0.8 * plain[2][0]  # half an hour of the second instance is lost
+    assert set(guarded) == {0, 1, 2, 4, 5}
+    assert {hour: plain[hour] for hour in guarded} == guarded
+    assert lax == plain
+
+
 def test_a_table_says_which_labels_are_which_class(prometheus_url: str, tmp_path: Path) -> None:
     table = tmp_path / "classes.csv"
     table.write_text("label:region,region,model,service\nparis,europe,big,talk\nberlin,europe,big,talk\n")
