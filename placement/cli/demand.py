@@ -213,9 +213,11 @@ def _show_backtest(tested: "Mapping[str, Any]") -> None:
         ("not exceeded", f"{share(tested['coverage'])} of {share(tested['quantile'])} that were to be"),
         ("  on the worst day", share(tested["coverage_worst_day"])),
         ("  small, middle, large classes", sizes),
-        ("best way until then", ", ".join(f"{way} on {days} days" for way, days in tested["chosen"].items())),
-        ("quantile loss", f"{share(tested['pinball'])} of the level"),
-        *((f"  always {way}", share(loss)) for way, loss in tested["pinball_by_way"].items()),
+        ("quantile loss", f"{share(tested['pinball'])} of the level, by the way that was best until then"),
+        *(
+            (f"  always the {way}", f"{share(loss)}; best until then on {tested['chosen'].get(way, 0)} of the days")
+            for way, loss in tested["pinball_by_way"].items()
+        ),
         ("error of the mean", f"{share(tested['wape'])} of requests; last week's days {share(tested['wape_naive'])}"),
     ]
     print_table(("", ""), rows, "back-test: the same forecast on days of the past")

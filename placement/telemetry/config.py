@@ -1,7 +1,6 @@
 """The table [demand] of a configuration: where request rates come from, and what is made of them."""
 
 import datetime as dt
-import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -184,8 +183,12 @@ def read_telemetry_config(path: Path) -> TelemetryConfig:
         raise TelemetryError(*(_told(path, dict(detail)) for detail in error.errors())) from error
 
 
+PLAIN = {"extra_forbidden": "there is no such key", "tuple_type": "must be a list, in square brackets"}
+"""What pydantic says in Python's words."""
+
+
 def _told(path: Path, detail: dict[str, Any]) -> str:
     key = ".".join(["demand", *(str(part) for part in detail["loc"])])
-    said = re.sub(r"^(Value error, )", "", str(detail["msg"]))
+    said = PLAIN.get(detail["type"]) or str(detail["msg"]).removeprefix("Value error, ")
     value = "" if detail["type"] in ("missing", "value_error") else f" = {repr(detail['input'])[:60]}"
     return f"{path}: {key}{value}: {said[:1].lower()}{said[1:]}"

@@ -102,7 +102,7 @@ def forecast(past: Past, day: int, ways: tuple[str, ...] = WAYS) -> Forecast:
         over = np.concatenate([past.over(way, before).ravel() for before in tried]) if tried else np.empty(0)
         over = over[np.isfinite(over)]
         if len(over):
-            widened = _widening(over, past.quantile, shrink=way != REGRESSION)
+            widened = _widening(over, past.quantile)
             best = min(best, (pinball(over - widened, past.quantile), way, widened), key=lambda one: one[0])
     _, way, widened = best
     proposed = past.proposal(day)
@@ -117,11 +117,13 @@ def _may_be_judged(way: str, tried: range) -> bool:
     return way == BUSIEST_DAY or len(tried) >= LEAST_TRIED
 
 
-def _widening(over: Floats, quantile: float, shrink: bool) -> float:
-    """What added to every design rate would have covered `quantile` of the past; below 0 only with `shrink`."""
+def _widening(over: Floats, quantile: float) -> float:
+    """What added to every design rate would have covered `quantile` of the past.
+
+    Never below 0: days of the past that asked for less may all have been of a weekend.
+    """
     rank = min(int(np.ceil((len(over) + 1) * quantile - 1e-9)), len(over)) - 1
-    found = float(np.partition(over, rank)[rank])
-    return found if shrink else max(found, 0.0)
+    return max(float(np.partition(over, rank)[rank]), 0.0)
 
 
 def pinball(over: Floats, quantile: float) -> float:

@@ -145,7 +145,7 @@ class _Client:
             raise TelemetryError(self._refused(error)) from error
         except (OSError, http.client.HTTPException) as error:
             why = getattr(error, "reason", None) or error
-            raise TelemetryError(f"{self.url}: no answer within {self.timeout_s:g} s: {why}; {_READY}") from error
+            raise TelemetryError(f"{self.url}: no answer: {why} (timeout_s = {self.timeout_s:g}); {_READY}") from error
         except ValueError as error:
             raise TelemetryError(f"{self.url}: the answer is no JSON: {error}; {_READY}") from error
         return self._result(answer)
