@@ -79,6 +79,8 @@ def import_(config: Path, as_of: str | None, output_format: str) -> None:
     click.echo(
         f"\n{len(history):,} hours of classes in {settings.history}; {imported.seen_hours:,} hours were read now"
     )
+    if lacking := [name for name in ("region", "model", "service") if (classes[name] == "").any()]:
+        click.echo(f"nearserve: series have no label that names their {', '.join(lacking)}: see classes", err=True)
 
 
 @command.command(

@@ -96,6 +96,11 @@ class Prometheus(_Part):
         return self
 
 
+def rates_query(source: Prometheus) -> str:
+    """PromQL of requests per second, by all labels that there are."""
+    return source.query or f"rate({COUNTERS[str(source.template)]}{{{source.selector}}}[5m])"
+
+
 class Files(_Part):
     """Tables of rates or counters: time, the labels, and a figure."""
 

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from placement.telemetry.config import CLASS, TelemetryConfig
+from placement.telemetry.config import CLASS, TelemetryConfig, rates_query
 from placement.telemetry.errors import StaleTelemetryError, TelemetryError
 
 if TYPE_CHECKING:
@@ -98,9 +98,7 @@ def known(config: TelemetryConfig, scenario_folder: Path, history: "pd.DataFrame
 def fresh(config: TelemetryConfig, history: "pd.DataFrame", as_of: datetime) -> None:
     """Raises StaleTelemetryError where the newest hour is too old, TelemetryError where there is none."""
     if history.empty:
-        raise TelemetryError(
-            "nothing was seen at all: check the query, the labels and the time (nearserve demand import)"
-        )
+        raise TelemetryError(f"nothing was seen at all in the {config.history_days} days before: {_where(config)}")
     newest = history["observed_at"].max()
     age_h = (as_of - newest).total_seconds() / 3600 - 1
     if age_h > config.max_age_hours:
@@ -108,6 +106,13 @@ def fresh(config: TelemetryConfig, history: "pd.DataFrame", as_of: datetime) -> 
             f"the newest hour began at {newest:%Y-%m-%dT%H:%MZ} and ended {age_h:.1f} hours ago, more than "
             f"max_age_hours = {config.max_age_hours:g}: mend what collects it"
         )
+
+
+def _where(config: TelemetryConfig) -> str:
+    """Where one looks whether there is anything."""
+    if config.prometheus is not None:
+        return f"try {rates_query(config.prometheus)} at {config.prometheus.url}"
+    return f"look at the times in {', '.join(map(str, config.files.paths if config.files else ()))}"
 
 
 def _strangers(history: "pd.DataFrame", classes: "set[Class]") -> "tuple[tuple[Class, ...], float]":

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from placement.telemetry.config import CLASS, COUNTERS, Prometheus
+from placement.telemetry.config import CLASS, Prometheus, rates_query
 from placement.telemetry.errors import TelemetryError
 from placement.telemetry.history import HOUR_S, empty, hours
 from placement.telemetry.mapping import Class, Values
@@ -30,7 +30,7 @@ _READY = "check that it runs and that url is right (curl URL/-/ready)"
 
 def queries(source: Prometheus, labels: Sequence[str]) -> dict[str, str]:
     """PromQL by figure, each of the hour that ends: the rates' mean, greatest and number, and instances if wanted."""
-    rates = source.query or f"rate({COUNTERS[str(source.template)]}{{{source.selector}}}[5m])"
+    rates = rates_query(source)
     by = ", ".join(labels)
     found = {name: f"{over}((sum by ({by}) ({rates}))[59m:5m])" for name, over in OVER.items()}
     if source.min_instances_share is not None:

@@ -17,6 +17,7 @@ from placement.telemetry.names import Names
 Floats = NDArray[np.float64]
 DIGITS = 5
 SHOWN = 5
+NO_LABEL = "(no label)"
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,8 @@ def _rounded(rate: float) -> float:
 
 
 def shown(classes: "list[Class] | tuple[Class, ...]") -> str:
-    """A few of the classes by name."""
-    listed = ", ".join(" ".join(part for part in cls if part) or "(no labels)" for cls in classes[:SHOWN])
+    """A few of the classes by name; of one that no table lists its labels alone."""
+    listed = ", ".join(
+        " ".join(part or NO_LABEL for part in (cls if any(cls[1:]) else cls[:1])) for cls in classes[:SHOWN]
+    )
     return listed + (f" and {len(classes) - SHOWN:,} more" if len(classes) > SHOWN else "")

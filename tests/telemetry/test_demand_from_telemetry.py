@@ -275,6 +275,20 @@ def test_the_command_writes_the_table_and_says_what_it_is(tmp_path: Path) -> Non
     assert (bad.exit_code, "clock is wrong" in bad.output) == (4, True)
 
 
+def test_a_label_that_no_series_has_is_told_and_so_is_what_was_asked(tmp_path: Path, prometheus_url: str) -> None:
+    folder, toml = scenario(tmp_path), tmp_path / "telemetry.toml"
+    source = f'[demand.prometheus]\nurl = "{prometheus_url}"\ntemplate = "vllm"\n'
+    toml.write_text('[demand]\nclasses = { region = "zone" }\n' + source)
+    at = ["--as-of", "2026-01-05T06:10Z"]
+    seen = CliRunner().invoke(main, ["demand", "import", str(toml), *at])
+    assert (seen.exit_code, "no label that names their region: see classes" in seen.output) == (0, True)
+    made = CliRunner().invoke(main, ["demand", "forecast", str(toml), "--scenario", str(folder), *at])
+    assert (made.exit_code, "seen were (no label) m8 chat, (no label) m9 chat" in made.output) == (4, True)
+    late = CliRunner().invoke(main, ["demand", "import", str(toml), "--as-of", "2026-06-05T06:10Z"])
+    told = "nothing was seen at all in the 56 days before: try rate(vllm:request_success_total{}[5m]) at http://127"
+    assert (late.exit_code, told in late.output) == (4, True)
+
+
 def test_every_fault_of_a_configuration_is_told_with_its_key(tmp_path: Path) -> None:
     path = tmp_path / "telemetry.toml"
     path.write_text('[demand]\nquantile = 1.5\nhorizon = 2\n[demand.prometheus]\nurl = "no address"\n')
