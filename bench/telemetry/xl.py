@@ -5,6 +5,7 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
@@ -23,7 +24,7 @@ SLICES = "slice,start_utc,hours_per_day\na,00:00,6\nb,06:00,6\nc,12:00,6\nd,18:0
 
 @contextmanager
 def told(what: str) -> Iterator[None]:
-    """Seconds of the clock and of the processor, and the most memory so far."""
+    """Seconds of the clock and of the processor, and the most memory of this process so far."""
     wall, cpu = perf_counter(), process_time()
     yield
     peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
@@ -43,6 +44,20 @@ def scenario(folder: Path, regions: int, models: int, slices: bool) -> Path:
     if slices:
         (folder / "slices.csv").write_text(SLICES, encoding="utf-8")
     return folder
+
+
+def written(path: Path, regions: int, models: int, days: int) -> None:
+    """The history in a file, made by a process of its own: what it takes is none of the job's memory."""
+    maker = get_context("spawn").Process(target=_write, args=(path, regions, models, days))
+    maker.start()
+    maker.join()
+    if maker.exitcode:
+        raise SystemExit(f"the history could not be made: {maker.exitcode}")
+    print(f"{path.stat().st_size / 1e6:,.0f} MB of history")
+
+
+def _write(path: Path, regions: int, models: int, days: int) -> None:
+    write_history(history(regions, models, days), path)
 
 
 def history(regions: int, models: int, days: int) -> pd.DataFrame:
@@ -87,8 +102,7 @@ def main(argv: list[str]) -> int:
     with TemporaryDirectory() as name:
         folder = scenario(Path(name), given.regions, given.models, given.slices)
         path = folder / "history.parquet.kept"
-        write_history(history(given.regions, given.models, given.days), path)
-        print(f"{path.stat().st_size / 1e6:,.0f} MB of history")
+        written(path, given.regions, given.models, given.days)
         config = TelemetryConfig.model_validate(
             {"history": path, "files": {"paths": [path], "kind": "rates"}, "history_days": given.days}
         )
