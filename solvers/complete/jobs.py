@@ -49,24 +49,41 @@ def replace_job(draft: Draft, job: int) -> None:
 
 
 def place(draft: Draft, job: int) -> bool:
-    """Give a job its cheapest option."""
+    """Give a job its cheapest option; of those that cost the same, the one that costs least by itself."""
     jobs = draft.problem.rules.jobs
     assert jobs is not None
     options = np.flatnonzero(jobs.option_job == job)
-    order = options[np.lexsort((options, jobs.option_usd[options]))]
-    best, best_usd = -1, np.inf
-    for option in order.tolist():
-        usd = float(jobs.option_usd[option])
-        if usd >= best_usd:
+    least_usd = jobs.option_usd[options] + _least_usd(draft, options)
+    best = (np.inf, np.inf, -1)
+    for k in np.lexsort((options, least_usd)).tolist():
+        if least_usd[k] > best[0] or least_usd[k] == np.inf:
             break
+        option, own_usd = int(options[k]), float(jobs.option_usd[options[k]])
         unit = int(jobs.option_site[option] * draft.types + jobs.option_gpu[option])
-        usd += cheapest(draft, unit, _lack(draft, option, unit))[0]
-        if usd < best_usd:
-            best, best_usd = option, usd
-    if best < 0:
+        best = min(best, (own_usd + cheapest(draft, unit, _lack(draft, option, unit))[0], own_usd, option))
+    if not np.isfinite(best[0]):
         return False
-    _run(draft, job, best)
+    _run(draft, job, best[2])
     return True
+
+
+def _least_usd(draft: Draft, options: Int) -> Float:
+    """What servers for each of some options cost at least, USD a month: the lacking quarters at the unit's best rate.
+
+    Of thousands of sites few are worth a look at what they would cost in whole servers.
+    """
+    problem, jobs = draft.problem, draft.problem.rules.jobs
+    assert jobs is not None
+    site = jobs.option_site[options]
+    unit = site * draft.types + jobs.option_gpu[options]
+    sold = np.flatnonzero((draft.offer_unit >= 0) & (draft.offer_quarters > 0))
+    rate = np.full(len(draft.held), np.inf)
+    np.minimum.at(rate, draft.offer_unit[sold], problem.offer_usd[sold] / draft.offer_quarters[sold])
+    lack = _lack_by_slice(draft, options, unit).max(axis=(1, 2), initial=0)
+    opening = np.where(draft.count[site] == 0, problem.open_usd[site], 0.0)
+    # where a server earns money, no number of them is the least
+    usd = np.where(rate[unit] < 0, -np.inf, np.maximum(rate[unit], 0.0) * np.maximum(lack, 1) + opening)
+    return np.where(lack > 0, np.where(np.isfinite(usd), usd - 1e-9 * np.abs(usd), usd), 0.0)
 
 
 def _run(draft: Draft, job: int, option: int) -> None:
@@ -102,7 +119,7 @@ def _make_room(draft: Draft, job: int) -> bool:
 
 def _in_the_way(draft: Draft, option: int, unit: int, gain: Float) -> tuple[float, list[tuple[int, int]]] | None:
     """USD a month that replicas earn which stand in an option's way, and which; None where others are in the way."""
-    lack = _lack_by_slice(draft, option, unit)
+    lack = _lack_by_slice(draft, np.array([option]), np.array([unit]))[0]
     pinned = with_least(draft, np.zeros(draft.problem.blocks, np.int64))
     blocks = np.flatnonzero((draft.block_unit == unit) & (draft.replicas > 0))
     usd, dropped = 0.0, list[tuple[int, int]]()
@@ -130,15 +147,17 @@ def replica_gain(draft: Draft) -> Float:
 
 def _lack(draft: Draft, option: int, unit: int) -> Int:
     """Quarters missing by size if the option ran, too."""
-    return np.asarray(np.maximum(_lack_by_slice(draft, option, unit), 0).max(axis=1, initial=0), np.int64)
+    lack = _lack_by_slice(draft, np.array([option]), np.array([unit]))[0]
+    return np.asarray(np.maximum(lack, 0).max(axis=1, initial=0), np.int64)
 
 
-def _lack_by_slice(draft: Draft, option: int, unit: int) -> Int:
-    """Quarters missing by size and slice if the option ran, 4 × T; at most 0 where it does not run."""
+def _lack_by_slice(draft: Draft, options: Int, units: Int) -> Int:
+    """Quarters missing by size and slice if each option ran by itself, O × 4 × T; at most 0 where it does not run."""
     jobs = draft.problem.rules.jobs
     assert jobs is not None
-    when = np.zeros(draft.slices, np.bool_)
-    when[: jobs.option_slices.shape[1]] = jobs.option_slices[option]
-    gang = np.where(jobs.option_size[option] >= SIZES, jobs.option_quarters[option], 0)
-    lack = draft.taken[unit] + gang[:, None] - draft.held[unit][:, None]
-    return np.asarray(np.where(when[None, :] & (gang > 0)[:, None], lack, 0), np.int64)
+    when = np.zeros((len(options), draft.slices), np.bool_)
+    when[:, : jobs.option_slices.shape[1]] = jobs.option_slices[options]
+    larger = jobs.option_size[options][:, None] >= SIZES[None, :]
+    gang = np.where(larger, jobs.option_quarters[options][:, None], 0)
+    lack = draft.taken[units] + gang[:, :, None] - draft.held[units][:, :, None]
+    return np.asarray(np.where(when[:, None, :] & (gang > 0)[:, :, None], lack, 0), np.int64)
