@@ -1,16 +1,21 @@
 """docs/nightly.md as a new user reads it: every command is run, in one shell, and says what the page says it says."""
 
+import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import sysconfig
+import time
+import warnings
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from placement.cli import main
 from tests.servers import free_port, program
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +37,63 @@ def blocks(page: str) -> list[tuple[str, str]]:
     return rows
 
 
+SHIM = f"""#!{sys.executable} -SE
+import json, os, socket, sys
+with socket.socket(socket.AF_UNIX) as to:
+    to.connect(os.path.join(os.path.dirname(__file__), "socket"))
+    socket.send_fds(to, [json.dumps([os.getcwd(), sys.argv[1:]]).encode()], [0, 1, 2])
+    sys.exit(int(to.recv(3)))
+"""
+"""`nearserve` as the page's shell finds it: has this process do it, whose libraries are loaded and compiled by then."""
+
+
+def shim(folder: Path, listener: socket.socket) -> Path:
+    """The folder with that command in it."""
+    place = folder / "bin"
+    place.mkdir()
+    (place / "nearserve").write_text(SHIM)
+    (place / "nearserve").chmod(0o755)
+    listener.bind(str(place / "socket"))
+    listener.listen()
+    listener.settimeout(0.1)
+    return place
+
+
+def serve(listener: socket.socket, shell: "subprocess.Popen[bytes]") -> None:
+    """Do what the shell asks for, each in a fork of its own, until that ends."""
+    until = time.monotonic() + PATIENCE_S
+    while shell.poll() is None and time.monotonic() < until:
+        with suppress(TimeoutError):
+            asking, _ = listener.accept()
+            with asking:
+                data, handles, _, _ = socket.recv_fds(asking, 65536, 3)
+                asking.sendall(str(forked(handles, *json.loads(data))).encode())
+                for handle in handles:
+                    os.close(handle)
+
+
+def forked(handles: list[int], folder: str, words: list[str]) -> int:
+    """The exit code of the command."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking where there are threads
+        pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    code = 1
+    try:
+        for number, handle in enumerate(handles):
+            os.dup2(handle, number)
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
+        os.chdir(folder)
+        main(words, standalone_mode=True)
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str]]:
     """(what the page says, what was printed) of every block. The ports alone are others than those on the page."""
@@ -43,23 +105,25 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str]]:
     page = page.replace(feeds, f"{feeds}\nport = {port}\nadmin_port = {admin}")
     page = page.replace('"127.0.0.1", 10000', f'"127.0.0.1", {port}')
     said = blocks(page)
+    stdout = folder / "stdout"
     script = "set -eu -o pipefail\n" + "".join(f"{commands}\necho '{NEXT}'\n" for commands, _ in said)
-    path = os.pathsep.join((sysconfig.get_path("scripts"), str(Path(sys.executable).parent), os.environ["PATH"]))
-    with (folder / "stderr").open("w") as errors:
+    with socket.socket(socket.AF_UNIX) as listener, (folder / "stderr").open("w") as errors, stdout.open("w") as outs:
+        path = os.pathsep.join((str(shim(folder, listener)), sysconfig.get_path("scripts"), os.environ["PATH"]))
         shell = subprocess.Popen(
             ["bash", "-c", script],
             cwd=folder,
             env={**os.environ, "PATH": path},
-            stdout=subprocess.PIPE,
+            stdout=outs,
             stderr=errors,
-            text=True,
             start_new_session=True,
         )
         try:
-            out, _ = shell.communicate(timeout=PATIENCE_S)
+            serve(listener, shell)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(shell.pid, signal.SIGKILL)
+            shell.wait()
+    out = stdout.read_text()
     told = (folder / "stderr").read_text()
     assert shell.returncode == 0, out + told[-4000:]
     parts = out.split(f"{NEXT}\n")[:-1]
