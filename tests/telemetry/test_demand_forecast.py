@@ -148,10 +148,12 @@ def chosen_by_hand(peak: Floats, mean: Floats, quantile: float, tried: range) ->
 )
 def test_the_way_that_lost_least_on_days_of_the_past_is_taken_and_widened(days: int, tried: range) -> None:
     peak, mean = cells(counted(world(days, classes=20), seed=days))
-    known = ahead(peak, mean, 0.9, 1)
+    past = Past(peak, mean, 0.9, 1)
+    assert past.tried(days) == tried
+    known = forecast(past, days)
     way, widened = chosen_by_hand(peak, mean, 0.9, tried)
     assert (known.way, known.widened) == (way, pytest.approx(widened))
-    said = Past(peak, mean, 0.9, 1).proposal(days)
+    said = past.proposal(days)
     assert known.design == pytest.approx(np.maximum(said.designs[way] + widened * said.level, said.mean))
 
 
