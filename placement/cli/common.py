@@ -39,10 +39,11 @@ class Failure(click.ClickException):
         super().__init__(message)
         self.exit_code = int(code)  # type: ignore[misc]  # click reads it from the instance
         self.details = details or {}
+        self._json = wants_json()  # now: click has no command at hand any more when it shows the error
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Say it on stderr; scripts that asked for JSON find it on stdout too."""
-        if wants_json():
+        if self._json:
             emit_json({"error": self.message, "exit_code": int(self.exit_code), **self.details})
         click.echo(f"nearserve: {self.message}", err=True)
 
