@@ -1,9 +1,10 @@
 """Failures of a large plan, one for every site: how long the files of each take, and how many there are.
 
-    python -m bench.feeds.failing PLAN SCENARIO [SITES]
+    python -m bench.feeds.failing PLAN SCENARIO [SITES] [FAILURES] [TARGET ...]
 
 The plan's routes are spread: every class goes to three of SITES sites (4,400 by default), and each site is a domain of
 its own whose failure sends its traffic to the other two. No such plan was ever solved; it is what a feed may meet.
+Files are made for the first FAILURES of them (all by default), for Envoy if no other target is named.
 """
 
 import sys
@@ -16,8 +17,9 @@ from time import perf_counter, process_time
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bench.feeds.rendered import made_up
 from placement.feeds.addresses import read_addresses
-from placement.feeds.config import FeedsConfig, feeds_config
+from placement.feeds.config import FeedsConfig
 from placement.feeds.failover import Failovers, rewritten
 from placement.feeds.names import Names
 from placement.feeds.rendering import render_feed
@@ -39,23 +41,34 @@ def main(arguments: list[str]) -> int:
         return 0
     plan, scenario = Path(arguments[0]), load(Path(arguments[1]))
     sites = texts(scenario.table("sites"), "site")[: int(arguments[2]) if len(arguments) > 2 else None]
+    failures = tuple(sorted(sites))[: int(arguments[3]) if len(arguments) > 3 else None]
+    targets = arguments[4:] or ["envoy"]
     with tempfile.TemporaryDirectory(prefix="nearserve-bench-") as scratch:
-        views, config = _spread(plan, scenario, sites, Path(scratch))
+        config = made_up(scenario, targets, Path(scratch))
+        views = _spread(plan, scenario, sites, config, Path(scratch))
         normal = views.at(Moment())
-        print(f"{len(normal.routes):,} routes, {len(views.failures):,} failures")
-        wall, processor = perf_counter(), process_time()
-        done = render_feed(config, "envoy", views, Failovers(plan, views), Path(scratch) / "out")
-        took = f"{perf_counter() - wall:.1f} s, {process_time() - processor:.1f} s CPU"
-        print(f"envoy: {done.files:,} files, {done.bytes / 1e6:.0f} MB, {done.figures:,} figures agree, {took}")
+        print(f"{len(normal.routes):,} routes, {len(views.failures):,} failures, files for {len(failures):,} of them")
+        for target in targets:
+            for some in ((), failures):
+                options = config.options[target].model_copy(update={"failures": some})
+                _measure(replace(config, options={target: options}), target, views, plan, Path(scratch))
     return 0
 
 
-def _spread(plan: Path, scenario: Scenario, sites: list[str], scratch: Path) -> tuple[PlanViews, FeedsConfig]:
-    """Views of the spread routes with all their failures, and a configuration for Envoy."""
-    lines = [f"{site},,10.{j >> 8}.{j & 255}.1,8000" for j, site in enumerate(texts(scenario.table("sites"), "site"))]
-    (scratch / "addresses.csv").write_text("\n".join(["site,model,host,port", *lines, ""]))
-    config = feeds_config({"targets": ["envoy"], "addresses": "addresses.csv"}, scratch, "bench")
-    views = open_plan(plan, scenario, read_addresses(scratch / "addresses.csv", scenario))
+def _measure(config: FeedsConfig, target: str, views: PlanViews, plan: Path, scratch: Path) -> None:
+    """Render a target and print how long that took."""
+    count = len(config.options[target].failures or ())
+    wall, processor = perf_counter(), process_time()
+    done = render_feed(config, target, views, Failovers(plan, views), scratch / f"{target}-{count}")
+    took = f"{perf_counter() - wall:.1f} s, {process_time() - processor:.1f} s CPU"
+    size = f"{done.files:,} files, {done.bytes / 1e6:.0f} MB, {done.figures:,} figures agree"
+    print(f"{target}, {count:,} failures: {size}, {took}", flush=True)
+
+
+def _spread(plan: Path, scenario: Scenario, sites: list[str], config: FeedsConfig, scratch: Path) -> PlanViews:
+    """Views of the spread routes with all their failures."""
+    assert config.addresses is not None
+    views = open_plan(plan, scenario, read_addresses(config.addresses, scenario))
     shapes = {shape.model: name for name, shape in views.at(Moment()).shapes.items()}
     random = Random(7)
     rows = [
@@ -72,7 +85,7 @@ def _spread(plan: Path, scenario: Scenario, sites: list[str], scratch: Path) -> 
     pq.write_table(table, scratch / "routes.parquet")
     views = replace(views, document=document, routes=RouteTable(scratch / "routes.parquet"), _names=names)
     pq.write_table(rewritten(views, "proportional"), scratch / "routes.parquet")
-    return replace(views, routes=RouteTable(scratch / "routes.parquet")), config
+    return replace(views, routes=RouteTable(scratch / "routes.parquet"))
 
 
 if __name__ == "__main__":

@@ -3,41 +3,53 @@
     python -m bench.feeds.rendered PLAN SCENARIO [TARGET ...]
 
 PLAN and SCENARIO are as `nearserve init X --from edge --sites 4400 --regions 1000 --models 20 --seed 7` and
-`nearserve plan` make them. Addresses and clients are made up: every site has one address, every region a network of its
-own. Seconds are of the wall and of the processor; what comes before the first feed is told apart.
+`nearserve plan` make them, or as bench.feeds.wide says. Addresses and clients are made up: every site has one address,
+every region a network of its own. Seconds are of the wall and of the processor; what comes before the first feed is
+told apart.
 """
 
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter, process_time
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
 
 from placement.feeds.addresses import read_addresses
 from placement.feeds.config import FeedsConfig, feeds_config
-from placement.feeds.failover import Failovers
+from placement.feeds.failover import Failovers, named
 from placement.feeds.feed import FeedError
+from placement.feeds.kubernetes.routing import MOST_BACKENDS
 from placement.feeds.registry import feed_names
 from placement.feeds.rendering import render_feed
+from placement.feeds.routes import RouteTable
 from placement.feeds.view import Addresses
-from placement.feeds.views import open_plan
+from placement.feeds.views import PlanViews, open_plan
 from placement.frames import texts
 from placement.publish.durable import sync_tree
 from placement.scenario import Scenario, load
 
 LIMIT_S = 30.0
 """What issue 7 allows for all feeds together."""
-OPTIONS = {
+PODS: dict[str, Any] = {"image": "registry.example/{model}:1"}
+WEIGHTS = {**PODS, "uri": "hf://example/{model}"}
+OPTIONS: dict[str, dict[str, Any]] = {
     "powerdns": {
         "zone": "ai.example.net",
         "nameservers": ["ns.example.com"],
         "elsewhere": ["192.0.2.1"],
         "clients": "clients.csv",
     },
-    "haproxy": {"clients": "clients.csv", "region": "network"},
+    "haproxy": {"clients": "clients.csv", "region": "network", "most_sites": 64},
+    **dict.fromkeys(("karmada", "kubernetes", "leaderworkerset"), PODS),
+    "kserve": WEIGHTS,
+    "helm": {**WEIGHTS, "volume_gb": 500.0},
 }
-PODS = {"image": "vllm/vllm-openai:v0.11.0"}
 
 
 def main(arguments: list[str]) -> int:
@@ -53,12 +65,12 @@ def main(arguments: list[str]) -> int:
 
 
 def _render(plan: Path, scenario: Scenario, targets: list[str], scratch: Path) -> int:
-    config = _config(scenario, targets, scratch)
+    config = made_up(scenario, targets, scratch)
     began = perf_counter()
     with _told("plan and addresses opened"):
         assert config.addresses is not None
         addresses: Addresses = read_addresses(config.addresses, scenario)
-        views = open_plan(plan, scenario, addresses)
+        views = _narrow(open_plan(plan, scenario, addresses), scratch)
         failovers = Failovers(plan, views)
     for target in config.targets:
         with _told(target) as said:
@@ -74,6 +86,27 @@ def _render(plan: Path, scenario: Scenario, targets: list[str], scratch: Path) -
     return int(took_s > LIMIT_S)
 
 
+def _narrow(views: PlanViews, scratch: Path) -> PlanViews:
+    """The views with no more sites of a class than a rule of an HTTPRoute holds; the rest of such classes is unserved.
+
+    Plans keep to that by max_sites, which the search for plans as large as these cannot honour.
+    """
+    table = views.routes
+    rows = table.rows(views.moments[0])
+    cls = table.class_of(rows)
+    order = np.lexsort((-rows.share_ppb, cls))
+    begins = np.flatnonzero(np.diff(cls[order], prepend=-1))
+    rank = np.arange(len(order)) - np.repeat(begins, np.diff([*begins, len(order)]))
+    kept = np.zeros(len(order), bool)
+    kept[order[rank < MOST_BACKENDS]] = True
+    if kept.all():
+        return views
+    classes = len(np.unique(cls[order[rank >= MOST_BACKENDS]]))
+    print(f"{classes} classes go to more than {MOST_BACKENDS} sites: of these the largest {MOST_BACKENDS} are kept")
+    pq.write_table(named(table, views.moments[0], rows.where(kept)), scratch / "routes.parquet")
+    return replace(views, routes=RouteTable(scratch / "routes.parquet"))
+
+
 @contextmanager
 def _told(what: str) -> Iterator[list[str]]:
     """How long the block took, and what it has to say."""
@@ -84,8 +117,8 @@ def _told(what: str) -> Iterator[list[str]]:
     )
 
 
-def _config(scenario: Scenario, targets: list[str], scratch: Path) -> FeedsConfig:
-    """Every target with what its options must say."""
+def made_up(scenario: Scenario, targets: list[str], scratch: Path) -> FeedsConfig:
+    """Every target with what its options must say; addresses of all sites, a network of each region."""
     sites, regions = (texts(scenario.table(f"{kind}s"), kind) for kind in ("site", "region"))
     lines = [f"{site},,10.{j >> 8}.{j & 255}.1,8000" for j, site in enumerate(sites)]
     (scratch / "addresses.csv").write_text("\n".join(["site,model,host,port", *lines, ""]))

@@ -20,8 +20,10 @@ from placement.cli.common import (
 
 if TYPE_CHECKING:
     from placement.feeds.config import FeedsConfig
-    from placement.feeds.feed import Feed
+    from placement.feeds.feed import Feed, FeedError
     from placement.feeds.rendering import Rendered
+
+MOST_REASONS = 30
 
 
 @click.command(
@@ -125,13 +127,21 @@ def feed_failures() -> Iterator[None]:
     except MissingCelError as error:
         raise Failure(Exit.USAGE, str(error)) from error
     except (DifferentError, BrokenPromiseError, CrdFaultsError) as error:
-        raise Failure(Exit.AUDIT_FAILED, f"nothing was written:\n{error}", {"reasons": list(error.reasons)}) from error
+        raise _refused(Exit.AUDIT_FAILED, error) from error
     except FeedError as error:
-        raise Failure(Exit.BAD_DATA, f"nothing was written:\n{error}", {"reasons": list(error.reasons)}) from error
+        raise _refused(Exit.BAD_DATA, error) from error
     except StalePlanError as error:
         raise Failure(Exit.STALE, f"{error}; plan again, or give the scenario that it was made from") from error
     except (PlanReadError, DocumentError, UnplannableError) as error:
         raise Failure(Exit.BAD_DATA, str(error)) from error
+
+
+def _refused(code: Exit, error: "FeedError") -> Failure:
+    """The reasons, as many as a person reads; scripts that asked for JSON get them all."""
+    reasons, left = list(error.reasons), len(error.reasons) - MOST_REASONS
+    more = [f"... and {left:,} more; --format json lists them all"] if left > 0 else []
+    told = "\n".join(["nothing was written:", *reasons[:MOST_REASONS], *more])
+    return Failure(code, told, {"reasons": reasons})
 
 
 def _say(rendered: "Rendered", output: Path, output_format: str) -> None:
@@ -148,6 +158,9 @@ def _say(rendered: "Rendered", output: Path, output_format: str) -> None:
     print_table(columns, rows, f"Feeds of {rendered.scenario}")
     if rendered.crds:
         click.echo(f"\ntaken by the CRDs: {', '.join(f'{count} {kind}' for kind, count in rendered.crds.items())}")
+    if rendered.crds_unchecked:
+        click.echo("\nrules of the CRDs that were not checked:")
+        click.echo("\n".join(f"  {rule}" for rule in rendered.crds_unchecked))
     click.echo(f"\nwritten to {output}, read back from there, and compared to plan {rendered.plan_sha256[:12]}")
 
 

@@ -82,9 +82,9 @@ def rewritten(views: PlanViews, way: Policy) -> pa.Table:
     """
     table = views.routes
     normal = [moment for moment in table.moments if not moment.failure]
-    parts = [_named(table, moment, table.rows(moment)) for moment in normal]
+    parts = [named(table, moment, table.rows(moment)) for moment in normal]
     for moment in normal:
-        parts += [_named(table, at, rows) for at, rows in _failures(views, moment, way)]
+        parts += [named(table, at, rows) for at, rows in _failures(views, moment, way)]
     return pa.concat_tables(parts)
 
 
@@ -133,7 +133,7 @@ class _Orders:
         return Rows(*np.array(found, np.int64).reshape(-1, 3).T)
 
 
-def _named(table: RouteTable, moment: Moment, rows: Rows) -> pa.Table:
+def named(table: RouteTable, moment: Moment, rows: Rows) -> pa.Table:
     """Rows as they stand in routes.parquet."""
     columns = dict(zip(PLACES, table.columns(rows), strict=True))
     fixed = {name: [value or None] * len(rows.key) for name, value in moment._asdict().items()}

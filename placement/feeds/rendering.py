@@ -55,6 +55,7 @@ class Rendered:
     """All targets' files, in the order of the configuration.
 
     `crds` counts the objects of Kubernetes that were held against CRDs, by "apiVersion Kind"; empty without any.
+    `crds_unchecked` are the rules of theirs that could not be asked, each with the reason.
     """
 
     scenario: str
@@ -62,6 +63,7 @@ class Rendered:
     period: str
     feeds: tuple[RenderedFeed, ...]
     crds: Mapping[str, int]
+    crds_unchecked: tuple[str, ...]
 
 
 def render_feeds(plan: Path, scenario: Scenario, config: FeedsConfig, into: Path) -> Rendered:
@@ -88,8 +90,15 @@ def render_feeds(plan: Path, scenario: Scenario, config: FeedsConfig, into: Path
             wrong.append((target, error))
     if wrong:
         raise _together(wrong)
-    checked = {} if config.crds is None else check_folder(into, config.crds).checked
-    rendered = Rendered(views.document.scenario, views.plan_sha256, views.period, tuple(done), checked)
+    report = None if config.crds is None else check_folder(into, config.crds)
+    rendered = Rendered(
+        views.document.scenario,
+        views.plan_sha256,
+        views.period,
+        tuple(done),
+        crds={} if report is None else report.checked,
+        crds_unchecked=() if report is None else report.unchecked,
+    )
     (into / FEEDS_INDEX).write_bytes(canonical_json({"schema": SCHEMA, **asdict(rendered)}))
     return rendered
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
 
-from placement.canonical import canonical_json
+from placement.canonical import canonical_lines
 from placement.feeds.feed import Fact, FeedError, Files, Key, Read
 from placement.feeds.feed import Options as NoOptions
 from placement.feeds.view import BILLION, Policy, View
@@ -31,6 +31,8 @@ SHARES: Final = Fact("shares", ("region", "model", "service", "site", "shape"))
 UNSERVED: Final = Fact("unserved", ("region", "model", "service"))
 FACTS: Final = (REPLICAS, SERVERS, QUARTER_GPUS, SHARES, UNSERVED)
 
+ROW: Final = 2
+"""The depth of a table's row in the document: each has a line of its own."""
 CLASS: Final = ("region", "model", "service")
 
 
@@ -160,7 +162,7 @@ class Json:
             "moment": view.moment._asdict(),
             **tables(view),
         }
-        return {self.file: canonical_json(said)}
+        return {self.file: canonical_lines(said, ROW)}
 
     def read(self, files: Files) -> Read:
         """What the document says. Raises FeedError where it is missing or something else."""

@@ -76,6 +76,22 @@ def test_a_site_without_an_address_ends_in_4(place: Path) -> None:
     assert "addresses.csv:3: site = 'alpa'" in result.stderr
 
 
+def test_of_many_reasons_a_person_is_told_the_first_and_a_script_all(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "addresses.csv").write_text("site,model,host,port\n")
+    monkeypatch.setattr("placement.cli.feed.MOST_REASONS", 1)
+    result = feed(place)
+    assert result.exit_code == 4
+    assert "site alpha has no address" in result.stderr
+    assert "site gamma" not in result.stderr
+    assert "... and 1 more; --format json lists them all" in result.stderr
+    assert [reason.split()[2] for reason in json.loads(feed(place, "--format", "json").stdout)["reasons"]] == [
+        "alpha",
+        "gamma",
+    ]
+
+
 def test_a_plan_of_other_inputs_ends_in_6(place: Path) -> None:
     demand = place / "scenario/demand.csv"
     demand.write_text(demand.read_text().replace("24,24", "23,23"))

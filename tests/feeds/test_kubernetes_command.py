@@ -74,6 +74,15 @@ def test_what_the_crds_take_is_written_and_counted(plan: Path, tmp_path: Path) -
     assert (tmp_path / "out/httproute/all/berlin.json").exists()
 
 
+def test_rules_of_the_crds_that_were_not_checked_are_told(plan: Path, tmp_path: Path) -> None:
+    crds = route_crd(tmp_path / "crds", 1_000_000)
+    path = crds / "routes.json"
+    path.write_text(path.read_text().replace("size(self.name) > 0", "self.name.nothingKnown()"))
+    told = feed(plan, tmp_path / "out", "--crd-dir", str(crds)).stdout
+    assert "rules of the CRDs that were not checked:\n" in told
+    assert "self.name.nothingKnown()" in told.partition("not checked:")[2]
+
+
 def test_what_the_crds_refuse_is_not_written(plan: Path, tmp_path: Path) -> None:
     result = feed(plan, tmp_path / "out", "--crd-dir", str(route_crd(tmp_path / "crds", 10)))
     assert result.exit_code == 5

@@ -29,7 +29,7 @@ def test_the_csv_files_of_a_small_plan_by_hand() -> None:
     assert files["unserved.csv"] == b"region,model,service,share_ppb\nberlin,m70,batch,5000000\n"
     assert files["replicas.csv"].splitlines()[4] == b"fra,m8-whole,bank,m8,rtx-pro-6000-se,4,1"
     assert files["servers.csv"].splitlines()[3] == b"fra,rtx-4,bank,rtx-pro-6000-se,4,1"
-    assert files["jobs.csv"].splitlines()[1] == b"tune-1,finetune,m8,rtx-pro-6000-se,8,ams,,true"
+    assert files["jobs.csv"].splitlines()[1] == b"tune-1,finetune,m8,rtx-pro-6000-se,4,ams,,true"
 
 
 def test_a_class_that_is_not_served_at_all_stands_in_full_among_the_unserved() -> None:

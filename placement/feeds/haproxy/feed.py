@@ -108,10 +108,13 @@ def _untellable(view: View, options: HaproxyOptions) -> Iterator[str]:
             if not is_key(name):
                 yield f"{kind} {name!r}: HAProxy's maps hold no blanks, bars or letters beyond ASCII; rename it"
     orders = preferences(view) if view.policy == "priority" else {}
-    for cls in sorted(classes):
-        most = max(len(view.by_class.get(cls, ())), len(orders.get(cls, ())))
-        if most > options.most_sites:
-            yield f"{'/'.join(cls)} is served by {most} sites; set most_sites = {most} in the table [haproxy]"
+    sites = {cls: max(len(view.by_class.get(cls, ())), len(orders.get(cls, ()))) for cls in sorted(classes)}
+    many = [cls for cls, count in sites.items() if count > options.most_sites]
+    if many:
+        worst = max(many, key=lambda cls: sites[cls])
+        more = f", and {len(many) - 1} other classes by more than {options.most_sites}" if len(many) > 1 else ""
+        told = f"{'/'.join(worst)} is served by {sites[worst]} sites{more}"
+        yield f"{told}; set most_sites = {sites[worst]} in the table [haproxy]"
 
 
 def _unreachable(view: View, options: HaproxyOptions, places: list[tuple[str, str]]) -> Iterator[str]:

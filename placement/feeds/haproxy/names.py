@@ -1,16 +1,19 @@
 """Names of a scenario as HAProxy can hold them: in its maps up to a blank, and as names of backends."""
 
 import re
+from functools import lru_cache
 from typing import Final
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._-]")
 
 
+@lru_cache(1 << 17)  # a plan names a place once for each class that goes there, and again in every failure
 def backend(site: str, model: str) -> str:
     """The name of the backend that takes a model's requests at a site."""
     return f"{_coded(site)}::{_coded(model)}"
 
 
+@lru_cache(1 << 17)
 def place(name: str) -> tuple[str, str]:
     """The site and the model of a backend. Raises ValueError where it is none of ours."""
     site, apart, model = name.partition("::")

@@ -3,7 +3,7 @@
 from fractions import Fraction
 from typing import Any, ClassVar, Final
 
-from placement.canonical import canonical_json
+from placement.canonical import canonical_lines
 from placement.feeds.feed import Fact, FeedError, Files, Key, Read
 from placement.feeds.feed import Options as AnyOptions
 from placement.feeds.powerdns.clients import clients
@@ -14,6 +14,8 @@ from placement.feeds.powerdns.zone import unreachable, zone
 from placement.feeds.view import Policy, View
 
 FILE: Final = "zone.json"
+RECORD: Final = 4
+"""The depth of a record in the document: each has a line of its own."""
 SHARES: Final = Fact("shares", ("region", "model", "service", "site"))
 UNSERVED: Final = Fact("unserved", ("region", "model", "service"))
 
@@ -39,7 +41,7 @@ class PowerDns:
         named = labels(view, {*who.networks.values(), *who.places.values()}, self.options.zone, reasons)
         if reasons:
             raise FeedError(tuple(reasons))
-        return {FILE: canonical_json(zone(view, self.options, who, named))}
+        return {FILE: canonical_lines(zone(view, self.options, who, named), RECORD)}
 
     def read(self, files: Files) -> Read:
         """The chances that the server gives each site. Raises FeedError where the file is no zone of ours."""
