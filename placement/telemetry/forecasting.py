@@ -106,7 +106,7 @@ def forecast(past: Past, day: int, ways: tuple[str, ...] = WAYS) -> Forecast:
             best = min(best, (pinball(over - widened, past.quantile), way, widened), key=lambda one: one[0])
     _, way, widened = best
     proposed = past.proposal(day)
-    design = np.maximum(proposed.designs[way] + widened * proposed.level, proposed.mean)
+    design = proposed.designs[way] + widened * proposed.level
     return Forecast(way, widened, design, proposed.mean, proposed.level)
 
 
