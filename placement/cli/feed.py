@@ -86,8 +86,8 @@ def command(
     with feed_failures():
         config = _config(feeds, targets, {"addresses": addresses, "crds": crd_dir}, period)
         loaded = load_scenario(scenario or named_in(plan))
-        with writing_to(output), feeds_folder(output, replace=force) as folder:
-            rendered = render_feeds(plan, loaded, config, folder)
+    with writing_to(output), feed_failures(), feeds_folder(output, replace=force) as folder:
+        rendered = render_feeds(plan, loaded, config, folder)
     _say(rendered, output, output_format)
 
 

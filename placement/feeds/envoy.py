@@ -41,8 +41,9 @@ class EnvoyOptions(Options):
 
 
 class Envoy:
-    """EDS by file. A class that nobody serves is a cluster without endpoints: Envoy answers it with 503 at once.
+    """Endpoints by file (EDS), a cluster for each class.
 
+    A class that nobody serves is a cluster without endpoints: Envoy answers it with 503 at once.
     `proportional` is what Envoy does by itself with the localities that are left; for `priority` the sites that stand
     in come in their order below the class' own, and take over when none of those is left.
     """

@@ -40,7 +40,9 @@ def test_feeds_are_written_and_told(place: Path) -> None:
 
 def test_feeds_are_replaced_only_when_asked_for_and_nothing_else_ever(place: Path) -> None:
     assert feed(place).exit_code == 0
-    assert feed(place).exit_code == 2
+    again = feed(place)
+    assert again.exit_code == 2
+    assert again.stderr.endswith("out exists; give another folder, or --force to replace it\n"), again.stderr
     assert feed(place, "--force", "--target", "csv").exit_code == 0
     assert not (place / "out/envoy").exists()
     refused = run(place / "plan", "-s", place / "scenario", "--target", "csv", "-o", place / "scenario", "--force")
