@@ -109,7 +109,10 @@ class _Source:
     def fill(self, folder: Path) -> None:
         """The plan, audited where it will be read, and its feeds."""
         copy = folder / "plan"
-        shutil.copytree(self.plan, copy, symlinks=True)
+        try:
+            shutil.copytree(self.plan, copy, symlinks=True, copy_function=_copied)
+        except OSError as error:
+            raise _unreadable(error, self.plan) from error
         self._audit(copy)
         self._approved(copy)
         if self.feeds is not None:
@@ -158,6 +161,23 @@ class _Source:
             raise Failure(Exit.STALE, str(error)) from error
         except (BadApprovalError, UnreadablePlanError) as error:
             raise Failure(Exit.BAD_DATA, str(error)) from error
+
+
+def _copied(source: str, target: str) -> None:
+    """A file, and at the first fault whose it is: the plan's, which cannot be read, or the store's disk's."""
+    from placement.publish.errors import CannotWriteError  # noqa: PLC0415
+    from placement.publish.writer import OF_DISK  # noqa: PLC0415
+
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        if error.errno in OF_DISK:
+            raise CannotWriteError(Path(target).parent, error) from error
+        raise _unreadable(error, Path(source)) from error
+
+
+def _unreadable(error: OSError, path: Path) -> Failure:
+    return Failure(Exit.BAD_DATA, f"{path}: cannot be read ({error.strerror or error}); nothing was published")
 
 
 def _rehearse(source: _Source, store: "Store", output_format: str) -> None:

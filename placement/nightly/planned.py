@@ -39,7 +39,7 @@ def make_plan(
     wanted = tonight.config.plan
     usual_s = DEFAULT_SECONDS if wanted.time_limit_s is None and wanted.work is None else wanted.time_limit_s
     seconds, shortened = deadline.search_s(usual_s, tonight.end, kept_s)
-    if seconds is not None and seconds < deadline.LEAST_PLAN_S:
+    if shortened and seconds is not None and seconds < deadline.LEAST_PLAN_S:
         left = tonight.end.left_s or 0.0
         message = f"no time for a plan: {left:.0f} s are left, and what follows it takes {kept_s:.0f} s"
         raise Fault("deadline", message)

@@ -54,7 +54,8 @@ from placement.publish.verify import findings_of
 CLOCK_SLACK = timedelta(minutes=5)
 """How far clocks may step back between two nights, as they are set right."""
 
-_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})
+OF_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})
+"""Errors that a disk is the cause of, and not what was to be written."""
 
 Clock = Callable[[], datetime]
 
@@ -251,7 +252,7 @@ class Writer:
         try:
             fill(stage)
         except OSError as error:
-            if error.errno not in _DISK:
+            if error.errno not in OF_DISK:
                 raise
             raise CannotWriteError(self._layout.root, error) from error
 

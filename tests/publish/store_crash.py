@@ -83,7 +83,7 @@ def forked(work: Callable[[], None]) -> int:
 
 
 def live(root: Path, said: Callable[[str | None], None]) -> None:
-    """All that a writer does: publishes, the same again, goes back, publishes what was taken back, takes old ones away."""
+    """All that a writer does: publishes, the same again, goes back, publishes that again, takes old ones away."""
     clock = Clock()
     store = Store(root)
     with store.writing(clock) as writer:

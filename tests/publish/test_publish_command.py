@@ -1,6 +1,8 @@
 """`nearserve publish` as its users meet it: a plan from its scenario, published, gone back from, verified."""
 
 import json
+import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -177,6 +179,16 @@ def test_what_goes_wrong_has_its_exit_code(made: Path, run: Run, tmp_path: Path)
     assert "plan/plan.json: was changed" in run("plan", "plan", code=5).stderr
     (store / "current").unlink()
     assert "`nearserve publish rollback --to N` sets it right" in run("plan", "pinned", code=5).stderr
+
+
+def test_a_file_of_the_plan_that_cannot_be_read_is_named(run: Run, made: Path, tmp_path: Path) -> None:
+    """A pipe is one that even root cannot copy."""
+    odd = tmp_path / "odd"
+    shutil.copytree(made / "plan", odd)
+    os.mkfifo(odd / "notes")
+    told = run("plan", odd, code=4).stderr
+    assert "odd/notes" in told and "nothing was published" in told
+    assert said(run("list", "--format", "json"))["current"] is None
 
 
 @pytest.mark.usefixtures("read_once")
