@@ -27,7 +27,7 @@ def expected(config: Path, scenario: Path, into: Path, as_of: datetime) -> dict[
     except StaleTelemetryError as error:
         raise Fault("stale", str(error)) from error
     except TelemetryError as error:
-        raise Fault(_reason(error), str(error)) from error
+        raise Fault(reason_of(error), str(error)) from error
     write_demand(found, into)
     frame = found.frame
     return {
@@ -37,7 +37,7 @@ def expected(config: Path, scenario: Path, into: Path, as_of: datetime) -> dict[
     }
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """Whether a full disk, or a server that does not answer or has no answer, is behind it; else what was said."""
     if disk_is_full(error):
         return "disk_full"

@@ -1,9 +1,12 @@
 """The parts of a night by themselves: configuration, deadline, journal, edits of a document, the command."""
 
+import errno
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from email.message import Message
 from pathlib import Path
+from urllib.error import HTTPError, URLError
 
 import night_world
 import pytest
@@ -11,13 +14,17 @@ import tiny
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from placement.cli import main
-from placement.nightly import deadline, journal
-from placement.nightly.config import Deadline, load
+from placement.nightly import deadline, journal, telemetry
+from placement.nightly.config import Deadline, Gates, Nightly, load
 from placement.nightly.faults import CODES
+from placement.nightly.gates import of_change
+from placement.nightly.report import lines
 from placement.nightly.toml_edit import with_value, without
 from placement.scenario.document import parse
+from placement.telemetry.errors import TelemetryError
 from placement.worlds import edge
 from probes.document import DocumentError
 
@@ -130,6 +137,48 @@ def test_the_command_prints_the_report_and_takes_the_time_that_it_is_told(tmp_pa
     ran = CliRunner().invoke(main, ["nightly", str(world.config), "--as-of", early])
     assert "REFUSES  clock_ahead_s: 86,400 s (limit 600 s)" in ran.stdout
     assert CliRunner().invoke(main, ["nightly", str(tmp_path / "no.toml")]).exit_code == 2
+
+
+def test_gates_about_steps_refuse_short_waves_and_what_nobody_ordered() -> None:
+    """An approval may let them pass: they are about change."""
+    limits = Gates(safe_steps=True, max_missing_share=0.01)
+    quiet = {"cost_rise": 0.0, "served_drop": 0.0, "added_replicas": 0, "moved_gpu_share": 0.0}
+    cases: tuple[tuple[float | None, float | None, bool], ...] = ((0, 0.0, True), (2, 0.02, False), (None, None, False))
+    for waves, missing, holds in cases:
+        verdicts = of_change(limits, quiet | {"short_waves": waves, "missing_share": missing})
+        assert [(one.gate, one.kind, one.holds) for one in verdicts] == [
+            ("safe_steps", "change", holds),
+            ("max_missing_share", "change", holds),
+        ]
+    with pytest.raises(ValidationError, match="steps = false"):
+        Nightly(scenario="s", steps=False, gates=limits)
+
+
+def test_a_disk_that_is_full_under_telemetry_is_no_bad_record() -> None:
+    """As the history says it: an error of its own, from the disk's."""
+    for cause, reason in (
+        (OSError(errno.ENOSPC, "No space left on device"), "disk_full"),
+        (HTTPError("http://127.0.0.1", 503, "", Message(), None), "server_down"),
+        (HTTPError("http://127.0.0.1", 400, "", Message(), None), "bad_records"),
+        (URLError("refused"), "server_down"),
+        (FileNotFoundError(errno.ENOENT, "No such file"), "bad_records"),
+    ):
+        error = TelemetryError("history: cannot be written")
+        error.__cause__ = cause
+        assert telemetry.reason_of(error) == reason
+
+
+def test_the_report_says_where_a_plan_had_no_time_to_search() -> None:
+    facts = {"needed_s": 95.4, "time_limit_s": 60.0}
+    told = {
+        "stages": [{"stage": "plan", "seconds": 1.0, "again": False, "facts": facts}],
+        "figures": {},
+        "seconds": 1.0,
+    }
+    told |= {"run": "r", "published": {"generation": 1, "new": True}, "exit_code": 0}
+    told |= {"unchanged": False}
+    said = "\n".join(lines(told | {"dry_run": False, "change": None, "gates": [], "message": ""}))
+    assert "took 95 s alone, of the 60 s" in said and "plan.time_limit_s" in said
 
 
 def test_the_page_has_every_reason_with_its_exit_code() -> None:

@@ -75,6 +75,9 @@ def test_more_demand_is_planned_anew_from_the_published_plan_and_published(world
     told = world.night(DAY)
     assert told["exit_code"] == 0, told["message"]
     assert world.number() == 2
+    assert told["change"]["steps"]["short_waves"] == world.metric("short_waves") == 0
+    waves = json.loads((world.runs()[-1] / "diff" / "diff.json").read_bytes())["steps"]["waves"]
+    assert sum(row["count"] for wave in waves for row in wave["add"]) == 2
     assert told["change"]["counts"]["added_replicas"] == world.metric("added_replicas") == 2  # 3.0 + 0.6 of 4, not of 2
     assert [stage["facts"]["warm"] for stage in told["stages"] if stage["stage"] == "plan"] == [True]
 
