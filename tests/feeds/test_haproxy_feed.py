@@ -136,6 +136,25 @@ def test_everything_that_cannot_be_told_is_refused_at_once(tmp_path: Path) -> No
         assert part in told
 
 
+def test_of_all_classes_with_too_many_sites_the_worst_is_named_and_the_others_counted() -> None:
+    more = (
+        *ROUTES,
+        Route("lagos", "m8", "chat", "ams", "m8-half", 0),
+        Route("lagos", "m8", "chat", "fra", "m8-half", 0),
+    )
+    told = refusals(view(routes=more), most_sites=1)
+    assert told == [
+        "lagos/m8/chat is served by 3 sites, and 1 other classes by more than 1; "
+        "set most_sites = 3 in the table [haproxy]"
+    ]
+
+
+@pytest.mark.parametrize("name", ["a:6d::m8", "a:20", "a:2E::m8"])
+def test_a_name_that_is_spelt_otherwise_is_no_backend_of_ours(name: str) -> None:
+    with pytest.raises(ValueError, match="is no place of a plan"):
+        place(name)
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
