@@ -98,6 +98,11 @@ def solve(
     """
     from solvers.search.proved import PROOF_PART  # noqa: PLC0415  heavy: numba
 
+    if nowhere := jobs_nowhere(built):
+        raise InfeasibleError(
+            f"(15) no way to run {', '.join(nowhere)}: no site that could hold the gang may take its data and has them "
+            "there in time for its window"
+        )
     refused, exact = refused_rules(built), exact_for(built, request)
     if refused and not exact:
         raise TooLargeError(refused, _pairs(built))
@@ -117,6 +122,16 @@ def solve(
         return found
     tell("groups", found.objective_usd, found.bound_usd, inf)
     return with_groups(built, found, request.gap, request.branchings, clock, interrupted)
+
+
+def jobs_nowhere(built: Built) -> list[str]:
+    """Jobs that have not one option, by name: no plan satisfies them."""
+    found = []
+    for problem, names in zip(built.rollout.periods, built.names, strict=True):
+        if problem.rules.jobs is not None:
+            ways = np.bincount(problem.rules.jobs.option_job, minlength=problem.rules.jobs.jobs)
+            found += [names.jobs[job] for job in np.flatnonzero(ways == 0).tolist()]
+    return found
 
 
 def exact_for(built: Built, request: Request) -> bool:

@@ -187,6 +187,7 @@ def _names(ground: Ground, offers: Offers, draft: Draft, limits: Limits) -> Name
         demands=tuple(DemandRow(*(row[name] for name in DEMAND_KEY)) for row in records(draft.demand)),
         limits=limits.names,
         domains=tuple(ground.domains),
+        jobs=() if draft.jobs is None else draft.jobs.jobs,
         job_options=() if draft.jobs is None else draft.jobs.names,
         pins=() if ground.pins is None else ground.pins.names,
     )

@@ -41,8 +41,12 @@ class JobSite:
 
 @dataclass(frozen=True)
 class JobPlan:
-    """The options of a period's jobs; `names` and `tonnes` (tCO2e a month, NaN where nobody asks) are of options, A."""
+    """The options of a period's jobs; `names` and `tonnes` (tCO2e a month, NaN where nobody asks) are of options, A.
 
+    `jobs` are the names of the jobs themselves, those without any option, too.
+    """
+
+    jobs: tuple[str, ...]
     rule: Jobs
     names: tuple[JobOption, ...]
     tonnes: Float
@@ -119,7 +123,9 @@ def job_plan(
         JobOption(rows[j]["job"], sites[p], spelt[pattern], float(transfer))
         for j, p, pattern, transfer in zip(job, site, patterns, hours, strict=True)
     )
-    return JobPlan(rule, names, np.concatenate([options.tonnes for options in found]))
+    return JobPlan(
+        tuple(str(row["job"]) for row in rows), rule, names, np.concatenate([options.tonnes for options in found])
+    )
 
 
 def job_gpus(scenario: Scenario) -> set[str]:

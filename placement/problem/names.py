@@ -71,6 +71,7 @@ class Names:
     demands: tuple[DemandRow, ...]
     limits: tuple[str, ...]
     domains: tuple[str, ...] = ()
+    jobs: tuple[str, ...] = ()
     job_options: tuple[JobOption, ...] = ()
     pins: tuple[tuple[str, str], ...] = ()  # (model, site)
 

@@ -94,7 +94,7 @@ def generate(out: Path, *, sites: int, regions: int, models: int, seed: int, ful
         write_csv(edge_full.periods(), out / "periods.csv")
         write_csv(edge_full.slices(), out / "slices.csv")
         write_csv(edge_full.domains(site_rows), out / "domains.csv")
-        write_csv(edge_full.jobs(streams[5], offer, site_rows), out / "jobs.csv")
+        write_csv(edge_full.jobs(streams[5], offer, site_rows, _servers()), out / "jobs.csv")
     write_csv(site_rows.drop(columns="town"), out / "sites.csv")
     write_csv(region_rows.drop(columns="town"), out / "regions.csv")
     write_csv(offer.services, out / "services.csv")

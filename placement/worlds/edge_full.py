@@ -42,15 +42,15 @@ def domains(sites: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([metros, grids]).sort_values(["domain", "site"], ignore_index=True)
 
 
-def jobs(rng: np.random.Generator, offer: Offer, sites: pd.DataFrame) -> pd.DataFrame:
-    """Rows of jobs.csv: one for each hundred sites, at least two."""
+def jobs(rng: np.random.Generator, offer: Offer, sites: pd.DataFrame, servers: pd.DataFrame) -> pd.DataFrame:
+    """Rows of jobs.csv: one for each hundred sites, at least two; each can run somewhere."""
     count = max(2, len(sites) // 100)
     names = sites["site"].to_numpy(object)
     windows = np.array(["", SLICES[0][0], f"{SLICES[0][0]}+{SLICES[2][0]}"], object)
     window, stoppable = rng.choice(windows, count), rng.random(count) < 0.5
     # What may not be stopped runs through the days on end, or fits in the window of one day with its data's way.
     longest = np.where(stoppable | (window == ""), 200.0, SLICES[0][2] / 2)
-    return pd.DataFrame(
+    drawn = pd.DataFrame(
         {
             "job": [f"job-{number:03d}" for number in range(1, count + 1)],
             "kind": rng.choice(["finetune", "posttrain"], count, p=[0.7, 0.3]),
@@ -66,6 +66,20 @@ def jobs(rng: np.random.Generator, offer: Offer, sites: pd.DataFrame) -> pd.Data
             "data_site": rng.choice(names, count),
         }
     )
+    return _in_time(drawn, sites, servers)
+
+
+def _in_time(jobs: pd.DataFrame, sites: pd.DataFrame, servers: pd.DataFrame) -> pd.DataFrame:
+    """The jobs, with no more data than their own site sends away in time where it cannot hold the gang itself."""
+    own = sites.set_index("site").loc[jobs["data_site"]]
+    holds = np.zeros(len(jobs), np.bool_)
+    for gpus, kw, units in servers[["gpus", "power_kw", "rack_units"]].astype(np.float64).to_numpy():
+        holds |= (gpus >= jobs["gpus"]) & (floats(own, "power_kw") >= kw) & (floats(own, "rack_units") >= units)
+    bound = (jobs["preemptible"] == "no") & (jobs["window"] != "") & ~holds
+    left_s = (SLICES[0][2] - floats(jobs, "hours")) * 3600
+    most_gb = np.floor(left_s * floats(own, "uplink_mbps") / 8000 * 10) / 10
+    data_gb = floats(jobs, "data_gb")
+    return jobs.assign(data_gb=np.where(bound, np.minimum(data_gb, most_gb), data_gb))
 
 
 def periods() -> pd.DataFrame:

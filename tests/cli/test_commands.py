@@ -123,6 +123,19 @@ def test_a_job_that_fits_nowhere_ends_with_exit_3_and_points_to_explain(tmp_path
     assert not (tmp_path / "plan").exists()
 
 
+@pytest.mark.parametrize("method", ["auto", "scale"])
+def test_a_job_whose_data_arrive_nowhere_in_time_is_named(method: str, tmp_path: Path) -> None:
+    """Half a kW at alpha holds no server, and over 1 Mbit/s 500 GB take 1,111 hours, where 19 days are left."""
+    head = "job,kind,model,gpu,gpus,hours,deadline,data_gb,data_site\n"
+    jobs = head + "near,finetune,m8,g96,2,100,,,\nfar,finetune,m8,g96,2,100,2026-01-20,500,alpha\n"
+    sites = tiny.FILES["sites.csv"].replace("48.86,2.35,10,42,1000,", "48.86,2.35,0.5,42,1,")
+    scenario = tiny.write(tmp_path / "scenario", {"jobs.csv": jobs, "sites.csv": sites})
+    result = run("plan", scenario, "-o", tmp_path / "plan", "--method", method)
+    assert result.exit_code == 3, result.stderr
+    assert "no way to run far: no site" in result.stderr and "nearserve explain" in result.stderr
+    assert not (tmp_path / "plan").exists()
+
+
 def test_an_existing_plan_is_replaced_only_with_force(scenario: Path, tmp_path: Path) -> None:
     assert run("plan", scenario, "-o", tmp_path / "plan").exit_code == 0
     assert run("plan", scenario, "-o", tmp_path / "plan").exit_code == 2

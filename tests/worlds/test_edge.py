@@ -9,8 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from placement.datasets import dataset
+from placement.worlds import edge_full
 from placement.worlds.edge import generate
 from placement.worlds.edge_demand import MODELS as MODELS_KNOWN
+from placement.worlds.edge_demand import draw_offer
 from placement.worlds.edge_places import cities, draw_regions, draw_sites
 
 SITES, REGIONS, MODELS, SEED = 120, 60, 8, 7
@@ -192,3 +194,22 @@ def test_the_smallest_world_still_asks_for_something(tmp_path: Path, seed: int) 
     assert len(demand) == 1
     assert demand["requests_per_s"].iloc[0] > 0
     assert max(admissible_sites(tmp_path / "edge")) >= 1
+
+
+def test_every_job_has_its_data_in_time_or_stands_beside_them() -> None:
+    """Wires so thin that what was drawn would not arrive in the four hours that the window leaves."""
+    sites = pd.DataFrame(
+        {"site": [f"s{j}" for j in range(4000)], "power_kw": 3.0, "rack_units": 8, "uplink_mbps": 20.0}
+    )
+    sites.loc[::2, "power_kw"] = 6.0
+    servers = pd.DataFrame({"gpus": ["2", "4", "8"], "power_kw": ["1.6", "3.1", "6"], "rack_units": ["2", "4", "6"]})
+    rng = np.random.default_rng(5)
+    jobs = edge_full.jobs(rng, draw_offer(rng, 2, ("latency", "balanced")), sites, servers)
+    bound = jobs[(jobs["preemptible"] == "no") & (jobs["window"] != "")]
+    small = bound["data_site"].str[1:].astype(int) % 2 == 1  # 3 kW hold a server of 2 GPUs, 6 kW any
+    held = ~small | (bound["gpus"] == 2)
+    hours = bound["hours"] + bound["data_gb"] * 8000 / 20 / 3600
+    assert (hours[~held] <= 8).all()
+    assert (hours[held] > 8).any()  # what was drawn stays where nothing has to move
+    assert len(hours[~held]) > 2
+    assert (hours[~held] > 7.9).any()
