@@ -1,6 +1,7 @@
 """A whole night at full size: seconds of every stage and peak memory, beside the planner's own budget.
 
     python -m bench.nightly.xl [--scenario DIR] [--from edge-full] [--time-limit 240] [--nights 2] [--sites 4400 ...]
+                               [--one-audit] [--no-steps]
 
 The first night begins from nothing; before the second the demand of every tenth row rises by a tenth, so that it plans
 from the published plan and has a change to tell of. A night is good if it publishes within the time limit of the plan
@@ -34,7 +35,7 @@ def main() -> int:
         else:
             size = ("--sites", asked.sites, "--regions", asked.regions, "--models", asked.models, "--seed", "7")
             _nearserve("init", str(scenario), "--from", asked.kind, *size)
-        _configure(folder, asked.time_limit, asked.gap)
+        _configure(folder, asked)
         good = True
         for number in range(1, asked.nights + 1):
             good &= _night(folder, number, asked.time_limit)
@@ -59,10 +60,12 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--nights", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="where the bench works; a temporary folder by default")
     parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--one-audit", action="store_true", help="do not audit the plan again from the disk")
+    parser.add_argument("--no-steps", action="store_true", help="do not order the steps of the move")
     return parser.parse_args()
 
 
-def _configure(folder: Path, time_limit_s: float, gap: float) -> None:
+def _configure(folder: Path, asked: argparse.Namespace) -> None:
     with (folder / "scenario" / "sites.csv").open(newline="") as file:
         sites = [row["site"] for row in csv.DictReader(file)]
     lines = [f"{site},127.{1 + j // 62500}.{j // 250 % 250}.{1 + j % 250},8000" for j, site in enumerate(sites)]
@@ -71,7 +74,8 @@ def _configure(folder: Path, time_limit_s: float, gap: float) -> None:
     (folder / "feeds.toml").write_text(f'targets = [{named}]\naddresses = "addresses.csv"\n')
     (folder / "nightly.toml").write_text(
         'scenario = "scenario"\nfeeds = "feeds.toml"\n'
-        f"[plan]\ngap = {gap}\ntime_limit_s = {time_limit_s}\n"
+        f"audit_again = {str(not asked.one_audit).lower()}\nsteps = {str(not asked.no_steps).lower()}\n"
+        f"[plan]\ngap = {asked.gap}\ntime_limit_s = {asked.time_limit}\n"
         f'[gates]\nclock_ahead_s = 1e9\n[metrics]\ntextfile = "nearserve.prom"\n'
     )
 
