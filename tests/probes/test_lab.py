@@ -167,24 +167,30 @@ def test_what_does_not_fit_into_the_queue_is_dropped_and_counted() -> None:
 
 
 def test_tcp_gets_the_rate_with_merged_packets_too() -> None:
+    """The quickest of three: a busy machine makes a transfer slower, and nothing makes one quicker than the wire."""
     octets, link = 4_000_000, Link(rtt_ms=2, rate_mbps=100)
     with Lab(HOSTS, default=link, offload=True) as lab:
         server = lab.run("b", ["sh", "-c", "sleep 60"])  # any program; the sockets below stand beside it
-        with (
-            lab.open_socket("b", socket.AF_INET, socket.SOCK_STREAM) as listening,
-            lab.open_socket("a", socket.AF_INET, socket.SOCK_STREAM) as client,
-        ):
-            listening.bind(("10.10.0.2", 5001))
-            listening.listen()
-            client.connect(("10.10.0.2", 5001))
-            accepted, _ = listening.accept()
-            client.setblocking(False)
-            with accepted:
-                seconds = _transfer(client, accepted, octets)
+        seconds = [_transferred(lab, port, octets) for port in (5001, 5002, 5003)]
         path = lab.truth().path("a", "b")
         assert server.poll() is None
-    assert path.seen < octets / 1448 / 2  # they were merged
-    assert octets * 8 * 1500 / 1448 / seconds / 1e6 == pytest.approx(100, rel=0.1)
+    assert path.seen < len(seconds) * octets / 1448 / 2  # they were merged
+    assert octets * 8 * 1500 / 1448 / min(seconds) / 1e6 == pytest.approx(100, rel=0.1)
+
+
+def _transferred(lab: Lab, port: int, octets: int) -> float:
+    """Seconds that a connection of its own takes to bring so much from a to b."""
+    with (
+        lab.open_socket("b", socket.AF_INET, socket.SOCK_STREAM) as listening,
+        lab.open_socket("a", socket.AF_INET, socket.SOCK_STREAM) as client,
+    ):
+        listening.bind(("10.10.0.2", port))
+        listening.listen()
+        client.connect(("10.10.0.2", port))
+        accepted, _ = listening.accept()
+        client.setblocking(False)
+        with accepted:
+            return _transfer(client, accepted, octets)
 
 
 def _transfer(client: socket.socket, server: socket.socket, octets: int) -> float:
