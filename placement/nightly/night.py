@@ -5,18 +5,13 @@
 Every stage is a function of what stood before it. Nothing is published unless all of them went well.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from placement.interrupting import Interrupted, never
 from placement.nightly import asking, deadline, looking, snapshot
-from placement.nightly.config import Nightly
 from placement.nightly.diffing import Difference, differ
 from placement.nightly.faults import Fault
 from placement.nightly.folders import file_sha256
@@ -28,6 +23,7 @@ from placement.nightly.publishing import Target, publish, settle, standing, with
 from placement.nightly.rendering import configuration_sha256, render
 from placement.nightly.report import lines, report
 from placement.nightly.runs import Result, Run
+from placement.nightly.tonight import Ending, Tonight
 
 if TYPE_CHECKING:
     from placement.publish.generation import Generation
@@ -35,36 +31,6 @@ if TYPE_CHECKING:
     from placement.topology.pairs import Pairs
 
 PLAN, FEEDS = "plan", "feeds"
-
-
-@dataclass(frozen=True)
-class Tonight:
-    """What a night is given. `now` is the wall clock's word, taken once; `end` counts from it."""
-
-    config: Nightly
-    now: datetime
-    end: deadline.Ends
-    dry_run: bool = False
-    interrupted: Interrupted = never
-    tell: Callable[[str], None] = lambda _: None
-
-    def clock(self) -> datetime:
-        """The time by now, counted on from `now`, so that nobody sets it back while the night runs."""
-        return self.now + timedelta(seconds=monotonic() - self.end.began)
-
-
-@dataclass
-class Ending:
-    """How a night ended; the report is made of it. `reason` "": well."""
-
-    code: int = 0
-    reason: str = ""
-    stage: str = ""
-    message: str = ""
-    details: dict[str, Any] = field(default_factory=dict)
-    unchanged: bool = False
-    generation: int | None = None
-    new: bool = False
 
 
 class Night:

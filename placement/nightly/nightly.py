@@ -14,10 +14,11 @@ from placement.interrupting import Interrupted, never
 from placement.nightly import deadline, metrics
 from placement.nightly.config import Nightly
 from placement.nightly.faults import CODES, OPEN, Fault, disk_is_full
-from placement.nightly.night import Ending, Night, Tonight
+from placement.nightly.night import Night
 from placement.nightly.publishing import Target, fault_of, target_of
 from placement.nightly.report import lines, peak_bytes, report
 from placement.nightly.runs import forget, json_bytes, locked, open_run
+from placement.nightly.tonight import Ending, Tonight
 from placement.publish.errors import StoreError
 from placement.publish.generation import Generation
 from probes.document import DocumentError

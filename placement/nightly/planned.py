@@ -10,7 +10,7 @@ from placement.nightly import deadline
 from placement.nightly.faults import Fault
 
 if TYPE_CHECKING:
-    from placement.nightly.night import Tonight
+    from placement.nightly.tonight import Tonight
     from placement.planning import Progress
     from placement.scenario import Scenario
     from placement.topology.pairs import Pairs

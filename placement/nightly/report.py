@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from placement.nightly.gates import shown
 
 if TYPE_CHECKING:
-    from placement.nightly.night import Ending, Night
+    from placement.nightly.night import Night
+    from placement.nightly.tonight import Ending
 
 SCHEMA = "nearserve-nightly-report-1"
 
