@@ -38,7 +38,7 @@ def main(moves: int = 500, seed: int = 0) -> None:
             walk(said, limits, old, new)
             exists = safe_order_exists(limits, old, new)
             basis = ground(cases[limits], plan(old), plan(new))
-            walked = waves._Walk(basis)
+            walked = waves.Walk(basis)
             greedy = not walked.blocked() or not any(waves.lacking(basis, step.routes) for step in walked.waves()[:-1])
             tally[f"{said['method']}{'' if said['safe'] else ', not safe'}"] += 1
             tally["safe"] += said["safe"]

@@ -8,9 +8,10 @@ from typing import Literal
 from placement.diff import document as doc
 from placement.diff.changes import Changes
 from placement.diff.ground import ADMISSIBLE, Ground, Standing
+from placement.diff.order import Order, order
 from placement.diff.plans import Key, Routes
 from placement.diff.traffic import changed, requests_month
-from placement.diff.waves import ROUNDING_PPB, Order, Step, order
+from placement.diff.waves import ROUNDING_PPB, Step
 from placement.plan.document import BILLION
 from placement.plan.steps import Place
 

@@ -13,16 +13,14 @@ for least: first what only the backup budgets admit (13), then requests unserved
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, TypeAlias
 
 import numpy as np
 
-from placement.diff.changes import Changes
 from placement.diff.exactly import settled, whole
-from placement.diff.ground import ADMISSIBLE, STANDS_IN, Ground, Name, Standing, ground
+from placement.diff.ground import ADMISSIBLE, STANDS_IN, Ground, Name, Standing
 from placement.diff.plans import Key, Routes, Way
 from placement.diff.program import Found, Still, Task, solve
 
@@ -36,8 +34,6 @@ MOST_WAVES = 500
 ROUNDING_PPB = 100
 """Of a class: less is what rounding to whole parts may lack, and no loss."""
 
-Method: TypeAlias = Literal["nothing to do", "at once", "waves", "search", "short"]
-
 
 class NoOrderError(RuntimeError):
     """No order was found, not even one that drops requests: the new plan does not stand by itself."""
@@ -50,40 +46,6 @@ class Step:
     found: Found
     standing: Standing  # after the wave
     routes: Routes
-
-
-@dataclass(frozen=True)
-class Order:
-    """The whole way. The last wave's routes are those of the new plan."""
-
-    ground: Ground
-    method: Method
-    steps: tuple[Step, ...]
-
-
-def order(changes: Changes) -> Order:
-    """The waves that lead from the old plan to the new one.
-
-    Raises:
-        NoOrderError: the new plan's replicas exceed its own servers.
-    """
-    return order_on(ground(changes.case, changes.old, changes.new))
-
-
-def order_on(basis: Ground) -> Order:
-    """As `order`."""
-    walk = _Walk(basis)
-    if not walk.still and basis.start == basis.goal and not any(_counts(basis.strange)):
-        return Order(basis, "nothing to do", ())
-    if not walk.blocked():
-        return Order(basis, "at once", (walk.last(),))
-    steps = walk.waves()
-    if not any(lacking(basis, step.routes) for step in steps[:-1]):
-        return Order(basis, "waves", steps)
-    from placement.diff.search import searched  # noqa: PLC0415  imports this file
-
-    found = searched(basis)
-    return Order(basis, "short", steps) if found is None else Order(basis, "search", found)
 
 
 def lacking(basis: Ground, routes: Routes) -> bool:
@@ -109,11 +71,6 @@ def check_carried(basis: Ground, standing: Standing, routes: Routes) -> None:
                 raise RuntimeError(f"a wave overloads the {name} of {site}")
 
 
-def _counts(standing: Standing) -> Iterator[int]:
-    yield from standing.replicas.values()
-    yield from standing.servers.values()
-
-
 def still_of(standing: Standing, goal: Standing, sites: Iterable[str] | None = None) -> Still:
     """What is to come and to go until `goal` (at some sites)."""
     only = None if sites is None else frozenset(sites)
@@ -133,8 +90,8 @@ def _changes(now: Mapping[Name, int], goal: Mapping[Name, int], only: frozenset[
     return {name: change for name, change in found.items() if change}
 
 
-class _Walk:
-    """Where the way has come to."""
+class Walk:
+    """Where the way of waves has come to."""
 
     def __init__(self, basis: Ground) -> None:
         self.ground, self.standing, self.routes = basis, basis.old, basis.start
@@ -210,7 +167,7 @@ class _Walk:
 class _Wave:
     """One wave in the making: programs of sites add to it."""
 
-    def __init__(self, walk: _Walk, after: Standing, found: Found) -> None:
+    def __init__(self, walk: Walk, after: Standing, found: Found) -> None:
         self.ground, self.before, self.after, self.found = walk.ground, walk.standing, after, found
         self.routes: dict[Key, Mapping[Way, int]] = dict(walk.routes)
         self.keys: set[Key] = set()

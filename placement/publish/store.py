@@ -6,7 +6,7 @@ with store.writing() as writer:
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from placement.publish.errors import (
@@ -64,16 +64,13 @@ class Store:
             UnresolvedError, UnansweredError: only etcd knows whether the last switch came to be.
             CannotWriteError: the folder cannot be written.
         """
-        try:
-            self._layout.claim()
-            lock = locked(self._layout.lock)
-            lock.__enter__()
-        except OSError as error:
-            raise CannotWriteError(self.root, error) from error
-        try:
+        with ExitStack() as held:
+            try:
+                self._layout.claim()
+                held.enter_context(locked(self._layout.lock))
+            except OSError as error:
+                raise CannotWriteError(self.root, error) from error
             yield Writer(self._layout, self._tools, clock, astray=astray)
-        finally:
-            lock.__exit__(None, None, None)
 
     @property
     def trusts(self) -> bool:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from placement.audit.case import Case, open_case
 from placement.diff import search, waves
 from placement.diff.ground import ground
+from placement.diff.order import order_on
 from placement.diff.plans import NOTHING, Plan, Standing
 from placement.diff.steps import steps_of
-from placement.diff.waves import order_on
 from placement.scenario import load
 from placement.topology import build_pairs
 from tests import tiny
