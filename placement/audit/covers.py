@@ -64,9 +64,9 @@ class CoverBook:
             raise CertificateError("covers: a replica carries too many units of a cover")
         units, each = self.units[covers], np.ceil(carried)
         y = np.arange(1, min(most, int(np.ceil(units / each).max())) + 1)
-        counted = np.minimum(units[:, None], each[:, None] * y)
-        alone = 1.0 if fails else 1 + 1 / units * (1 + 4 * EPS)
-        return np.asarray((self.usd[covers] * alone) @ counted * (1 + (len(covers) + 8) * EPS), np.float64)
+        held = np.minimum(units[:, None], each[:, None] * y)
+        counted = (units[:, None] + 1) * held / (units[:, None] + (held if fails else 0.0))
+        return np.asarray(self.usd[covers] @ counted * (1 + (len(covers) + 12) * EPS), np.float64)
 
 
 def open_covers(covers: Covers, of_listed: Int) -> CoverBook:

@@ -1,7 +1,7 @@
 """Covers that the averaged choices of a relaxation break: rows of one model for which few replicas stand.
 
-A cover's violation is k + 1 − Σ_b min(k, y_b) − Σ_{i∈S} (1 + 1/k)·w_i/(R·f)·u_i on average; that of min(k, y) is taken
-as the lesser of ȳ and k times how often the block has any. S grows from every row by the row that brings
+A cover's violation is k + 1 − Σ_b (k + 1)·m_b/(k + m_b) − Σ_{i∈S} (1 + 1/k)·w_i/(R·f)·u_i on average; that of a
+block's term is taken as if it had its replicas always, or not at all. S grows from every row by the row that brings
 the least replicas of its own for its weight, so that rows whose blocks are all there come first; the best set is kept.
 Weights are the least replicas that a row keeps busy and R is one replica: every block counts as one.
 """
@@ -184,7 +184,9 @@ def _violation(t: Reaches, work: _Work, reached: int, total: float, left: float)
     held = 0.0
     for k in range(reached):
         b = work.reached[k]
-        held += min(t.replicas[b], units * t.present[b])
+        if t.present[b] > 0.0:
+            stand = min(t.replicas[b] / t.present[b], units)
+            held += t.present[b] * (units + 1.0) * stand / (units + stand)
     return float(units + 1.0 - held - (1.0 + 1.0 / units) * left / (UNIT * fraction))
 
 

@@ -1,11 +1,12 @@
 """Covers: replicas of which no single failure may leave too few; `docs/certificate.md` (D) derives the coefficients.
 
-With R the unit, W the weight of S, k = ⌈W/R⌉, f = frac(W/R) and α_b the units that a replica of b carries, it says
+With R the unit, W the weight of S, k = ⌈W/R⌉, f = frac(W/R), α_b the units that a replica of b carries and
+m_b = min(k, ⌈α_b⌉·y_b), it says
 
-    Σ_b h_b·min(k, ⌈α_b⌉·y_b) + Σ_{i∈S} (1 + 1/k)·w_i/(R·f)·u_i ≥ k + 1,   h_b = 1, or 1 + 1/k where no domain holds b
+    Σ_b (k + 1)·m_b/(k + m_b) + Σ_{i∈S} (1 + 1/k)·w_i/(R·f)·u_i ≥ k + 1,   (k + 1)·m_b/k where no domain holds b
 
-over all blocks that may serve or back up a row of S. At a price γ a block earns γ·h_b·min(k, ⌈α_b⌉·y_b) more, and
-leaving row i costs γ·(1 + 1/k)·w_i/(R·f) less.
+over all blocks that may serve or back up a row of S. At a price γ a block earns γ times its term more, and leaving
+row i costs γ·(1 + 1/k)·w_i/(R·f) less.
 """
 
 from typing import NamedTuple
@@ -32,12 +33,12 @@ class CoverTable(NamedTuple):
     reach_cover: Int  # one for every (cover, block)
     reach_block: Int
     reach_each: Float  # ⌈α_b⌉
-    reach_part: Float  # h_b
+    reach_apart: Bool  # no domain holds the block's site
     ceiling: Float  # F: k + 1
     stand_first: Int  # B + 1: a step for 1, 2, … replicas of a block, up to those that count
     step_cover: Int  # one for every (cover, step of a block of it)
     step: Int
-    step_count: Float  # h_b·min(k, ⌈α_b⌉·y)
+    step_count: Float  # what y replicas count
 
     @property
     def number(self) -> int:
@@ -45,8 +46,9 @@ class CoverTable(NamedTuple):
 
     def counted(self, at: Int, replicas: Float) -> Float:
         """What so many replicas count in the reaches `at`."""
-        most = self.ceiling[self.reach_cover[at]] - 1
-        return np.asarray(self.reach_part[at] * np.minimum(most, self.reach_each[at] * replicas), np.float64)
+        units = self.ceiling[self.reach_cover[at]] - 1
+        held = np.minimum(units, self.reach_each[at] * replicas)
+        return np.asarray((units + 1) * held / np.where(self.reach_apart[at], units, units + held), np.float64)
 
 
 def cover_table(problem: Problem, covers: Covers) -> CoverTable:
@@ -73,10 +75,9 @@ def cover_table(problem: Problem, covers: Covers) -> CoverTable:
     alpha = problem.capacity_factor * np.bincount(where, most, minlength=len(reach))
     apart = ~np.asarray(reserve.domain_site.any(axis=0))[problem.block_site[reach_block]]
     weight = (1 + 1 / units[cover]) * covers.weight / (covers.unit * fraction)[cover]
-    part = np.where(apart, 1 + 1 / units[reach_cover], 1.0)
     none = np.zeros(0, np.int64)
     table = CoverTable(
-        cover, covers.row, weight, reach_cover, reach_block, np.ceil(alpha), part, units + 1, none, none, none,
+        cover, covers.row, weight, reach_cover, reach_block, np.ceil(alpha), apart, units + 1, none, none, none,
         np.zeros(0),
     )  # fmt: skip
     return _with_steps(table, problem.blocks)
@@ -85,7 +86,8 @@ def cover_table(problem: Problem, covers: Covers) -> CoverTable:
 def _no_covers(blocks: int) -> CoverTable:
     none, nothing = np.zeros(0, np.int64), np.zeros(0)
     return CoverTable(
-        none, none, nothing, none, none, nothing, nothing, nothing, np.zeros(blocks + 1, np.int64), none, none, nothing
+        none, none, nothing, none, none, nothing, np.zeros(0, np.bool_), nothing, np.zeros(blocks + 1, np.int64), none,
+        none, nothing,
     )  # fmt: skip
 
 

@@ -83,11 +83,16 @@ def test_coefficients_are_those_of_loops() -> None:
                 told = table.counted(mine, np.full(len(mine), float(y)))
                 found = dict(zip(table.reach_block[mine].tolist(), told.tolist(), strict=True))
                 assert found == pytest.approx(
-                    {b: part * min(ceiling - 1, each * y) for b, (each, part) in counted.items()}
+                    {b: _count(ceiling - 1, each * y, fails) for b, (each, fails) in counted.items()}
                 )
             assert table.row_weight[table.row_cover == c] == pytest.approx(weights)
             assert table.ceiling[c] == ceiling
     assert tried >= 30
+
+
+def _count(k: int, units: float, fails: bool) -> float:
+    held = min(k, units)
+    return (k + 1) * held / ((k + held) if fails else k)
 
 
 def _by_loops(problem: Problem, rows: np.ndarray, weight: np.ndarray, unit: float):
@@ -105,7 +110,7 @@ def _by_loops(problem: Problem, rows: np.ndarray, weight: np.ndarray, unit: floa
     counted = {}
     for b, slices in carried.items():
         fails = any(reserve.domain_site[e, problem.block_site[b]] for e in range(reserve.domains))
-        counted[b] = math.ceil(problem.capacity_factor * sum(slices.values())), 1.0 if fails else 1 + 1 / k
+        counted[b] = math.ceil(problem.capacity_factor * sum(slices.values())), fails
     return counted, [(1 + 1 / k) * w / (unit * f) for w in weight.tolist()], k + 1
 
 
