@@ -1,8 +1,8 @@
 """(D) Covers, derived anew from the loads of the tables: what is left after any one failure has to be enough.
 
-With d = Σ w/R, k = ⌈d⌉ and f = frac(d), k replicas' worth is needed beside v = Σ w·u/(R·f) without any one domain, so
-that a plan has k + 1 or leaves more; `docs/certificate.md` (D). Only rows, weights and units are taken from the
-certificate. A cover holds for rows that no failure can lose, which `backups` finds out while the sites are priced.
+With d = Σ w/R, k = ⌈d⌉ and f = frac(d), k units are needed beside v = Σ w·u/(R·f) without any one domain, so that a
+site of m counts m/(k + m) of what has to stand; `docs/certificate.md` (D). Only rows, weights and units are taken from
+the certificate. A cover holds for rows that no failure can lose, which `backups` finds out while sites are priced.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from placement.audit.arrays import CertificateError, Float, Int
-from placement.audit.cuts import MOST_UNITS, rounded_need
+from placement.audit.cuts import MOST_UNITS, counted_units, rounded_need
 from placement.audit.descriptors import Covers
 from placement.audit.site_value import EPS
 
@@ -21,6 +21,7 @@ class CoverBook:
 
     usd: Float  # F, ≥ 0
     units: Float  # F: k
+    fraction: Float  # F: f
     first: Int  # I + 1: the entries of row i are those from first[i] to first[i + 1]
     cover: Int  # of every entry
     share: Float  # w/R, rounded up
@@ -62,7 +63,7 @@ class CoverBook:
         carried = carries.sum(axis=1) * (1 + (carries.shape[1] + 16) * EPS)
         if not (carried <= MOST_UNITS).all():
             raise CertificateError("covers: a replica carries too many units of a cover")
-        units, each = self.units[covers], np.ceil(carried)
+        units, each = self.units[covers], counted_units(carried, self.fraction[covers])
         y = np.arange(1, min(most, int(np.ceil(units / each).max())) + 1)
         held = np.minimum(units[:, None], each[:, None] * y)
         counted = (units[:, None] + 1) * held / (units[:, None] + (held if fails else 0.0))
@@ -82,4 +83,4 @@ def open_covers(covers: Covers, of_listed: Int) -> CoverBook:
     cover = covers.row_cover[order]
     slope = share[order] / fraction[cover] * (1 + 1 / units[cover]) * (1 + 8 * EPS)
     first = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(of_listed)))]).astype(np.int64)
-    return CoverBook(covers.usd, units, first, cover, share[order], slope)
+    return CoverBook(covers.usd, units, fraction, first, cover, share[order], slope)

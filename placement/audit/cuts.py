@@ -60,13 +60,13 @@ class CutBook:
         carried = carries.sum(axis=1) * (1 + (carries.shape[1] + 16) * EPS)
         if not (carried <= MOST_UNITS).all():
             raise CertificateError("cuts: a replica carries too many units of a cut")
-        return BlockCuts(self.usd[:, cuts], self._rounded(carried, self.fraction[cuts]), pair, at, self.slope[entry])
+        return BlockCuts(self.usd[:, cuts], counted_units(carried, self.fraction[cuts]), pair, at, self.slope[entry])
 
-    @staticmethod
-    def _rounded(carried: Float, fraction: Float) -> Float:
-        """F(α) = ⌊α⌋ + min(1, frac(α)/f), rounded up."""
-        part = carried - np.floor(carried)
-        return np.asarray(np.floor(carried) + np.minimum(1.0, part / fraction * (1 + 4 * EPS)), np.float64)
+
+def counted_units(carried: Float, fraction: Float) -> Float:
+    """F(α) = ⌊α⌋ + min(1, frac(α)/f), rounded up."""
+    part = carried - np.floor(carried)
+    return np.asarray(np.floor(carried) + np.minimum(1.0, part / fraction * (1 + 4 * EPS)), np.float64)
 
 
 @dataclass(frozen=True)

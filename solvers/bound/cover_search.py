@@ -3,7 +3,7 @@
 A cover's violation is k + 1 − Σ_b (k + 1)·m_b/(k + m_b) − Σ_{i∈S} (1 + 1/k)·w_i/(R·f)·u_i on average; that of a
 block's term is taken as if it had its replicas always, or not at all. S grows from every row by the row that brings
 the least replicas of its own for its weight, so that rows whose blocks are all there come first; the best set is kept.
-Weights are the least replicas that a row keeps busy and R is one replica: every block counts as one.
+Weights are the least replicas that a row keeps busy and R is one replica: a block of the most capacity counts as one.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -24,8 +24,6 @@ Int32 = NDArray[np.int32]
 LARGEST = 60
 LEAST_VIOLATION = 0.05
 FRACTIONS = (0.05, 0.999)
-UNIT = 1 + 1e-9
-"""A little more than a replica, so that one is never counted as two."""
 ALIKE = 0.8
 """Rows that two covers may share, of the smaller."""
 
@@ -35,6 +33,7 @@ class Reaches(NamedTuple):
 
     row_first: Int  # I + 1
     block: Int32
+    carries: Float  # of the row's weight, in replicas
     block_first: Int  # B + 1: rows of a block
     block_row: Int32
     replicas: Float  # B: averages
@@ -72,7 +71,7 @@ def find_covers(
         list(pool.map(lambda a, b: _grow_all(reaches, seeds, found, a, b), edges[:-1], edges[1:]))
     sets = [np.sort(found.rows[k, : found.size[k]]).astype(np.int64) for k in _differing(found, most)]
     return Covers(
-        np.full(len(sets), UNIT),
+        np.ones(len(sets)),
         np.cumsum([0, *map(len, sets)]),
         np.concatenate([np.empty(0, np.int64), *sets]),
         np.concatenate([np.empty(0), *(reaches.weight[rows] for rows in sets)]),
@@ -91,6 +90,7 @@ def _reaches(problem: Problem, shares: Float, replicas: Float, present: Float) -
     return Reaches(
         firsts(row, problem.demands),
         block.astype(np.int32),
+        np.divide(weight[row], load, out=np.zeros(len(load)), where=load > 0),
         np.searchsorted(block[order], np.arange(problem.blocks + 1)).astype(np.int64),
         row[order].astype(np.int32),
         replicas.astype(float),
@@ -104,6 +104,7 @@ def _reaches(problem: Problem, shares: Float, replicas: Float, present: Float) -
 class _Work(NamedTuple):
     is_reached: Int32  # B
     reached: Int32
+    carries: Float  # B: most of what a replica carries of a row of S
     is_pooled: Int32  # I: 1 in the pool, 2 in S
     pool: Int32
     fresh: Float  # I: blocks that a row of the pool would bring, by how often they have any
@@ -113,8 +114,8 @@ class _Work(NamedTuple):
 def _grow_all(t: Reaches, seeds: Int, found: Found, first: int, last: int) -> None:
     blocks, rows = len(t.replicas), len(t.weight)
     work = _Work(
-        np.zeros(blocks, np.int32), np.empty(blocks, np.int32), np.zeros(rows, np.int32), np.empty(rows, np.int32),
-        np.zeros(rows),
+        np.zeros(blocks, np.int32), np.empty(blocks, np.int32), np.zeros(blocks), np.zeros(rows, np.int32),
+        np.empty(rows, np.int32), np.zeros(rows),
     )  # fmt: skip
     for k in range(first, last):
         size, violation = _grow(t, work, seeds[k], found.rows[k], found.violation[k])
@@ -138,8 +139,10 @@ def _grow(t: Reaches, work: _Work, seed: int, rows: Int32, best: float) -> tuple
         for e in range(t.row_first[pick], t.row_first[pick + 1]):
             b = t.block[e]
             if work.is_reached[b] == 1:
+                work.carries[b] = max(work.carries[b], t.carries[e])
                 continue
             work.is_reached[b] = 1
+            work.carries[b] = t.carries[e]
             work.reached[reached] = b
             reached += 1
             pooled = _reach(t, work, b, t.family[seed], pooled)
@@ -177,17 +180,19 @@ def _reach(t: Reaches, work: _Work, b: int, family: int, pooled: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _violation(t: Reaches, work: _Work, reached: int, total: float, left: float) -> float:
-    units = np.ceil(total / UNIT)
-    fraction = total / UNIT - (units - 1.0)
+    units = np.ceil(total)
+    fraction = total - (units - 1.0)
     if fraction < FRACTIONS[0] or fraction > FRACTIONS[1]:
         return -1.0
     held = 0.0
     for k in range(reached):
         b = work.reached[k]
         if t.present[b] > 0.0:
-            stand = min(t.replicas[b] / t.present[b], units)
+            whole = np.floor(work.carries[b])
+            each = whole + min(1.0, (work.carries[b] - whole) / fraction)
+            stand = min(each * t.replicas[b] / t.present[b], units)
             held += t.present[b] * (units + 1.0) * stand / (units + stand)
-    return float(units + 1.0 - held - (1.0 + 1.0 / units) * left / (UNIT * fraction))
+    return float(units + 1.0 - held - (1.0 + 1.0 / units) * left / fraction)
 
 
 @njit(cache=True, nogil=True)

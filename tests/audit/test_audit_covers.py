@@ -7,8 +7,6 @@ from audit_twins import bound, certificate, proved, twins
 # 5 requests/s keep half a server busy; a server is 100 USD, and two of them have to stand where any metro may fail.
 FOUR = ["w,p", "x,q", "y,r", "z,s"]
 LOST_USD = 5 * 2628.0
-TEN = 10 * (1 + 1e-9)
-"""A little more than a server answers, so that in floats none counts as two."""
 
 
 def cover(weights: list[float], unit: float, usd: float, rows: list[int] | None = None) -> dict[str, np.ndarray]:
@@ -29,19 +27,28 @@ def test_what_stands_must_be_one_more_than_what_is_needed():
     assert bound(certificate([0.0], "pqrs", **cover([5], 10, 150.0)), told, "pqrs") == pytest.approx(300 - 4 * 50)
 
 
-def test_of_a_site_no_more_counts_than_is_needed_without_it():
-    """12 requests/s are 1.2 servers: k = 2. Two servers of a site count, a third does not: 3·γ with 0 left anywhere."""
+def test_a_large_site_counts_for_less_than_its_servers():
+    """12 requests/s are 1.2 servers: k = 2. A site counts 3·1/(2 + 1) with one server and 3·2/(2 + 2) with two."""
     told = twins([12], "pqr", domains=FOUR[:3])
-    assert bound(certificate([0.0], "pqr", **cover([12], TEN, 100.0)), told, "pqr") == pytest.approx(300)
-    # at 110 a site is left with 2·10
-    assert bound(certificate([0.0], "pqr", **cover([12], TEN, 110.0)), told, "pqr") == pytest.approx(330 - 3 * 20)
+    assert bound(certificate([0.0], "pqr", **cover([12], 10, 100.0)), told, "pqr") == pytest.approx(300)
+    # at 110 a site is left with 10 of one server; of two, 165 of 200
+    assert bound(certificate([0.0], "pqr", **cover([12], 10, 110.0)), told, "pqr") == pytest.approx(330 - 3 * 10)
+    # at 220 with 120 of one, 130 of two, 30 of three that count no more
+    assert bound(certificate([0.0], "pqr", **cover([12], 10, 220.0)), told, "pqr") == pytest.approx(660 - 3 * 130)
 
 
 def test_a_replica_that_carries_two_units_counts_as_two():
-    """12 in units of 5: d = 2.4, k = 3; a server carries two: 4·γ, and its first earns 2γ, its second one more."""
+    """12 in units of 5: d = 2.4, k = 3; a server carries two and counts 4·2/(3 + 2), two servers 4·3/(3 + 3)."""
     told = twins([12], "pqr", domains=FOUR[:3])
-    assert bound(certificate([0.0], "pqr", **cover([12], TEN / 2, 50.0)), told, "pqr") == pytest.approx(200)
-    assert bound(certificate([0.0], "pqr", **cover([12], TEN / 2, 60.0)), told, "pqr") == pytest.approx(240 - 3 * 20)
+    assert bound(certificate([0.0], "pqr", **cover([12], 5, 50.0)), told, "pqr") == pytest.approx(200)
+    assert bound(certificate([0.0], "pqr", **cover([12], 5, 70.0)), told, "pqr") == pytest.approx(280 - 3 * 12)
+
+
+def test_a_replica_that_carries_half_a_unit_counts_as_rounding_has_it():
+    """12 in units of 20: d = .6, k = 1; a server carries .5 and counts F = 5/6, so 2·(5/6)/(1 + 5/6) = 10/11."""
+    told = twins([12], "pqr", domains=FOUR[:3])
+    assert bound(certificate([0.0], "pqr", **cover([12], 20, 110.0)), told, "pqr") == pytest.approx(220)
+    assert bound(certificate([0.0], "pqr", **cover([12], 20, 121.0)), told, "pqr") == pytest.approx(242 - 3 * 10)
 
 
 def test_a_site_that_cannot_fail_counts_for_more():
@@ -59,10 +66,12 @@ def test_a_row_is_paid_no_more_than_its_penalty_less_what_covers_give_for_leavin
 
 
 def test_rows_of_a_cover_add_up():
-    """Two rows of half a server each and a weight of 6: d = 1.2, so three servers, of which a site's two count."""
+    """Two rows of half a server each and a weight of 6: d = 1.2, k = 2; a server carries 1.2 and counts F = 2: 1.5."""
     told = twins([5, 5], "pqrs", domains=FOUR)
-    one = cover([6, 6], 10, 60.0)  # a replica carries 10 requests/s: two rows of a weight of 6, 1.2 units, count 2
-    assert bound(certificate([0.0, 0.0], "pqrs", **one), told, "pqrs") == pytest.approx(180 - 4 * 20)
+    one = cover([6, 6], 10, 60.0)
+    assert bound(certificate([0.0, 0.0], "pqrs", **one), told, "pqrs") == pytest.approx(180)
+    dear = cover([6, 6], 10, 80.0)
+    assert bound(certificate([0.0, 0.0], "pqrs", **dear), told, "pqrs") == pytest.approx(240 - 4 * 20)
     found = proved(certificate([0.0, 0.0], "pqrs", **one), told, "pqrs").proved_with[0]
     assert found.covers == 1
     assert "1 covers" in str(found)

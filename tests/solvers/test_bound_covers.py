@@ -110,7 +110,8 @@ def _by_loops(problem: Problem, rows: np.ndarray, weight: np.ndarray, unit: floa
     counted = {}
     for b, slices in carried.items():
         fails = any(reserve.domain_site[e, problem.block_site[b]] for e in range(reserve.domains))
-        counted[b] = math.ceil(problem.capacity_factor * sum(slices.values())), fails
+        alpha = problem.capacity_factor * sum(slices.values())
+        counted[b] = math.floor(alpha) + min(1.0, (alpha - math.floor(alpha)) / f), fails
     return counted, [(1 + 1 / k) * w / (unit * f) for w in weight.tolist()], k + 1
 
 
