@@ -63,10 +63,10 @@ class CoverBook:
         carried = carries.sum(axis=1) * (1 + (carries.shape[1] + 16) * EPS)
         if not (carried <= MOST_UNITS).all():
             raise CertificateError("covers: a replica carries too many units of a cover")
-        units, each = self.units[covers], counted_units(carried, self.fraction[covers])
-        y = np.arange(1, min(most, int(np.ceil(units / each).max())) + 1)
-        held = np.minimum(units[:, None], each[:, None] * y)
-        counted = (units[:, None] + 1) * held / (units[:, None] + (held if fails else 0.0))
+        units, fraction = self.units[covers][:, None], self.fraction[covers][:, None]
+        y = np.arange(1, min(most, int(np.ceil(units[:, 0] / carried).max())) + 1)
+        held = np.minimum(units, counted_units(carried[:, None] * y * (1 + 2 * EPS), fraction))
+        counted = (units + 1) * held / (units + (held if fails else 0.0))
         return np.asarray(self.usd[covers] @ counted * (1 + (len(covers) + 12) * EPS), np.float64)
 
 

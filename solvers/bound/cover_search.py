@@ -188,9 +188,9 @@ def _violation(t: Reaches, work: _Work, reached: int, total: float, left: float)
     for k in range(reached):
         b = work.reached[k]
         if t.present[b] > 0.0:
-            whole = np.floor(work.carries[b])
-            each = whole + min(1.0, (work.carries[b] - whole) / fraction)
-            stand = min(each * t.replicas[b] / t.present[b], units)
+            stand = work.carries[b] * t.replicas[b] / t.present[b]
+            whole = np.floor(stand)
+            stand = min(whole + min(1.0, (stand - whole) / fraction), units)
             held += t.present[b] * (units + 1.0) * stand / (units + stand)
     return float(units + 1.0 - held - (1.0 + 1.0 / units) * left / fraction)
 

@@ -1,7 +1,7 @@
 """Covers: replicas of which no single failure may leave too few; `docs/certificate.md` (D) derives the coefficients.
 
 With R the unit, W the weight of S, k = ⌈W/R⌉, f = frac(W/R), α_b the units that a replica of b carries and
-m_b = min(k, F(α_b)·y_b) with F of rounding cuts, it says
+m_b = min(k, F(α_b·y_b)) with F of rounding cuts, it says
 
     Σ_b (k + 1)·m_b/(k + m_b) + Σ_{i∈S} (1 + 1/k)·w_i/(R·f)·u_i ≥ k + 1,   (k + 1)·m_b/k where no domain holds b
 
@@ -32,7 +32,8 @@ class CoverTable(NamedTuple):
     row_weight: Float  # (1 + 1/k)·w_i/(R·f)
     reach_cover: Int  # one for every (cover, block)
     reach_block: Int
-    reach_each: Float  # F(α_b)
+    reach_each: Float  # α_b
+    reach_fraction: Float  # f
     reach_apart: Bool  # no domain holds the block's site
     ceiling: Float  # F: k + 1
     stand_first: Int  # B + 1: a step for 1, 2, … replicas of a block, up to those that count
@@ -47,7 +48,7 @@ class CoverTable(NamedTuple):
     def counted(self, at: Int, replicas: Float) -> Float:
         """What so many replicas count in the reaches `at`."""
         units = self.ceiling[self.reach_cover[at]] - 1
-        held = np.minimum(units, self.reach_each[at] * replicas)
+        held = np.minimum(units, rounded(self.reach_each[at] * replicas, self.reach_fraction[at]))
         return np.asarray((units + 1) * held / np.where(self.reach_apart[at], units, units + held), np.float64)
 
 
@@ -75,10 +76,9 @@ def cover_table(problem: Problem, covers: Covers) -> CoverTable:
     alpha = problem.capacity_factor * np.bincount(where, most, minlength=len(reach))
     apart = ~np.asarray(reserve.domain_site.any(axis=0))[problem.block_site[reach_block]]
     weight = (1 + 1 / units[cover]) * covers.weight / (covers.unit * fraction)[cover]
-    counted = rounded(np.asarray(alpha, np.float64), fraction[reach_cover])
     none = np.zeros(0, np.int64)
     table = CoverTable(
-        cover, covers.row, weight, reach_cover, reach_block, counted, apart, units + 1, none, none, none, np.zeros(0)
+        cover, covers.row, weight, reach_cover, reach_block, alpha, fraction[reach_cover], apart, units + 1, none, none, none, np.zeros(0)
     )
     return _with_steps(table, problem.blocks)
 
@@ -86,7 +86,7 @@ def cover_table(problem: Problem, covers: Covers) -> CoverTable:
 def _no_covers(blocks: int) -> CoverTable:
     none, nothing = np.zeros(0, np.int64), np.zeros(0)
     return CoverTable(
-        none, none, nothing, none, none, nothing, np.zeros(0, np.bool_), nothing, np.zeros(blocks + 1, np.int64), none,
+        none, none, nothing, none, none, nothing, nothing, np.zeros(0, np.bool_), nothing, np.zeros(blocks + 1, np.int64), none,
         none, nothing,
     )  # fmt: skip
 
