@@ -78,7 +78,19 @@ def cover_table(problem: Problem, covers: Covers) -> CoverTable:
     weight = (1 + 1 / units[cover]) * covers.weight / (covers.unit * fraction)[cover]
     none = np.zeros(0, np.int64)
     table = CoverTable(
-        cover, covers.row, weight, reach_cover, reach_block, alpha, fraction[reach_cover], apart, units + 1, none, none, none, np.zeros(0)
+        cover,
+        covers.row,
+        weight,
+        reach_cover,
+        reach_block,
+        alpha,
+        fraction[reach_cover],
+        apart,
+        units + 1,
+        none,
+        none,
+        none,
+        np.zeros(0),
     )
     return _with_steps(table, problem.blocks)
 
