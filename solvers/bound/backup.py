@@ -154,26 +154,15 @@ def _reserve(problem: Problem) -> Reserve:
 
 
 def joined(problem: Problem, prices: Multipliers, survivors: Survivors) -> Multipliers:
-    """Prices of `problem` as prices of its survivors: failure rows behind the others, no wires in their slices."""
-    more = survivors.problem.slices - prices.uplink_usd.shape[1]
-    free = np.zeros((problem.sites, max(more, 0)))
-    return replace(
-        prices,
-        demand_usd=np.concatenate([prices.demand_usd, prices.backup.usd]),
-        uplink_usd=np.concatenate([prices.uplink_usd, free], axis=1),
-        downlink_usd=np.concatenate([prices.downlink_usd, free], axis=1),
-        backup=Backup(),
-    )
+    """Prices of `problem` as prices of its survivors: failure rows behind the others; their slices have no wires."""
+    return replace(prices, demand_usd=np.concatenate([prices.demand_usd, prices.backup.usd]), backup=Backup())
 
 
 def parted(problem: Problem, prices: Multipliers, survivors: Survivors) -> Multipliers:
     """Prices of survivors as prices of `problem`: the other way of `joined`."""
-    slices = max(problem.slices, 1)
     return replace(
         prices,
         demand_usd=prices.demand_usd[: problem.demands],
-        uplink_usd=prices.uplink_usd[:, :slices],
-        downlink_usd=prices.downlink_usd[:, :slices],
         backup=Backup(survivors.domain, survivors.row, prices.demand_usd[problem.demands :]),
     )
 

@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from solvers.bound.layout import Layout, Structure
+from solvers.bound.layout import Layout, Structure, cell_of
 from solvers.solution import Cuts
 
 Float = NDArray[np.float64]
@@ -32,7 +32,7 @@ class CutTable(NamedTuple):
     A *slot* is such a pair, whichever cuts it is in; slots are sorted as the structure's pairs are.
     """
 
-    slot_first: Int  # B·T + 1: slots of a (block, slice)
+    slot_first: Int  # C + 1: slots of a cell
     slot_pair: Int32  # position in the structure's pair order
     entry_slot: Int32  # one entry for every (cut, slot)
     entry_cut: Int32
@@ -119,7 +119,9 @@ def _find(
             best[:] = 0.0
             for k in range(row_first[c], row_first[c + 1]):
                 t = demand_slice[row[k]]
-                cell = block[at] * slices + t
+                cell = cell_of(s, block[at], t)
+                if cell < 0:
+                    continue
                 j = find_pair(s.pair_demand, s.cell_first[cell], s.cell_first[cell + 1], row[k])
                 if j < 0:
                     continue

@@ -13,7 +13,7 @@ from solvers.bound.backup import Survivors, joined, per_row, with_failures
 from solvers.bound.covers import cover_table, missing, spared, standing_usd
 from solvers.bound.cuts import broken, replica_gain, slot_usd, table_of
 from solvers.bound.gain import Facts, Prices
-from solvers.bound.layout import Layout, Structure, layout_of
+from solvers.bound.layout import Layout, Structure, cell_block, layout_of
 from solvers.bound.sweep import Answer, Room, Tables, sweep_sites
 from solvers.problem import Figures, Problem
 from solvers.solution import Covers, Cuts, Multipliers
@@ -63,7 +63,6 @@ class Evaluator:
         problem, s = layout.problem, layout.structure
         self.facts = _facts(problem)
         self.replica_usd = problem.each_replica_usd.astype(float)
-        slices = self.facts.slices
         first_block = np.searchsorted(problem.block_site, np.arange(problem.sites + 1))
         self.answer = Answer(
             np.zeros(problem.sites),
@@ -71,12 +70,13 @@ class Evaluator:
             np.zeros(problem.offers, np.int64),
             np.empty(problem.pairs, np.int32),
             np.empty(problem.pairs, np.float32),
-            s.cell_first[first_block * slices],
+            s.cell_first[s.block_cell[first_block]],
             np.zeros(problem.sites, np.int64),
         )
         self._spans = np.searchsorted(self.answer.item_first, np.linspace(0, problem.pairs, 4 * threads + 1)[1:-1])
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self.base = problem if survivors is None else survivors.base
+        self.wired = max(self.base.slices, 1)  # failures are slices behind these, and take no wires
         self.use(Cuts() if cuts is None else cuts, Covers() if covers is None else covers)
 
     def use(self, cuts: Cuts, covers: Covers = NO_COVERS) -> None:
@@ -139,9 +139,9 @@ class Evaluator:
         return Sweep(self._bound(multipliers), self.answer.profit > 0, served, self.answer)
 
     def totals(self) -> tuple[Float, Float, float]:
-        """Of the last sweep: Mbit/s out of and into every (site, slice), and the USD of all its pairs."""
+        """Of the last sweep: Mbit/s out of and into every (site, wired slice), and the USD of all its pairs."""
         problem, s = self.layout.problem, self.layout.structure
-        up, down = np.zeros((problem.sites, self.facts.slices)), np.zeros((problem.sites, self.facts.slices))
+        up, down = np.zeros((problem.sites, self.wired)), np.zeros((problem.sites, self.wired))
         usd = add_traffic(s, self.facts, problem.demand_slice, self.answer, up, down)
         return up, down, usd
 
@@ -214,7 +214,7 @@ def slot_shares(slot_pair: Int32, answer: Answer) -> Float:
 
 @njit(cache=True, nogil=True)
 def cell_loads(cell_first: Int, pair_load: Figures) -> Float:
-    """What all pairs of every (block, slice) keep busy, B·T."""
+    """What all pairs of every cell keep busy, C."""
     load = np.zeros(len(cell_first) - 1)
     for c in range(len(load)):
         for j in range(cell_first[c], cell_first[c + 1]):
@@ -238,8 +238,10 @@ def add_traffic(s: Structure, facts: Facts, demand_slice: Int, answer: Answer, u
         for at in range(answer.item_first[p], answer.item_first[p] + answer.item_count[p]):
             j = answer.item[at]
             i = s.pair_demand[j]
-            up[p, demand_slice[i]] += answer.share[at] * facts.out_mbps[i]
-            down[p, demand_slice[i]] += answer.share[at] * facts.in_mbps[i]
+            t = demand_slice[i]
+            if t < up.shape[1]:
+                up[p, t] += answer.share[at] * facts.out_mbps[i]
+                down[p, t] += answer.share[at] * facts.in_mbps[i]
             usd += answer.share[at] * s.pair_usd[j]
     return usd
 
@@ -263,10 +265,10 @@ def _room(problem: Problem, s: Structure, paid_for: NDArray[np.bool_]) -> Room:
 
     Not so the blocks (B) whose replicas may be `paid_for` by cuts, full or not.
     """
-    slices = max(problem.slices, 1)
     units = len(s.unit_quantum)
-    load = cell_loads(s.cell_first, s.pair_load).reshape(problem.blocks, slices)
-    filled = np.minimum(problem.block_max, np.ceil(load.max(axis=1, initial=0) / problem.capacity_factor) + 1)
+    block, load = cell_block(s), np.zeros(problem.blocks)
+    np.maximum.at(load, block, cell_loads(s.cell_first, s.pair_load))
+    filled = np.minimum(problem.block_max, np.ceil(load / problem.capacity_factor) + 1)
     filled = np.where(paid_for, problem.block_max, filled)
     group_most = np.maximum.reduceat(filled[s.members], s.member_first[:-1]) if len(s.members) else np.zeros(0)
     group_part = np.repeat(np.arange(int(s.part_first[-1])), np.diff(s.group_first))
@@ -277,11 +279,12 @@ def _room(problem: Problem, s: Structure, paid_for: NDArray[np.bool_]) -> Room:
     width = 4 * gpus // s.unit_quantum
     kinds = np.diff(s.kind_first)
     member_unit = np.repeat(group_unit, np.diff(s.member_first))
-    pairs = np.diff(s.cell_first).reshape(problem.blocks, slices).sum(axis=1)
+    pairs, cells = np.diff(s.cell_first[s.block_cell]), np.diff(s.block_cell)
     return Room(
         np.concatenate([[0], np.cumsum(gpus + 1)]).astype(np.int64),
         np.concatenate([[0], np.cumsum((gpus + 1) * kinds)]).astype(np.int64),
         int(np.bincount(member_unit, pairs[s.members], minlength=units).max(initial=0)) + 1,
+        int(np.bincount(member_unit, cells[s.members], minlength=units).max(initial=0)) + 1,
         int(np.bincount(member_unit, minlength=units).max(initial=0)) + 1,
         int(width.max(initial=0)) + 1,
     )

@@ -15,13 +15,13 @@ class Prices(NamedTuple):
     """The multipliers as the kernels read them."""
 
     demand: Float  # I
-    uplink: Float  # P × T
-    downlink: Float  # P × T
+    uplink: Float  # P × wired slices: failures, behind these, take no wires
+    downlink: Float
     offer: Float  # O: (1 + ν)·offer_usd + ρ·limit_matrix
     replica: Float  # B: what a replica costs, below 0 where cuts pay more than that
     stand_first: Int  # B + 1: what 1, 2, … replicas of a block earn by covers (`solvers.bound.covers.CoverTable`)
     stand_usd: Float
-    slot_first: Int  # B·T + 1: pairs that earn less by cuts (`solvers.bound.cuts.CutTable`)
+    slot_first: Int  # C + 1: pairs that earn less by cuts (`solvers.bound.cuts.CutTable`)
     slot_pair: Int32
     slot_usd: Float  # how much less
     paid: float  # 1 + ν

@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from solvers.bound.servers import kind_ceiling
-from solvers.problem import Figures, Problem
+from solvers.problem import Figures, Index, Problem
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -45,8 +45,10 @@ class Structure(NamedTuple):
     member_slice: Int  # the one slice a member is priced in here, -1: all
     member_cost: Float  # part of a replica's price that a member bears: 1, or 1/T where it has a copy in every part
     block_max: Int  # B
-    cell_first: Int  # B·T + 1: pairs of (block, slice)
-    pair: Int32  # N: pair number of the problem, by (block, slice)
+    block_cell: Int  # B + 1: cells of a block; a cell is a (block, slice) that has pairs
+    cell_slice: Int32  # C, rising within a block
+    cell_first: Int  # C + 1: pairs of a cell
+    pair: Int32  # N: pair number of the problem, by cell, then demand row
     pair_demand: Int32  # N, in that order
     pair_load: Float  # N; of many pairs in four bytes each, as `pair_usd`
     pair_usd: Float  # N
@@ -76,7 +78,7 @@ def layout_of(problem: Problem) -> Layout:
     block_unit = np.searchsorted(unit_key, block_unit_key)
     kinds = _kinds(problem, unit_key, types)
     groups = _groups(problem, block_unit, len(unit_key))
-    cell_first, pair = _cells(problem)
+    block_cell, cell_slice, cell_first, pair = _cells(problem)
     structure = Structure(
         unit_first=starts(unit_site, problem.sites),
         unit_quantum=_quantum(problem, block_unit, len(unit_key)),
@@ -84,6 +86,8 @@ def layout_of(problem: Problem) -> Layout:
         **kinds,
         **groups,
         block_max=problem.block_max.astype(np.int64),
+        block_cell=block_cell,
+        cell_slice=cell_slice,
         cell_first=cell_first,
         pair=pair,
         pair_demand=problem.pair_demand[pair].astype(np.int32, copy=False),
@@ -181,24 +185,85 @@ def _kept(values: Figures, pair: Int32) -> Any:
     return short
 
 
-def _cells(problem: Problem) -> tuple[Int, Int32]:
-    """Pairs by (block, slice, demand row)."""
-    slices = max(problem.slices, 1)
-    first = np.zeros(problem.blocks * slices + 1, np.int64)
+def _cells(problem: Problem) -> tuple[Int, Int32, Int, Int32]:
+    """Pairs by (block, slice, demand row), and where those of a block and of a slice begin.
+
+    Only cells that have pairs are held: failures are slices of their own, and a block has pairs in few of them.
+    """
     pair = np.empty(problem.pairs, np.int32)
-    _place(problem.pair_demand, problem.pair_block, problem.demand_slice, slices, first, pair)
-    return first, pair
+    rows = np.argsort(problem.demand_slice, kind="stable")
+    first = np.concatenate([[0], np.cumsum(np.bincount(problem.pair_block, minlength=problem.blocks))])
+    slice_ = problem.demand_slice.astype(np.int32)
+    _place(rows, problem.row_first, problem.pair_block, first[:-1].copy(), pair)
+    block_cell = np.zeros(problem.blocks + 1, np.int64)
+    count = _count_cells(first, pair, problem.pair_demand, slice_, block_cell)
+    cell_slice, cell_first = np.empty(count, np.int32), np.empty(count + 1, np.int64)
+    _mark_cells(first, pair, problem.pair_demand, slice_, cell_slice, cell_first)
+    return block_cell, cell_slice, cell_first, pair
 
 
 @njit(cache=True, nogil=True)
-def _place(pair_demand: Int, pair_block: Int, demand_slice: Int, slices: int, first: Int, pair: Int32) -> None:
-    """Sort the pairs by cell, their order kept within one; `first` becomes the cells' bounds."""
-    for n in range(len(pair)):
-        first[np.int64(pair_block[n]) * slices + demand_slice[pair_demand[n]] + 1] += 1
-    for c in range(1, len(first)):
-        first[c] += first[c - 1]
-    at = first[:-1].copy()
-    for n in range(len(pair)):
-        c = np.int64(pair_block[n]) * slices + demand_slice[pair_demand[n]]
-        pair[at[c]] = n
-        at[c] += 1
+def _place(rows: Int, row_first: Int, pair_block: Index, at: Int, pair: Int32) -> None:
+    """Write the pairs of `rows`, in this order, behind those that are at their block already."""
+    for i in rows:
+        for n in range(row_first[i], row_first[i + 1]):
+            b = pair_block[n]
+            pair[at[b]] = n
+            at[b] += 1
+
+
+@njit(cache=True, nogil=True)
+def _count_cells(first: Int, pair: Int32, pair_demand: Index, demand_slice: Int32, block_cell: Int) -> int:
+    """Write where the cells of every block begin; how many there are."""
+    for b in range(len(first) - 1):
+        block_cell[b + 1] = block_cell[b]
+        last = -1
+        for n in range(first[b], first[b + 1]):
+            t = demand_slice[pair_demand[pair[n]]]
+            if t != last:
+                block_cell[b + 1] += 1
+                last = t
+    return int(block_cell[-1])
+
+
+@njit(cache=True, nogil=True)
+def _mark_cells(
+    first: Int, pair: Int32, pair_demand: Index, demand_slice: Int32, cell_slice: Int32, cell_first: Int
+) -> None:
+    """Write the slice and the first pair of every cell, and the end."""
+    c = 0
+    for b in range(len(first) - 1):
+        last = -1
+        for n in range(first[b], first[b + 1]):
+            t = demand_slice[pair_demand[pair[n]]]
+            if t != last:
+                cell_slice[c], cell_first[c] = t, n
+                c += 1
+                last = t
+    cell_first[c] = len(pair)
+
+
+@njit(cache=True, nogil=True)
+def cell_of(s: Structure, block: int, slice_: int) -> int:
+    """The cell of a block in a slice, -1 where it has no pairs there."""
+    low, end = s.block_cell[block], s.block_cell[block + 1]
+    high = end
+    while low < high:
+        middle = (low + high) // 2
+        if s.cell_slice[middle] < slice_:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < end and s.cell_slice[low] == slice_ else -1
+
+
+def cell_block(s: Structure) -> Int:
+    """The block of every cell, C."""
+    return np.repeat(np.arange(len(s.block_cell) - 1), np.diff(s.block_cell))
+
+
+def every_cell(s: Structure, slices: int) -> Int:
+    """First pairs of all (block, slice), those without any as well: B·T + 1."""
+    count = np.zeros((len(s.block_cell) - 1) * slices, np.int64)
+    count[cell_block(s) * slices + s.cell_slice] = np.diff(s.cell_first)
+    return np.concatenate([[0], np.cumsum(count)]).astype(np.int64)

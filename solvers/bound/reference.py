@@ -25,8 +25,10 @@ def reference_bound(problem: Problem, multipliers: Multipliers, cuts: Cuts | Non
     bound -= multipliers.budget * problem.monthly_budget_usd if multipliers.budget > 0 else 0.0
     gain = problem.pair_usd * -paid + multipliers.demand_usd[problem.pair_demand]
     slice_ = problem.demand_slice[problem.pair_demand]
-    gain -= multipliers.uplink_usd[problem.pair_site, slice_] * problem.out_mbps[problem.pair_demand]
-    gain -= multipliers.downlink_usd[problem.pair_site, slice_] * problem.in_mbps[problem.pair_demand]
+    wired = np.flatnonzero(slice_ < multipliers.uplink_usd.shape[1])  # failures, behind these, take no wires
+    place, served = (problem.pair_site[wired], slice_[wired]), problem.pair_demand[wired]
+    gain[wired] -= multipliers.uplink_usd[place] * problem.out_mbps[served]
+    gain[wired] -= multipliers.downlink_usd[place] * problem.in_mbps[served]
     replica_usd = paid * problem.each_replica_usd
     for c, price in enumerate(multipliers.cut_usd):
         if cuts is not None:

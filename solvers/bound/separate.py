@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from solvers.bound.layout import Layout
+from solvers.bound.layout import Layout, cell_block
 from solvers.solution import Cuts
 
 Float = NDArray[np.float64]
@@ -62,10 +62,9 @@ class Means:
 def touched_of(layout: Layout, means: Means) -> Touched:
     """The sparse view of `means` that the separation reads, with the weight of every row."""
     problem, s = layout.problem, layout.structure
-    slices = max(problem.slices, 1)
     at = np.flatnonzero(means.share > LEAST_SHARE)
     row = s.pair_demand[at].astype(np.int64)
-    block = (np.searchsorted(s.cell_first, at, side="right") - 1) // slices
+    block = cell_block(s)[np.searchsorted(s.cell_first, at, side="right") - 1]
     share = means.share[at].astype(float)
     load = s.pair_load[at].astype(float)
     weight, family = _weights(layout, row, block, share, load)

@@ -40,6 +40,7 @@ class Room(NamedTuple):
     table_first: Int  # U + 1: server tables
     best_first: Int  # U + 1: counts of the tables, GPUs × kinds
     pairs: int
+    cells: int
     groups: int
     width: int
 
@@ -51,7 +52,8 @@ class Scratch(NamedTuple):
     item: Int32  # along with `density`: the slot that it is
     load: Float  # by slot
     pair: Int32  # by slot: position in the structure's pair order
-    cell_end: Int  # members × (slices + 1): where the pairs of a cell begin
+    member_cell: Int  # members + 1: where the cells of a member begin
+    cell_first: Int  # by cell: where its pairs begin
     cell_sorted: Int  # and where those that are sorted end
     value: Float  # V_b
     f: Float  # best value by width, before and after a group
@@ -123,60 +125,79 @@ def price_servers(s: Structure, facts: Facts, prices: Prices, room: Room, tables
 
 @njit(cache=True, nogil=True)
 def collect(
-    s: Structure, facts: Facts, prices: Prices, site: int, cell: int, slice_: int, scratch: Scratch, at: int, top: int
+    s: Structure, facts: Facts, prices: Prices, site: int, m: int, scratch: Scratch, pairs: int, cells: int, top: int
 ) -> tuple[int, int]:
-    """Put what earns something on one (block, slice) behind `at`, dearest per replica first.
+    """Put what earns something on member `m` behind `pairs` and `cells`, dearest per replica first within a cell.
 
-    Returns the end of what is there, and of what is sorted: as much as `top` replicas could carry comes first.
-    Slots at, at + 1, … are filled: `density` (USD per replica) and `item` (the slot) are sorted together, `load`
+    Returns the ends of the pairs and of the cells that have any. In a cell, as much as `top` replicas could carry comes
+    first and is sorted.
+    Slots pairs, pairs + 1, … are filled: `density` (USD per replica) and `item` (the slot) are sorted together, `load`
     (replicas) and `pair` stay where they are. Whatever else earns by the replica is one more slot, appended before
     the sort, with room for it counted in `Room.pairs`; if it is no pair, its `pair` must be below 0: then it takes room
     and writes no share.
     """
-    end = at
-    slot, slots = prices.slot_first[cell], prices.slot_first[cell + 1]
-    up, down = prices.uplink[site, slice_], prices.downlink[site, slice_]
-    for j in range(s.cell_first[cell], s.cell_first[cell + 1]):
-        i = s.pair_demand[j]
-        gain = gain_of(prices.demand[i], prices.paid, s.pair_usd[j], up, facts.out_mbps[i], down, facts.in_mbps[i])
-        if slot < slots and prices.slot_pair[slot] == j:
-            gain -= prices.slot_usd[slot]
-            slot += 1
-        if gain > 0.0:
-            scratch.density[end] = gain / max(s.pair_load[j], TINY)
-            scratch.load[end] = s.pair_load[j]
-            scratch.pair[end] = j
-            scratch.item[end] = end
-            end += 1
+    b, alone = s.members[m], s.member_slice[m]
     room = facts.capacity * top * (1.0 + 1e-9)
-    return end, sort_first(scratch.density, scratch.item, scratch.load, at, end, room)
+    cell_slice, cell_first = s.cell_slice, s.cell_first  # out of their tuples: in the loop that would count references
+    demand_usd, pair_demand, pair_usd, pair_load = prices.demand, s.pair_demand, s.pair_usd, s.pair_load
+    slot_first, slot_pair, slot_usd = prices.slot_first, prices.slot_pair, prices.slot_usd
+    uplink, downlink, paid = prices.uplink, prices.downlink, prices.paid
+    out_mbps, in_mbps = facts.out_mbps, facts.in_mbps
+    density, load, pair, item = scratch.density, scratch.load, scratch.pair, scratch.item
+    first, sorted_to = scratch.cell_first, scratch.cell_sorted
+    wired = uplink.shape[1] if prices.network else 0
+    end = pairs
+    for cell in range(s.block_cell[b], s.block_cell[b + 1]):
+        t = cell_slice[cell]
+        if alone >= 0 and alone != t:
+            continue
+        at = end
+        slot, slots = slot_first[cell], slot_first[cell + 1]
+        up, down = 0.0, 0.0
+        if t < wired:
+            up, down = uplink[site, t], downlink[site, t]
+        for j in range(cell_first[cell], cell_first[cell + 1]):
+            i = pair_demand[j]
+            gain = gain_of(demand_usd[i], paid, pair_usd[j], up, out_mbps[i], down, in_mbps[i])
+            if slot < slots and slot_pair[slot] == j:
+                gain -= slot_usd[slot]
+                slot += 1
+            if gain > 0.0:
+                density[end] = gain / max(pair_load[j], TINY)
+                load[end] = pair_load[j]
+                pair[end] = j
+                item[end] = end
+                end += 1
+        if end > at:
+            first[cells] = at
+            sorted_to[cells] = sort_first(density, item, load, at, end, room)
+            cells += 1
+    return end, cells
 
 
 @njit(cache=True, nogil=True)
 def value_block(
-    s: Structure, facts: Facts, prices: Prices, scratch: Scratch, m: int, cells: int, first: int, top: int
+    s: Structure, facts: Facts, prices: Prices, scratch: Scratch, m: int, first: int, last: int, top: int
 ) -> int:
-    """Write V_b(0..) of the collected member `m` to `scratch.value`; returns the count beyond which it never grows."""
+    """Write V_b(0..) of member `m`, whose cells first..last-1 are collected, to `scratch.value`.
+
+    Returns the count beyond which it never grows.
+    """
     b = s.members[m]
     each = prices.replica[b] * s.member_cost[m]
     most = min(top, s.block_max[b])
     stands, steps = int(prices.stand_first[b]), int(prices.stand_first[b + 1] - prices.stand_first[b])
-    if most <= 0 or (each >= 0.0 and steps == 0 and scratch.cell_end[cells + facts.slices] == first):
+    if most <= 0 or (each >= 0.0 and steps == 0 and first == last):
         return 0
     value = scratch.value
     for y in range(most + 1):
         value[y] = 0.0
-    filled = 0
-    for t in range(facts.slices):
-        a, e = scratch.cell_end[cells + t], scratch.cell_sorted[cells + t]
-        if e > a:
-            filled = max(
-                filled, fill_value(scratch.density, scratch.load, scratch.item, a, e, facts.capacity, most, value)
-            )
-    if each < 0.0:
-        filled = most
+    filled: int = 0
+    for c in range(first, last):
+        a, e = scratch.cell_first[c], scratch.cell_sorted[c]
+        filled = max(filled, fill_value(scratch.density, scratch.load, scratch.item, a, e, facts.capacity, most, value))
+    filled = most if each < 0.0 else max(filled, min(most, steps))
     if steps > 0:
-        filled = max(filled, min(most, steps))
         for y in range(1, filled + 1):
             value[y] += prices.stand_usd[stands + min(y, steps) - 1]
     if each != 0.0:
@@ -197,9 +218,11 @@ def solve_unit(
     m0 = s.member_first[g0]
     total = scratch.total
     total[0] = 0.0
-    pairs = reach = 0
+    pairs = cells = reach = 0
     for part in range(s.part_first[unit], s.part_first[unit + 1]):
-        pairs, grown, last = pack_part(s, facts, prices, room, part, site, width, g0, m0, quantum, pairs, scratch)
+        pairs, cells, grown, last = pack_part(
+            s, facts, prices, room, part, site, width, g0, m0, quantum, pairs, cells, scratch
+        )
         f = scratch.f if last == 0 else scratch.spare
         upto = max(reach, grown)
         for w in range(upto, -1, -1):
@@ -220,11 +243,11 @@ def solve_unit(
 @njit(cache=True, nogil=True)
 def pack_part(
     s: Structure, facts: Facts, prices: Prices, room: Room, part: int, site: int, width: int, g0: int, m0: int,
-    quantum: int, pairs: int, scratch: Scratch,
-) -> tuple[int, int, int]:  # fmt: skip
-    """Best value of one part by width; the end of its pairs, its widest useful width, and 1 where it lies in `spare`.
+    quantum: int, pairs: int, cells: int, scratch: Scratch,
+) -> tuple[int, int, int, int]:  # fmt: skip
+    """Best value of one part by width; the end of its pairs and cells, its widest useful width, and 1 if in `spare`.
 
-    `pairs` is where its pairs begin, g0 and m0 are the first group and member of its unit.
+    `pairs` and `cells` are where its own begin, g0 and m0 are the first group and member of its unit.
     """
     stride = room.width + 1
     old, new = scratch.f, scratch.spare
@@ -236,17 +259,11 @@ def pack_part(
         pick, label = scratch.pick[row : row + stride], scratch.label[row : row + stride]
         upto, top = 0, width // weight
         for m in range(s.member_first[g], s.member_first[g + 1]):
-            cells = (m - m0) * (facts.slices + 1)
-            first = pairs
-            for t in range(facts.slices):
-                scratch.cell_end[cells + t] = scratch.cell_sorted[cells + t] = pairs
-                if s.member_slice[m] < 0 or s.member_slice[m] == t:
-                    cell = s.members[m] * facts.slices + t
-                    pairs, scratch.cell_sorted[cells + t] = collect(
-                        s, facts, prices, site, cell, t, scratch, pairs, min(top, s.block_max[s.members[m]])
-                    )
-            scratch.cell_end[cells + facts.slices] = pairs
-            most = value_block(s, facts, prices, scratch, m, cells, first, top)
+            first, b = cells, s.members[m]
+            scratch.member_cell[m - m0] = cells
+            pairs, cells = collect(s, facts, prices, site, m, scratch, pairs, cells, min(top, s.block_max[b]))
+            scratch.member_cell[m - m0 + 1] = cells
+            most = value_block(s, facts, prices, scratch, m, first, cells, top)
             for y in range(1, most + 1):
                 if y > upto or scratch.value[y] > scratch.most[y]:
                     scratch.most[y] = scratch.value[y]
@@ -262,7 +279,7 @@ def pack_part(
         scratch.reach[g - g0] = reach
         old, new = new, old
         swaps += 1
-    return pairs, reach, swaps % 2
+    return pairs, cells, reach, swaps % 2
 
 
 @njit(cache=True, nogil=True)
@@ -288,10 +305,9 @@ def write_unit(
             m = scratch.label[(g - g0) * stride + left]
             left -= y * (s.group_quarters[g] // quantum)
             answer.replicas[s.members[m]] = max(y, answer.replicas[s.members[m]])
-            for t in range(facts.slices):
-                cell = (m - m0) * (facts.slices + 1) + t
+            for cell in range(scratch.member_cell[m - m0], scratch.member_cell[m - m0 + 1]):
                 count = fill_shares(
-                    scratch.load, scratch.pair, scratch.item, scratch.cell_end[cell], scratch.cell_sorted[cell],
+                    scratch.load, scratch.pair, scratch.item, scratch.cell_first[cell], scratch.cell_sorted[cell],
                     facts.capacity * y, answer.item[base:], answer.share[base:], count,
                 )  # fmt: skip
     answer.item_count[site] = count
@@ -316,29 +332,28 @@ def sweep_sites(
     rows = (room.groups + 1) * (room.width + 1)
     scratch = Scratch(
         np.empty(room.pairs), np.empty(room.pairs, np.int32), np.empty(room.pairs), np.empty(room.pairs, np.int32),
-        np.empty((room.groups + 1) * (facts.slices + 1), np.int64),
-        np.empty((room.groups + 1) * (facts.slices + 1), np.int64),
+        np.empty(room.groups + 1, np.int64), np.empty(room.cells + 1, np.int64), np.empty(room.cells + 1, np.int64),
         np.empty(room.width + 2), np.empty(room.width + 2), np.empty(room.width + 2), np.empty(room.width + 2),
         np.empty(rows, np.int32),
         np.empty(rows, np.int32), np.empty(room.width + 2), np.zeros(room.width + 2, np.int32),
         np.empty(room.groups + 1, np.int64),
     )  # fmt: skip
-    part_of = np.empty(facts.slices)
+    part_of, gained = np.empty(facts.slices), np.empty(facts.slices)
     for p in range(first, last):
         close_site(s, answer, p)
         profit = rent(facts, prices, p)
         if not exact:
             most = profit
             for unit in range(s.unit_first[p], s.unit_first[p + 1]):
-                most += at_most(s, facts, prices, unit, p, part_of)
+                most += at_most(s, facts, prices, unit, p, part_of, gained)
             if most <= 0.0:
                 answer.profit[p] = most
                 continue
         for unit in range(s.unit_first[p], s.unit_first[p + 1]):
             price_servers(s, facts, prices, room, tables, unit, p)
-            gained, w = solve_unit(s, facts, prices, room, tables, unit, p, scratch)
+            earned, w = solve_unit(s, facts, prices, room, tables, unit, p, scratch)
             if w >= 0:
-                profit += gained
+                profit += earned
                 write_unit(s, facts, room, tables, prices, answer, unit, p, w, scratch)
         answer.profit[p] = profit
         if profit <= 0.0:
@@ -362,7 +377,7 @@ def rent(facts: Facts, prices: Prices, site: int) -> float:
     """What an open site earns before it serves anything: its wires at their prices, less what opening costs."""
     usd = -prices.paid * facts.open_usd[site]
     if prices.network:
-        for t in range(facts.slices):
+        for t in range(prices.uplink.shape[1]):
             if prices.uplink[site, t] > 0.0:
                 usd += prices.uplink[site, t] * facts.uplink[site]
             if prices.downlink[site, t] > 0.0:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvers.bound.cuts import table_of
-from solvers.bound.layout import Layout, Structure
+from solvers.bound.layout import Layout, Structure, cell_block, every_cell
 from solvers.bound.servers import kind_price
 from solvers.problem import Problem
 from solvers.solution import Cuts
@@ -106,7 +106,7 @@ def group_of(layout: Layout, cuts: Cuts) -> Group:
         s.member_slice,
         s.member_cost,
         s.block_max,
-        s.cell_first,
+        every_cell(s, max(problem.slices, 1)),
         s.pair,
         s.pair_demand,
         s.pair_load.astype(float),
@@ -170,10 +170,10 @@ def _most_replicas(group: Group) -> Int:
 
 def _fill(problem: Problem, s: Structure) -> Int:
     """Replicas of every block that carry all of its pairs in every slice."""
-    slices = max(problem.slices, 1)
-    cell = np.repeat(np.arange(problem.blocks * slices), np.diff(s.cell_first))
-    load = np.bincount(cell, s.pair_load, minlength=problem.blocks * slices).reshape(problem.blocks, slices)
-    filled = np.ceil(load.max(axis=1, initial=0) / problem.capacity_factor) + 1
+    cell = np.repeat(np.arange(len(s.cell_slice)), np.diff(s.cell_first))
+    load = np.zeros(problem.blocks)
+    np.maximum.at(load, cell_block(s), np.bincount(cell, s.pair_load, minlength=len(s.cell_slice)))
+    filled = np.ceil(load / problem.capacity_factor) + 1
     return np.asarray(filled, np.int64)
 
 
