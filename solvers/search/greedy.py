@@ -6,7 +6,7 @@ from solvers.check import violations
 from solvers.problem import Problem
 from solvers.search.ground import ground_of
 from solvers.search.moves import assign, construct
-from solvers.search.refs import refer_ground, refer_state, refer_work
+from solvers.search.reference import refer
 from solvers.search.snapshot import snapshot, to_placement, unserved_share
 from solvers.search.state import empty_state, new_work
 from solvers.solution import Multipliers, Solution, Status, cost_usd
@@ -24,11 +24,11 @@ def greedy(problem: Problem) -> Solution:
     free = Multipliers(np.zeros(problem.demands), zeros, zeros, np.zeros(len(problem.limit_rhs)))
     ground, sizes = ground_of(problem, free)
     state, work = empty_state(ground), new_work(ground, sizes)
-    assign(refer_work(work), unserved_share(ground, state), np.ones(problem.demands, np.bool_))
+    assign(refer(work), unserved_share(ground, state), np.ones(problem.demands, np.bool_))
     work.room[:] = problem.limit_rhs
     work.money[1] = problem.monthly_budget_usd
     order = np.lexsort((np.arange(problem.sites), -_loved(problem, ground.penalty))).astype(np.int64)
-    construct(refer_ground(ground), refer_state(state), refer_work(work), ground.penalty, order, np.array([np.inf]), 0)
+    construct(refer(ground), refer(state), refer(work), ground.penalty, order, np.array([np.inf]), 0)
     placement = to_placement(problem, snapshot(ground, state))
     if (placement.unserved[np.isinf(problem.unserved_usd)] > 0).any():
         return Solution(Status.LIMIT, None, np.nan, -np.inf, message="a row that must be served is left over")

@@ -15,7 +15,7 @@ from solvers.search.flow import reroute
 from solvers.search.ground import ground_of
 from solvers.search.halves import sharing_of, split_sites
 from solvers.search.moves import COARSE, FINE, assign, construct, run_moves
-from solvers.search.refs import refer_ground, refer_state, refer_work
+from solvers.search.reference import refer
 from solvers.search.repair import Repaired, repair
 from solvers.search.snapshot import (
     Snapshot,
@@ -101,14 +101,14 @@ class Run:
         self.ground, sizes = ground_of(problem, bound.multipliers)
         self.sharing = sharing_of(self.ground)
         self.works = (new_work(self.ground, sizes), new_work(self.ground, sizes))
-        self.ground_ref = refer_ground(self.ground)
+        self.ground_ref = refer(self.ground)
         self.unguided_ref = self.ground_ref
         if problem.sites <= FEW_SITES:
             for work in self.works:
                 work.temper[0] = LEAPS
             if _guides(bound.multipliers):
-                self.unguided_ref = refer_ground(ground_of(problem, _unguided(bound.multipliers))[0])
-        self.work_refs = tuple(refer_work(work) for work in self.works)
+                self.unguided_ref = refer(ground_of(problem, _unguided(bound.multipliers))[0])
+        self.work_refs = tuple(refer(work) for work in self.works)
         self.worth = np.minimum(np.maximum(bound.multipliers.row_usd, 0.0), self.ground.penalty)
         self.appeal = 0.02 + 0.6 * bound.mean_open
         self.state: State = empty_state(self.ground)
@@ -197,14 +197,14 @@ class Run:
             last = at == len(levels) - 1
             if last or not self.clock.over:
                 rise = np.array([level])
-                construct(ground, refer_state(state), self.work_refs[thread], worth, order, rise, seed + at)
+                construct(ground, refer(state), self.work_refs[thread], worth, order, rise, seed + at)
             if self.works[thread].number[0] == 0:
                 break
         return snapshot(self.ground, state)
 
     def _accounts(self, work: Work, left: Float, part: float, rows: Bool | None = None) -> None:
         """Tell a thread which demand is its own and what it may use of the rows that couple the sites."""
-        assign(refer_work(work), left, np.ones(len(left), np.bool_) if rows is None else rows)
+        assign(refer(work), left, np.ones(len(left), np.bool_) if rows is None else rows)
         used = self.problem.limit_matrix @ self.state.servers
         off = ~np.isfinite(self.problem.limit_rhs)
         slack = np.where(off, 0.0, np.maximum(self.problem.limit_rhs - used, 0.0))
@@ -258,7 +258,7 @@ class Run:
         seeds = rng.integers(0, 2**31 - 1, 2)
         self._accounts(self.works[0], left, part, rows)
         self._accounts(self.works[1], left, 1 - part, ~rows)
-        state = refer_state(self.state)
+        state = refer(self.state)
         ground = self.unguided_ref if self.rounds % 4 == 3 else self.ground_ref
         jobs = [
             pool.submit(

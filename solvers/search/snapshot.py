@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from solvers.problem import Problem
 from solvers.search.ground import Ground
 from solvers.search.moves import residual
-from solvers.search.refs import refer_ground, refer_state
+from solvers.search.reference import refer
 from solvers.search.state import State, empty_state
 from solvers.solution import Placement
 
@@ -55,7 +55,7 @@ def load_state(ground: Ground, shot: Snapshot) -> State:
     state = empty_state(ground)
     state.replicas[:] = shot.replicas
     state.servers[:] = shot.servers
-    _fill(refer_ground(ground), refer_state(state), shot.pair, shot.share)
+    _fill(refer(ground), refer(state), shot.pair, shot.share)
     return state
 
 

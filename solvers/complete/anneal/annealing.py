@@ -12,7 +12,6 @@ from solvers.complete.anneal.desk import new_desk
 from solvers.complete.anneal.land import land_of
 from solvers.complete.anneal.moves import cost, run_moves
 from solvers.complete.anneal.plan import empty_plan
-from solvers.complete.anneal.refs import refer_desk, refer_land, refer_plan
 from solvers.complete.anneal.store import (
     back_all_up,
     count_records,
@@ -24,6 +23,7 @@ from solvers.complete.anneal.store import (
 from solvers.complete.draft import Draft
 from solvers.problem import Float, Int
 from solvers.rules import Reserve
+from solvers.search.reference import refer
 from solvers.solution import Placement
 
 MOVES = 64
@@ -68,7 +68,7 @@ class Annealing:
         self.draft, self.reserve = draft, reserve
         self.land = land_of(draft, reserve)
         self.desk = new_desk(self.land, seed)
-        self.land_ref, self.desk_ref = refer_land(self.land), refer_desk(self.desk)
+        self.land_ref, self.desk_ref = refer(self.land), refer(self.desk)
         usable = self.land.offer[self.land.offer_usd[self.land.offer] > 0]
         rate = self.land.offer_usd[usable] / self.land.offer_quarters[usable]
         self.usd_per_quarter = float(np.median(rate)) if len(rate) else 0.0
@@ -135,7 +135,7 @@ class Annealing:
     def _renew(self) -> None:
         choices = int(self.land.block_choice.max(initial=-1)) + 1
         self.plan = empty_plan(self.land, choices)
-        self.plan_ref = refer_plan(self.plan)
+        self.plan_ref = refer(self.plan)
 
     def _load(self, records: Records) -> None:
         self._renew()
