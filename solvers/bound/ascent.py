@@ -73,6 +73,7 @@ class Course:
     interrupted: Callable[[], bool] | None = None
     first_step: float | None = None  # of the first cycle, where it is not the usual
     cycle: int = CYCLE  # sweeps between two searches for cuts
+    rounding: bool = True  # whether these look for rounding cuts, beside covers
 
     @property
     def most(self) -> int:
@@ -165,7 +166,9 @@ class _Ascent:
         """Drop cuts and covers that are not paid for, add those that the averages break; the number of new ones."""
         kept = self.now.cut_usd > LEAST_PRICE * cut_unit(self.evaluator)
         means = Means(self.means.share / self.means.weight, self.means.replicas / self.means.weight)
-        new = separate(self.evaluator.layout, means, self.now.demand_usd, MOST_CUTS, self.evaluator.threads)
+        new = Cuts()
+        if self.course.rounding:
+            new = separate(self.evaluator.layout, means, self.now.demand_usd, MOST_CUTS, self.evaluator.threads)
         self.cuts = together(chosen(self.cuts, kept), new)
         covers = self._covered(means)
         self.now = replace(self.now, cut_usd=np.append(self.now.cut_usd[kept], np.zeros(new.count)))

@@ -30,6 +30,10 @@ KEPT = 0.01
 LARGE_PAIRS = 200_000
 """Pairs above which sweeps are few for the time: failures enter gently, so that no sweeps go into getting back."""
 LARGE_STEP = 0.25
+LARGE_TURNS = (60, 50, 50)
+LARGE_CYCLE = 150
+"""In place of TURNS and CYCLE: covers pay more than the last of a turn. Rounding cuts are not looked for: that takes as
+long as a hundred sweeps, and few of them keep a price."""
 LARGE_FACTOR = 0.5
 """In place of PAIRS_FACTOR: fewer failures and more sweeps."""
 LEAST_PAIRS = 300_000
@@ -62,14 +66,15 @@ class _Turns:
         now = start.multipliers if isinstance(start, Certificate) else start
         warm = now is not None and len(now.backup.row) > 0
         step = WARM_STEP if warm else LARGE_STEP if self._large else FIRST_STEP
-        for most in (WARM_TURN,) if warm else TURNS:
+        for most in (WARM_TURN,) if warm else LARGE_TURNS if self._large else TURNS:
             course = replace(self.course, sweeps=max(min(most, int(PART * sweeps)), 1), cuts=False)
             priced = now is not None and len(now.backup.row) > 0
             found = self._turn(now, replace(course, first_step=step if priced else None), shares=True)
             if self._ended():
                 return self._best(found, shares)
             now = self._renewed(found)
-        last = replace(self.course, sweeps=max(sweeps - self.done, 1), first_step=step, cycle=CYCLE)
+        last = replace(self.course, sweeps=max(sweeps - self.done, 1), first_step=step)
+        last = replace(last, cycle=LARGE_CYCLE if self._large else CYCLE, rounding=not self._large)
         return self._best(self._turn(now, last, shares=shares), shares)
 
     @property
