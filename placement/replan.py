@@ -6,7 +6,7 @@ that any plan will do. Nothing here is trusted: the search makes the placement f
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from placement.plan.certificate import SCHEMA, guiding_usd
+from placement.plan.certificate import SCHEMA, guiding_usd, row_mbps
 from placement.plan.document import BILLION
 from placement.plan.numbers import Numbers, numbers
 from placement.problem import Built, Names
@@ -22,10 +22,13 @@ from placement.problem.errors import UnplannableError
 from placement.problem.tenants import owners
 from placement.scenario import Scenario, previous
 from solvers.problem import Problem
-from solvers.solution import Backup, Certificate, Cuts, Multipliers, Placement
+from solvers.solution import Backup, Certificate, Covers, Cuts, Multipliers, Placement
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
+
+LEAST_FRACTION = 1e-3
+"""A cut whose weights are nearer to a whole number of units proves next to nothing, at a price beyond measure."""
 
 
 class StartError(UnplannableError):
@@ -96,10 +99,17 @@ def _placement(
         if (row["period"] or "") == period:
             key = (row["site"], row["shape"], row["tenant"] or "", row["slice"] or "")
             replicas[known.number.block.get(key, [])] += row["count"]
-    share = _shares(known, [row for row in routes if (row["period"] or "") == period], owner)
-    served = np.bincount(problem.pair_demand, share, problem.demands)
+    parts = _shares(known, [row for row in routes if (row["period"] or "") == period], owner)
+    served = np.zeros(problem.demands, np.int64)
+    np.add.at(served, problem.pair_demand, parts)
     opened = np.bincount(problem.offer_site, servers, minlength=problem.sites) > 0
-    return Placement(opened, servers, replicas, share, np.maximum(1.0 - served, 0.0))
+    return Placement(opened, servers, replicas, _of_parts(parts), _of_parts(np.maximum(BILLION - served, 0)))
+
+
+def _of_parts(parts: Int) -> Float:
+    """Shares that are rounded down to these parts per billion again."""
+    share = parts / BILLION
+    return np.where(np.floor(share * BILLION) < parts, np.nextafter(share, np.inf), share)
 
 
 def _servers(known: _Known, rows: list[dict[str, Any]]) -> Int:
@@ -121,7 +131,8 @@ def _servers(known: _Known, rows: list[dict[str, Any]]) -> Int:
     return servers
 
 
-def _shares(known: _Known, rows: list[dict[str, Any]], owner: dict[str, str]) -> Float:
+def _shares(known: _Known, rows: list[dict[str, Any]], owner: dict[str, str]) -> Int:
+    """The parts per billion of every pair, N."""
     problem, number = known.problem, known.number
     blocks = max(problem.blocks, 1)
     wanted, ppb = [], []
@@ -137,9 +148,9 @@ def _shares(known: _Known, rows: list[dict[str, Any]], owner: dict[str, str]) ->
     key = problem.pair_demand.astype(np.int64) * blocks + problem.pair_block
     at = np.minimum(np.searchsorted(key, keys), max(problem.pairs - 1, 0))
     there = key[at] == keys if problem.pairs else np.zeros(len(keys), np.bool_)
-    share = np.zeros(problem.pairs)
-    np.add.at(share, at[there], np.array(ppb, np.float64)[there] / BILLION)
-    return share
+    parts = np.zeros(problem.pairs, np.int64)
+    np.add.at(parts, at[there], np.array(ppb, np.int64)[there])
+    return parts
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -151,27 +162,44 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _prices(known: _Known, arrays: dict[str, NDArray[Any]]) -> Certificate | None:
-    """The prices of a period, settled on today's problem, cuts and backups with them; None where there are none."""
+    """The prices of a period by today's sizes of its rows, cuts and backups with them; None where there are none."""
     periods = arrays["period"].tolist() if arrays else []
     if known.names.period not in periods:
         return None
     prefix = f"p{periods.index(known.names.period)}_"
     own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
     row = _rows(known, own)
+    times = _times(known, own, row)
     backup, failure = _backup(known, own, row)
-    cuts, kept = _cuts(known, arrays, own, np.concatenate([row, failure]))
+    grown = np.concatenate([times, times[own["backup_row"]]])
+    cuts, kept = _cuts(known, arrays, own, np.concatenate([row, failure]), grown)
+    covers, standing = _covers(own, row, times)
+    before = np.concatenate([guiding_usd(own, failures=False), own["backup_usd"]])
+    usd = before * grown + _more_for_cuts(own, np.concatenate([row, failure]), grown, kept)
     prices = Multipliers(
-        _demand_usd(known, own, row),
+        _demand_usd(known, row, usd[: len(row)]),
         _wires(known, arrays, own["uplink_usd"]),
         _wires(known, arrays, own["downlink_usd"]),
         _found(known.names.limits, own["limit"].tolist(), own["limit_usd"]),
         float(own["budget"]),
         own["cut_usd"][kept],
-        backup,
+        replace(backup, usd=usd[len(row) :][failure >= 0]),
+        own["cover_usd"][standing],
     )
-    from solvers.search.settle import settled  # noqa: PLC0415  heavy: numba
+    return Certificate(prices, cuts, covers=covers)
 
-    return settled(known.problem, Certificate(prices, cuts))
+
+def _times(known: _Known, own: dict[str, NDArray[Any]], row: Int) -> Float:
+    """How many times as large as then every demand row of the certificate is today, 1 where that is not known.
+
+    What a row is worth is in proportion to it, so yesterday's prices scaled are good prices of today.
+    """
+    then = own.get("demand_mbps", np.zeros(len(row)))
+    now = row_mbps(known.problem)
+    both = (row >= 0) & (then > 0)
+    times = np.ones(len(row))
+    times[both] = now[row[both]] / then[both]
+    return np.where(times > 0, times, 1.0)
 
 
 def _rows(known: _Known, own: dict[str, NDArray[Any]]) -> Int:
@@ -180,12 +208,12 @@ def _rows(known: _Known, own: dict[str, NDArray[Any]]) -> Int:
     return np.array([known.number.demand.get(key, -1) for key in zip(*columns, strict=True)], np.int64)
 
 
-def _demand_usd(known: _Known, own: dict[str, NDArray[Any]], row: Int) -> Float:
+def _demand_usd(known: _Known, row: Int, then_usd: Float) -> Float:
     """Prices of the rows; new ones at the price that would just pay for them."""
     from solvers.bound.ascent import cold_start  # noqa: PLC0415  heavy: numba
 
     usd = cold_start(known.problem).demand_usd.copy()
-    usd[row[row >= 0]] = guiding_usd(own, failures=False)[row >= 0]
+    usd[row[row >= 0]] = then_usd[row >= 0]
     return np.asarray(np.minimum(usd, known.problem.unserved_usd), np.float64)
 
 
@@ -205,25 +233,55 @@ def _found(today: tuple[str, ...], then: list[str], usd: Float) -> Float:
 
 
 def _cuts(
-    known: _Known, arrays: dict[str, NDArray[Any]], own: dict[str, NDArray[Any]], row: Int
+    known: _Known, arrays: dict[str, NDArray[Any]], own: dict[str, NDArray[Any]], row: Int, grown: Float
 ) -> tuple[Cuts, NDArray[np.bool_]]:
-    """The cuts without rows and blocks that are gone, and which of them have a row left."""
+    """The cuts without rows and blocks that are gone, and which of them still prove something."""
     count = len(own["cut_unit"])
     block = _blocks(known, arrays, own)
     of_row = np.repeat(np.arange(count), np.diff(own["cut_row_first"]))
     of_block = np.repeat(np.arange(count), np.diff(own["cut_block_first"]))
     rows, blocks = row[own["cut_row"]], block[own["cut_block"]]
-    kept = np.bincount(of_row[rows >= 0], minlength=count) > 0
+    weight = own["cut_weight"] * grown[own["cut_row"]]
+    total = np.bincount(of_row, np.where(rows >= 0, weight, 0.0), minlength=count) / own["cut_unit"]
+    kept = np.minimum(total % 1.0, 1.0 - total % 1.0) > LEAST_FRACTION
     with_row, with_block = (rows >= 0) & kept[of_row], (blocks >= 0) & kept[of_block]
     cuts = Cuts(
         own["cut_unit"][kept],
         _firsts(of_row[with_row], kept),
         rows[with_row],
-        own["cut_weight"][with_row],
+        weight[with_row],
         _firsts(of_block[with_block], kept),
         blocks[with_block],
     )
     return cuts, kept
+
+
+def _more_for_cuts(own: dict[str, NDArray[Any]], row: Int, grown: Float, kept: NDArray[np.bool_]) -> Float:
+    """What the rows of the certificate, failures after demand, pay for cuts today beyond their scaled part of then."""
+    there = (row >= 0)[own["cut_row"]] & np.repeat(kept, np.diff(own["cut_row_first"]))
+    weight = own["cut_weight"] * grown[own["cut_row"]]
+    return _paid(own, np.where(there, weight, 0.0), len(row)) - _paid(own, own["cut_weight"], len(row)) * grown
+
+
+def _paid(own: dict[str, NDArray[Any]], weight: Float, rows: int) -> Float:
+    """Σ_c δ_ic of every row at these weights of the cuts' rows (`docs/certificate.md`, C)."""
+    count = len(own["cut_unit"])
+    cut = np.repeat(np.arange(count), np.diff(own["cut_row_first"]))
+    total = np.bincount(cut, weight, minlength=count) / own["cut_unit"]
+    each = np.divide(own["cut_usd"], own["cut_unit"] * (total % 1.0), out=np.zeros(count), where=total % 1.0 > 0)
+    return np.bincount(own["cut_row"], each[cut] * weight, minlength=rows).astype(np.float64)
+
+
+def _covers(own: dict[str, NDArray[Any]], row: Int, times: Float) -> tuple[Covers, NDArray[np.bool_]]:
+    """The covers without rows that are gone, and which of them still prove something."""
+    count = len(own["cover_unit"])
+    of_row = np.repeat(np.arange(count), np.diff(own["cover_row_first"]))
+    rows = row[own["cover_row"]]
+    weight = own["cover_weight"] * times[own["cover_row"]]
+    total = np.bincount(of_row, np.where(rows >= 0, weight, 0.0), minlength=count) / own["cover_unit"]
+    kept = np.minimum(total % 1.0, 1.0 - total % 1.0) > LEAST_FRACTION
+    there = (rows >= 0) & kept[of_row]
+    return Covers(own["cover_unit"][kept], _firsts(of_row[there], kept), rows[there], weight[there]), kept
 
 
 def _firsts(of_cut: Int, kept: NDArray[np.bool_]) -> Int:

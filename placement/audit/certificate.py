@@ -30,6 +30,8 @@ SCHEMA = "nearserve-certificate-4"
 COMMON = ("period", "site", "slice")
 DEMAND = ("demand_region", "demand_model", "demand_service", "demand_slice")
 ROWS = ("demand_usd", "uplink_usd", "downlink_usd", "limit_usd", "budget")
+SIZE = "demand_mbps"
+"""How large the rows were: for the next plan, no part of the proof, and not in every certificate."""
 PERIOD = (*DEMAND, "limit", *ROWS, *BLOCKS, *CUTS, *COVERS, *BACKUPS, "groups")
 
 
@@ -82,7 +84,7 @@ def _refuse_strange_arrays(arrays: Arrays, periods: int, sites: int) -> None:
     """Exactly the arrays of the periods and of as many groups as each says that it has."""
     known = {"schema", *COMMON}
     for h in range(periods):
-        known |= {f"p{h}_{name}" for name in PERIOD}
+        known |= {f"p{h}_{name}" for name in PERIOD} | ({f"p{h}_{SIZE}"} & set(arrays))
         groups = count(arrays, f"p{h}_groups", sites) if f"p{h}_groups" in arrays else 0
         known |= {f"p{h}_g{k}_{name}" for k in range(groups) for name in GROUP}
     strange, missing = sorted(set(arrays) - known), sorted(known - set(arrays))
@@ -97,6 +99,8 @@ def _period(arrays: Arrays, prefix: str, sites: tuple[str, ...], slices: tuple[s
     keys: tuple[Key, ...] = tuple(zip(*columns, strict=True))
     if len(set(keys)) < len(keys):
         raise CertificateError(f"{prefix}: a demand row is named twice")
+    if prefix + SIZE in arrays:
+        prices(arrays, prefix + SIZE, (len(keys),))
     limits = texts(arrays, f"{prefix}limit")
     summed: dict[str, float] = {}
     for name, usd in zip(limits, prices(arrays, f"{prefix}limit_usd", (len(limits),)).tolist(), strict=True):

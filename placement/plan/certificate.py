@@ -64,6 +64,11 @@ def guiding_usd(own: Mapping[str, NDArray[Any]], *, failures: bool) -> NDArray[n
     return usd
 
 
+def row_mbps(problem: Problem) -> NDArray[np.float64]:
+    """What every whole row sends and receives, Mbit/s: its size, by which the plan of another day scales its price."""
+    return np.asarray(problem.out_mbps + problem.in_mbps, np.float64)
+
+
 def shadow_prices(certificates: Sequence[Certificate | None], names: Sequence[Names]) -> tuple[ShadowPrice, ...]:
     """What one unit more of each limit would be worth in a month of its period, where that is a cent or more.
 
@@ -79,7 +84,12 @@ def shadow_prices(certificates: Sequence[Certificate | None], names: Sequence[Na
 
 def _period(certificate: Certificate, names: Names, problem: Problem) -> Arrays:
     blocks = _spoken_of(certificate)
-    arrays = _prices(certificate, names) | _blocks(blocks, names, problem) | _cuts(certificate.cuts, blocks)
+    arrays = (
+        _prices(certificate, names)
+        | {"demand_mbps": row_mbps(problem)}
+        | _blocks(blocks, names, problem)
+        | _cuts(certificate.cuts, blocks)
+    )
     arrays["cut_usd"] = certificate.multipliers.cut_usd
     arrays |= _covers(certificate.covers)
     arrays["cover_usd"] = certificate.multipliers.cover_usd

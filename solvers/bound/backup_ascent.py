@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from solvers.bound.ascent import BoundResult, Course, ascend
-from solvers.bound.backup import joined, parted, secured, with_failures
+from solvers.bound.backup import Survivors, joined, parted, secured, with_failures
 from solvers.bound.backup_choice import promising
 from solvers.bound.evaluate import Evaluator
 from solvers.bound.layout import layout_of
@@ -65,6 +65,10 @@ class _Turns:
         sweeps = max(self.course.sweeps, 1)
         now = start.multipliers if isinstance(start, Certificate) else start
         warm = now is not None and len(now.backup.row) > 0
+        if isinstance(start, Certificate):
+            found = self._given(start)
+            if self._ended():
+                return self._best(found, shares)
         step = WARM_STEP if warm else LARGE_STEP if self._large else FIRST_STEP
         for most in (WARM_TURN,) if warm else LARGE_TURNS if self._large else TURNS:
             course = replace(self.course, sweeps=max(min(most, int(PART * sweeps)), 1), cuts=False)
@@ -93,6 +97,24 @@ class _Turns:
             last, bound_usd=self.best_usd, certificate=self.proof, mean_shares=means, trace=self.trace, sweeps=self.done
         )
 
+    def _given(self, start: Certificate) -> BoundResult:
+        """What given prices prove as they are; with their cuts and covers, which the turns begin without."""
+        prices, backup = start.multipliers, allowed(self.problem, start.multipliers.backup)
+        survivors = with_failures(self.problem, backup.domain, backup.row)
+        bare = Certificate(replace(prices, backup=backup, cut_usd=np.zeros(0), cover_usd=np.zeros(0)))
+        known = start if len(backup.row) == len(prices.backup.row) else bare  # cuts may speak of what is gone
+        course = replace(self.course, sweeps=1, cuts=False)
+        try:
+            return self._noted(self._ascended(survivors, known, course, shares=True), survivors)
+        except ValueError:  # a cut or cover of another day's problem that proves nothing of this one
+            return self._noted(self._ascended(survivors, bare, course, shares=True), survivors)
+
+    def _ascended(self, survivors: Survivors, start: Certificate, course: Course, *, shares: bool) -> BoundResult:
+        """An ascent with failures from prices of the problem; in the numbering of the survivors."""
+        known = replace(start, multipliers=joined(self.problem, start.multipliers, survivors))
+        with Evaluator(layout_of(survivors.problem), self.threads, survivors=survivors) as evaluator:
+            return ascend(evaluator, course, known, shares=shares)
+
     def _turn(self, now: Multipliers | None, course: Course, *, shares: bool) -> BoundResult:
         """A course with the failures that `now` prices; the result in the numbering of the problem."""
         backup = Backup() if now is None else allowed(self.problem, now.backup)
@@ -104,6 +126,10 @@ class _Turns:
         stop = None if self.course.stop is None else self.course.stop - self.done
         with Evaluator(layout_of(survivors.problem), self.threads, survivors=survivors) as evaluator:
             found = ascend(evaluator, replace(course, stop=stop), start, shares=shares)
+        return self._noted(found, survivors)
+
+    def _noted(self, found: BoundResult, survivors: Survivors) -> BoundResult:
+        """A result in the numbering of the problem, kept if it is the best."""
         proof = replace(found.certificate, multipliers=parted(self.problem, found.multipliers, survivors))
         self.done += found.sweeps
         self.trace += tuple((seconds, max(usd, self.best_usd)) for seconds, usd in found.trace)

@@ -23,16 +23,20 @@ Int = NDArray[np.int64]
 
 KEEP = 12
 """Standing blocks kept for every demand row, cheapest first, besides those that serve it."""
+FAVOUR = 1e-3
 WHOLE = 100_000
 """Pairs of a program up to which it is not taken apart."""
 
 
-def reroute(problem: Problem, placement: Placement, keep: int = KEEP) -> Placement | None:
+def reroute(problem: Problem, placement: Placement, stay: Int | None = None, keep: int = KEEP) -> Placement | None:
     """The cheapest shares with sites, servers and replicas as they stand; None when no program has an answer.
 
-    Only what the search knows is kept: the problem has no further rules.
+    Only what the search knows is kept: the problem has no further rules. Pairs in `stay` are taken before others that
+    are as cheap to a thousandth: there are many cheapest plans, and demand should not move between them.
     """
-    pair = _useful_pairs(problem, placement, keep)
+    pair = _useful_pairs(problem, placement, keep, stay)
+    if stay is not None:
+        problem = replace(problem, pair_usd=_favoured(problem, stay))
     if len(pair) > WHOLE:
         return _by_parts(problem, placement, pair)
     part = replace(
@@ -120,15 +124,25 @@ def _solve(
     return rows, best_flow(part, np.ones(len(sites), np.bool_), nothing, placement.replicas[blocks])
 
 
-def _useful_pairs(problem: Problem, placement: Placement, keep: int) -> Int:
-    """Pairs on standing blocks: those in use and the `keep` cheapest of every row."""
+def _favoured(problem: Problem, stay: Int) -> Float:
+    """Costs of the pairs, N, those in `stay` a little less."""
+    usd = problem.pair_usd.astype(np.float64)
+    usd[stay] -= FAVOUR * (usd[stay] + float(usd[stay].mean()) if len(stay) else 0.0)
+    return usd
+
+
+def _useful_pairs(problem: Problem, placement: Placement, keep: int, stay: Int | None) -> Int:
+    """Pairs on standing blocks: those in use, those in `stay` and the `keep` cheapest of every row."""
     standing = _standing(problem.pair_block, placement.replicas)
     row = problem.pair_demand[standing]
     order = np.lexsort((problem.pair_usd[standing], row))
     first = np.searchsorted(row[order], np.arange(problem.demands))
     rank = np.empty(len(standing), np.int64)
     rank[order] = np.arange(len(standing)) - first[row[order]]
-    return np.asarray(standing[(rank < keep) | (placement.share[standing] > 0)], np.int64)
+    used = placement.share[standing] > 0
+    if stay is not None:
+        used |= np.isin(standing, stay)
+    return np.asarray(standing[(rank < keep) | used], np.int64)
 
 
 @njit(cache=True)

@@ -2,17 +2,18 @@
 
 from dataclasses import dataclass, replace
 
-from solvers.rollout import Rollout, RolloutSolution
+from solvers.check import violations
+from solvers.rollout import Rollout, RolloutSolution, rollout_violations
 from solvers.search.run import FIRST_CYCLE
 from solvers.search.scale import usual_sweeps
-from solvers.solution import Certificate, Placement
+from solvers.solution import Certificate, Placement, cost_usd
 
-QUICK = 10
+QUICK = 40
 """What part of the sweeps a known plan and its prices get at first."""
-QUICK_STEP = 0.02
+QUICK_STEP = 0.005
 """Of the bound then: the usual step leaves good prices and takes long to come back."""
-QUICK_WORK = 3 * FIRST_CYCLE
-"""Rounds of search then: two cycles."""
+QUICK_WORK = 2 * FIRST_CYCLE - 1
+"""Rounds of search then: the calm cycles."""
 
 
 @dataclass(frozen=True)
@@ -53,3 +54,18 @@ class Known:
 
     plans: tuple[Placement, ...] | None
     prices: tuple[Certificate | None, ...]
+
+    def enough_usd(self, rollout: Rollout, gap: float) -> list[float | None]:
+        """The bound of every period at which the plans, as they are, are within the gap; None where they break a rule.
+
+        Sweeps beyond would prove more than is asked.
+        """
+        if self.plans is None or gap <= 0 or rollout_violations(rollout, self.plans):
+            return [None] * len(rollout.periods)
+        if any(violations(problem, plan) for problem, plan in zip(rollout.periods, self.plans, strict=True)):
+            return [None] * len(rollout.periods)
+        found = list[float | None]()
+        for problem, plan in zip(rollout.periods, self.plans, strict=True):
+            usd = cost_usd(problem, plan)
+            found.append(usd - gap * max(usd - problem.constant_usd, 0.0))
+        return found

@@ -146,6 +146,7 @@ class _Run:
         stop = limits.stop
         start: Certificate | Multipliers | None = None
         earlier: Problem | None = None
+        enough_usd = self.known.enough_usd(self.rollout, limits.gap)
         for h, problem in enumerate(self.rollout.periods):
             base = base_problem(problem, keep_reserve=True)
             if found and earlier is not None:
@@ -157,6 +158,7 @@ class _Run:
                 base,
                 sweeps=sweeps if h == 0 else -(-sweeps // 2),
                 start=start,
+                upper_usd=enough_usd[h],
                 time_limit_s=None if limits.stop is not None else part_of(limits.time_limit_s, part) if h == 0
                 else late_s,
                 stop=stop if h == 0 or stop is None else -(-stop // 2),

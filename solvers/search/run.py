@@ -13,6 +13,7 @@ from solvers.problem import Problem
 from solvers.search.clock import Clock
 from solvers.search.flow import reroute
 from solvers.search.ground import ground_of
+from solvers.search.grow import grow
 from solvers.search.halves import sharing_of, split_sites
 from solvers.search.moves import COARSE, FINE, assign, construct, run_moves
 from solvers.search.reference import refer
@@ -38,7 +39,11 @@ MOST_PAIRS = 3_000_000
 MOST_SITES = 2_000
 """More than so many take as long to build a plan of as many pairs do."""
 MOVES = 256
+CALM_MOVES = 64
+"""Of such a cycle: few, as routing shows soon whether the plan is good enough."""
 FIRST_CYCLE = 16
+CALM_CYCLE = 1
+"""From a given plan, near what changed in it: the first of cycles that double until they are as long as usual."""
 STARTS = (8, 2)
 """Plans built before the search, and of a problem of the most pairs. Where sites are large a round of moves costs as
 much as all eight, and does not open and close as they do: atlas-2025 begins 1 % cheaper, and keeps half of that."""
@@ -50,9 +55,13 @@ Where sites are many this makes plans dearer by half a per cent at the same numb
 HEAT = (0.015, 0.01)
 """Temperature at the start of a cycle, as a share of the cost per open site, and what is left of it at the end."""
 WARM = 0.5
-"""Heat of the second cycle from a given plan, the first has none; it doubles with every cycle."""
+"""Heat of the cycles near what changed in a given plan, but for the first, which has none; then it doubles."""
 STAY = 0.1
 """What a replica that did not stand in the given plan has to save, of what one costs on average; halved every cycle."""
+LOST = 1e-6
+"""Of a row, by which a repaired plan may leave more of it than the given one and has lost nothing."""
+ORDERS = 8
+"""Of sites, in which a repaired plan is added to; each takes a tenth of a second at a million pairs."""
 SPARE = 1.3
 """How much longer than the last time the closing steps may take."""
 
@@ -115,6 +124,7 @@ class Run:
         self.best: Snapshot = snapshot(self.ground, self.state)
         self.checked = self.found = self.best
         self.heat, self.focus = 1.0, np.zeros(0, np.bool_)
+        self.stay: Int | None = None  # pairs of a given plan
         self.rounds = 0
         self.flow_s = self.check_s = 0.0
         self.trace: list[tuple[float, float, float]] = []
@@ -132,7 +142,8 @@ class Run:
     def open_with(self, start: Placement | None) -> None:
         """A first plan: what can be kept of the given one, or one built by the prices."""
         if start is not None:
-            self._take_over(repair(self.problem, start))
+            self.stay = np.flatnonzero(start.share > 0)
+            self._take_over(repair(self.problem, start), start.unserved)
         if start is None or float(self.state.usd.sum()) > self.ground.budget_usd:
             self._construct()
         self.best = snapshot(self.ground, self.state)
@@ -146,19 +157,37 @@ class Run:
             self.checked = self.found = self.best
         self.check_s = self.clock.seconds - began
 
-    def _take_over(self, found: Repaired) -> None:
+    def _take_over(self, found: Repaired, was_left: Float) -> None:
         """Go on from a repaired plan: first near what changed, and only where that saves something."""
         self.state = load_state(self.ground, found.shot)
-        left = unserved_share(self.ground, self.state) > 1e-9
-        near = np.bincount(
-            self.sharing.site, left[self.sharing.row] & self.state.open[self.sharing.site], len(self.state.open)
-        )
-        self.focus = np.asarray(found.touched | (near > 0), np.bool_)
+        lost = unserved_share(self.ground, self.state) > was_left + LOST
+        near = np.bincount(self.sharing.site, lost[self.sharing.row], len(self.state.open)) > 0
         self.heat = 0.0
         placed = float(self.state.usd.sum()) / max(int(found.shot.replicas.sum()), 1)
         for work in self.works:
             work.stood[:] = found.shot.replicas
             work.money[2] = STAY * placed
+        if lost.any():
+            self._mend()
+        grown = np.bincount(self.problem.block_site, self.state.replicas != found.shot.replicas, len(near)) > 0
+        self.focus = np.asarray(found.touched | (near & self.state.open) | grown, np.bool_)
+
+    def _mend(self) -> None:
+        """Serve what a repaired plan has lost: routed anew, then by replicas added, in the cheapest of some orders."""
+        self.best = self.found = snapshot(self.ground, self.state)
+        self._route()
+        left, rng = unserved_share(self.ground, self.state), np.random.default_rng([self.seed, 1 << 21])
+        levels, routed = COARSE if _large(self.problem) else FINE, self.best
+        for turn in range(ORDERS):
+            state = load_state(self.ground, routed)
+            self._accounts(self.works[0], left, 1.0)
+            rank = rng.random(len(state.open)) if turn else -self.bound.mean_open
+            order = np.lexsort((rank, ~state.open)).astype(np.int64)
+            grow(self.ground_ref, refer(state), self.work_refs[0], self.worth, order, levels, turn)
+            self.best = min(self.best, snapshot(self.ground, state), key=lambda shot: shot.usd)
+            if self.clock.over:
+                break
+        self.state = load_state(self.ground, self.best)
 
     def _construct(self) -> None:
         """Build several plans from differing orders and price levels, two at a time, and keep the cheapest."""
@@ -221,7 +250,7 @@ class Run:
 
         The time for the closing flow and for the last check is kept free, by what they took before.
         """
-        length = FIRST_CYCLE
+        length = CALM_CYCLE if len(self.focus) else FIRST_CYCLE
         if (work is None or work > 0) and not self.clock.over and self.gap() > max(gap, 1e-9):
             self._route()
         with ThreadPoolExecutor(2) as pool:
@@ -238,9 +267,10 @@ class Run:
                 self._route()
                 for each in self.works:
                     each.money[2] *= 0.5
-                self.heat = min(max(2 * self.heat, WARM), 1.0)
-                self.focus = np.zeros(0, np.bool_)
                 length *= 2
+                near = len(self.focus) > 0 and length < FIRST_CYCLE
+                self.heat = WARM if near else min(max(2 * self.heat, WARM), 1.0)
+                self.focus = self.focus if near else np.zeros(0, np.bool_)
 
     def _usd_per_site(self) -> float:
         count = max(int(self.state.open.sum()), 1)
@@ -263,7 +293,7 @@ class Run:
         jobs = [
             pool.submit(
                 run_moves, ground, state, self.work_refs[half], mine, self._seeds(mine), self.appeal,
-                self.worth, MOVES, heat, int(seeds[half]),
+                self.worth, CALM_MOVES if len(self.focus) else MOVES, heat, int(seeds[half]),
             )
             for half, mine in enumerate((first, ~first))
         ]  # fmt: skip
@@ -285,7 +315,7 @@ class Run:
         A plan that the moves made is worth a good deal less than it is once routed, so the two are never compared.
         """
         began = self.clock.seconds
-        routed = reroute(self.problem, to_placement(self.problem, self.found))
+        routed = reroute(self.problem, to_placement(self.problem, self.found), self.stay)
         if routed is not None:
             shot = snapshot(self.ground, load_state(self.ground, from_placement(self.problem, routed)))
             self.best = min(self.best, shot, key=lambda shot: shot.usd)

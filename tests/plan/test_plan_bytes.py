@@ -49,8 +49,9 @@ def test_failures_that_split_in_equal_parts_have_the_same_bytes_in_any_numbering
 
 
 BLOCKS = SimpleNamespace(  # what the writer asks of a problem: one block, one offer
-    block_site=np.array([0]), block_shape=np.array([0]), block_slice=None, offer_site=np.array([0])
-)
+    block_site=np.array([0]), block_shape=np.array([0]), block_slice=None, offer_site=np.array([0]),
+    out_mbps=np.array([3.0, 2.0]), in_mbps=np.array([1.0, 0.0]),
+)  # fmt: skip
 
 
 def leaf(limit: float, uplink: float) -> Certificate:

@@ -1,6 +1,8 @@
 """Yesterday's plan begins today's: everything that both have by name comes along, and nothing else."""
 
 import csv
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import tiny
 from click.testing import CliRunner
 
+from bench.replan import change, moves
 from placement.cli import main
 from placement.planning import Planned, plan_scenario
 from placement.problem import Built, build_rollout
@@ -77,10 +80,54 @@ def test_nothing_changed_means_nothing_moves(wide: tuple[Path, Path, Planned], t
     assert planned.document.gap is not None
     request = Request("scale", gap=planned.document.gap + 1e-6, start=plan, branchings=0)
     again = plan_scenario(load(scenario), tmp_path / "again", request)
-    assert again.document.replicas == planned.document.replicas
+    assert again.document.model_copy(update={"provenance": planned.document.provenance}) == planned.document
+    for name in ("routes.parquet", "certificate.npz"):
+        assert (tmp_path / "again" / name).read_bytes() == (plan / name).read_bytes(), name
     assert again.document.provenance.work == 0
-    assert again.document.provenance.parameters["sweeps"] <= 80
+    assert again.document.provenance.parameters["sweeps"] == 1
     assert "start_sha256" in again.document.provenance.parameters
+
+
+def test_a_day_later_little_moves_and_what_is_asked_is_proved(wide: tuple[Path, Path, Planned], tmp_path: Path) -> None:
+    """1 % of demand, ten round-trip times and the power of a site; the plan is audited before it is written."""
+    scenario, plan, planned = wide
+    now = tmp_path / "now"
+    shutil.copytree(scenario, now)
+    change(now, planned.document, seed=1)
+    assert planned.document.gap is not None
+    gap = planned.document.gap + 0.02
+    again = plan_scenario(load(now), tmp_path / "again", Request("scale", gap=gap, start=plan, branchings=0))
+    assert again.document.gap is not None and again.document.gap <= gap
+    assert moves(planned.document, again.document) <= 0.2 * sum(row.count for row in planned.document.replicas)
+
+
+def test_prices_grow_with_their_rows(wide: tuple[Path, Path, Planned], tmp_path: Path) -> None:
+    """A row that asks for half is worth half, and what cuts pay for it follows its weight: better than prices kept."""
+    scenario, plan, _ = wide
+    before, now = started(scenario, plan)[1].prices[0], tmp_path / "now"
+    shutil.copytree(scenario, now)
+    with (now / "demand.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows[::4]:
+        for column in ("requests_per_s", "mean_requests_per_s"):
+            if row.get(column):
+                row[column] = repr(0.5 * float(row[column]))
+    with (now / "demand.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    today, start = started(now, plan)
+    after = start.prices[0]
+    assert before is not None and after is not None
+    halved = {(row["region"], row["model"], row["service"]) for row in rows[::4]}
+    names = [(row.region, row.model, row.service) for row in today.names[0].demands]
+    times = np.array([0.5 if name in halved else 1.0 for name in names])
+    alone = np.setdiff1d(np.arange(len(names)), before.cuts.row)
+    old, new = before.multipliers.demand_usd, after.multipliers.demand_usd
+    assert new[alone] == pytest.approx((times * old)[alone])
+    problem = today.rollout.periods[0]
+    kept = replace(before.multipliers, demand_usd=np.minimum(old, problem.unserved_usd))
+    assert evaluate(problem, after.multipliers, after.cuts) > 1.01 * evaluate(problem, kept, before.cuts)
 
 
 def test_a_site_that_is_gone_takes_its_servers_and_shares_along(tmp_path: Path) -> None:
