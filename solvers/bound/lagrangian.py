@@ -10,7 +10,7 @@ from solvers.bound.backup import has_failures
 from solvers.bound.backup_ascent import bound_with_failures
 from solvers.bound.evaluate import Evaluator
 from solvers.bound.layout import layout_of
-from solvers.bound.wide import bound_of_many
+from solvers.bound.wide import MANY_PAIRS_FAILING, bound_of_many
 from solvers.candidates import MANY_PAIRS
 from solvers.problem import Problem
 from solvers.solution import Certificate, Multipliers
@@ -41,9 +41,10 @@ def lagrangian_bound(
     """
     upper = np.inf if upper_usd is None else upper_usd
     course = Course(sweeps, stop, upper, cuts, time.monotonic(), time_limit_s, interrupted, first_step)
-    if problem.pairs > MANY_PAIRS:
+    failing = has_failures(problem)
+    if problem.pairs > (MANY_PAIRS_FAILING if failing else MANY_PAIRS):
         return bound_of_many(problem, course, threads, start)
-    if has_failures(problem):
+    if failing:
         return bound_with_failures(problem, course, threads, start, shares=shares)
     with Evaluator(layout_of(problem), threads) as evaluator:
         return ascend(evaluator, course, start, shares=shares)

@@ -17,6 +17,8 @@ from solvers.candidates import candidates
 from solvers.problem import Problem
 from solvers.solution import Backup, Certificate, Multipliers
 
+MANY_PAIRS_FAILING = 4_000_000
+"""Pairs from which a bound with failures is made this way; without failures see `solvers.candidates.MANY_PAIRS`."""
 CHEAPEST = 64
 """Pairs that a row keeps at first."""
 NARROW_PART = 0.8
@@ -36,10 +38,10 @@ def bound_of_many(
     The sweeps over few pairs count like the others, and one over all is the least there is.
     """
     narrow = 0
-    if start is None:
+    if not isinstance(start, Certificate):
         nowhere, free = np.zeros(problem.sites, np.bool_), np.zeros(len(problem.limit_rhs))
         few = candidates(problem, free, nowhere, most=(0, CHEAPEST))
-        found = _bound_of_few(few.problem, _first(course), threads)
+        found = _bound_of_few(few.problem, _first(course), threads, start)
         start, narrow = found.certificate, found.sweeps
     whole = max(course.sweeps - int(NARROW_PART * course.sweeps), 1)
     return _Settling(problem, replace(course, sweeps=narrow + whole), threads, narrow).run(start)
@@ -51,11 +53,11 @@ def _first(course: Course) -> Course:
     return replace(course, sweeps=sweeps, stop=None if course.stop is None else max(course.stop - 1, 1))
 
 
-def _bound_of_few(problem: Problem, course: Course, threads: int) -> BoundResult:
+def _bound_of_few(problem: Problem, course: Course, threads: int, start: Multipliers | None) -> BoundResult:
     if has_failures(problem):
-        return bound_with_failures(problem, course, threads, None, shares=False)
+        return bound_with_failures(problem, course, threads, start, shares=False)
     with Evaluator(layout_of(problem), threads) as evaluator:
-        return ascend(evaluator, course)
+        return ascend(evaluator, course, start)
 
 
 @dataclass

@@ -44,6 +44,7 @@ def one_array(problem: Problem) -> Problem:
 def everything_is_many(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (lagrangian, rollout_search, scale.candidates):
         monkeypatch.setattr(module, "MANY_PAIRS", 0)
+    monkeypatch.setattr("solvers.bound.lagrangian.MANY_PAIRS_FAILING", 0)
 
 
 def test_what_a_failure_may_lose_and_what_nobody_can_serve_is_the_same_among_candidates() -> None:
@@ -137,6 +138,10 @@ def test_a_bound_made_on_few_pairs_is_below_the_optimum_and_is_what_its_certific
         assert found.bound_usd == pytest.approx(proved, rel=1e-9, abs=1e-9), seed
         again = lagrangian_bound(problem, sweeps=40, stop=found.sweeps)
         assert again.bound_usd == found.bound_usd and again.sweeps == found.sweeps
+        warm = lagrangian_bound(problem, sweeps=20, start=proof.multipliers)
+        if exact.placement is not None:
+            assert warm.bound_usd <= exact.objective_usd + 1e-7 * abs(exact.objective_usd), seed
+        assert warm.bound_usd >= 0.5 * found.bound_usd, seed
 
 
 @pytest.mark.usefixtures("everything_is_many")
