@@ -11,6 +11,7 @@ from small_reserve import sites
 from solvers.check import violations
 from solvers.complete import Effort, annealed, complete
 from solvers.complete.anneal.annealing import FIRST_CYCLE, Annealing, cycles
+from solvers.complete.anneal.insert import least_backup, look_around, weigh
 from solvers.complete.anneal.moves import one_move
 from solvers.complete.anneal.stand import fit_servers, look_at_unit, price_one_more
 from solvers.complete.draft import Draft
@@ -263,3 +264,25 @@ def test_a_cycle_ends_with_the_rounds_that_are_known() -> None:
         ends = list(islice(accumulate(cycles(rounds)), 30))[1::2]  # where a pair is over
         past = min(end for end in ends if end >= rounds)
         assert past - rounds <= 2 * (1 + ends.index(past)), rounds
+
+
+def test_no_backup_costs_less_than_its_least() -> None:
+    looked_at = 0
+    for seed, problem in enumerate(finite(0, 30)):
+        annealing = started(problem, seed)
+        annealing.anneal(lambda rounds: rounds >= 1)
+        land, plan, desk = annealing.land, annealing.plan_ref, annealing.desk_ref
+        annealing.desk.mood[:] = 1.1
+        annealing.desk.dial[:2] = 0.3, 2.0
+        for row, rest in product(range(problem.demands), (1.0, 0.4)):
+            look_around(annealing.land_ref, desk, row)
+            first = least_backup(annealing.land_ref, plan, desk, row, rest)
+            least = annealing.desk.backup_usd[: annealing.desk.number[7]]
+            assert first == -1 if np.isinf(least).all() else least[first] == least.min()
+            for at, domain in product(range(len(least)), range(len(land.inside))):
+                pair = annealing.desk.live_backup[at]
+                block, load = land.backup_block[pair], land.backup_load[pair]
+                share, usd = weigh(annealing.land_ref, plan, desk, row, block, load, domain, rest)
+                assert share == 0.0 or usd >= least[at] - 1e-9
+                looked_at += share > 0.0
+    assert looked_at > 100

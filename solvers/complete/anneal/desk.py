@@ -18,7 +18,7 @@ class Desk(NamedTuple):
 
     random: Random
     mood: Float  # P: what buying there is multiplied by in this move; inf: nothing new is put there
-    dial: Float  # [0] part of a purchase that is charged in full, [1] USD of a quarter that is taken up
+    dial: Float  # [0] part of a purchase charged in full, [1] USD of a quarter taken up, [2] those taken up before
     row: Int  # rows taken out
     row_mark: Bool  # I
     row_key: Float
@@ -30,6 +30,9 @@ class Desk(NamedTuple):
     touched_mark: Bool
     live: Int  # pairs of the row at hand whose sites are not barred, `number[6]` of them
     live_backup: Int  # and its backup pairs, `number[7]`
+    backup_usd: Float  # the least they could cost by share, for the share `backup_share`
+    backup_share: Float  # [0]; negative: nothing is known
+    least: Int  # [0] the cheapest of `backup_usd`
     number: Int  # [0] rows, [1] sites, [2] saved records, [3] touched sites, [4] accepted, [5] tried, [8] jobs
     candidate_pair: Int
     candidate_share: Float
@@ -51,7 +54,7 @@ def new_desk(land: Land, seed: int) -> Desk:
     return Desk(
         random=new_random(seed),
         mood=np.ones(sites),
-        dial=np.zeros(2),
+        dial=np.zeros(3),
         row=np.zeros(rows + 1, np.int64),
         row_mark=np.zeros(rows, np.bool_),
         row_key=np.zeros(rows + 1),
@@ -63,6 +66,9 @@ def new_desk(land: Land, seed: int) -> Desk:
         touched_mark=np.zeros(sites, np.bool_),
         live=np.zeros(widest, np.int64),
         live_backup=np.zeros(int(np.diff(land.backup_first).max(initial=0)) + 1, np.int64),
+        backup_usd=np.zeros(int(np.diff(land.backup_first).max(initial=0)) + 1),
+        backup_share=np.full(1, -1.0),
+        least=np.zeros(1, np.int64),
         number=np.zeros(9, np.int64),
         candidate_pair=np.zeros(widest, np.int64),
         candidate_share=np.zeros(widest),

@@ -22,11 +22,25 @@ TRIES = 6
 
 
 @njit(cache=True, nogil=True)
+def busy(g: Land, s: Plan, p: int) -> float:
+    """Quarters of a site that are taken up by loads, the busiest slice of every block."""
+    total = 0.0
+    for b in range(g.block_first[p], g.block_first[p + 1]):
+        if s.replicas[b] > 0:
+            most = 0.0
+            for t in range(g.slices):
+                most = max(most, s.load[b, t] + s.peak[b, t])
+            total += most * g.block_quarters[b]
+    return total
+
+
+@njit(cache=True, nogil=True)
 def touch(g: Land, s: Plan, d: Desk, p: int) -> None:
     """Keep what stands at a site before its first change in this move."""
     if d.touched_mark[p]:
         return
     d.touched_mark[p] = True
+    d.dial[2] += busy(g, s, p)
     d.touched[d.number[3]] = p
     d.number[3] += 1
     for b in range(g.block_first[p], g.block_first[p + 1]):
@@ -106,6 +120,7 @@ def look_around(g: Land, d: Desk, i: int) -> None:
             d.live[number] = n
             number += 1
     d.number[6] = number
+    d.backup_share[0] = -1.0
     number = 0
     for z in range(g.backup_first[i], g.backup_first[i + 1]):
         if not np.isinf(d.mood[g.block_site[g.backup_block[z]]]):
@@ -124,26 +139,75 @@ def backed_outside(g: Land, i: int, domain: int) -> bool:
 
 
 @njit(cache=True, nogil=True)
+def least_backup(g: Land, s: Plan, d: Desk, i: int, rest: float) -> int:
+    """Work out what `rest` of row i would cost at least on every backup pair at hand; the cheapest, -1 without any.
+
+    Kept until the plan changes or the share does: what a domain puts on a block is between nothing and its peak.
+    """
+    if d.backup_share[0] == rest:
+        return int(d.least[0])
+    t = g.row_slice[i]
+    best, chosen = np.inf, -1
+    for c in range(d.number[7]):
+        z = d.live_backup[c]
+        b = g.backup_block[z]
+        usd = backup_least(g, s, d, b, t, g.backup_load[z], rest)
+        d.backup_usd[c] = usd
+        if usd < best:
+            best, chosen = usd, c
+    d.backup_share[0] = rest
+    d.least[0] = chosen
+    return chosen
+
+
+@njit(cache=True, nogil=True)
+def backup_least(g: Land, s: Plan, d: Desk, b: int, t: int, a: float, rest: float) -> float:
+    """The least USD by share that `weigh` could find for a block and `rest` of a row, whatever the domain."""
+    choice = g.block_choice[b]
+    if choice >= 0 and s.chooser[choice] >= 0 and s.chooser[choice] != b:
+        return np.inf
+    free = g.capacity * s.replicas[b] - s.load[b, t]
+    peak = s.peak[b, t]
+    whole = a * rest
+    if s.replicas[b] > 0 and (whole <= free + TINY or free >= LEAST * a):
+        if g.tight[g.block_site[b]] or whole > free - peak:
+            return 0.0  # a part of it may fit for nothing
+        return float(d.dial[1] * g.block_quarters[b] * max(whole - peak, 0.0) / rest)
+    if s.replicas[b] >= g.block_most[b]:
+        return np.inf
+    price = price_one_more(g, s, b)
+    if np.isinf(price) or s.money[0] + s.money[1] + price > g.budget_usd:
+        return np.inf
+    return float(max(price, 0.0) * d.dial[0] * d.mood[g.block_site[b]] / rest)
+
+
+@njit(cache=True, nogil=True)
 def best_backup(g: Land, s: Plan, d: Desk, i: int, domain: int, rest: float) -> tuple[int, float, float, bool]:
     """The backup pair for (a part of) `rest` of row i when a domain fails: pair (-1: none), share, USD by share.
 
     The last says whether anything outside of the domain could back the row up at all; where nothing could, nobody must.
     """
     best, chosen, part = np.inf, -1, 0.0
-    for c in range(d.number[7]):
-        z = d.live_backup[c]
+    first = least_backup(g, s, d, i, rest)
+    for c in range(-1, d.number[7]):
+        at = first if c < 0 else c
+        if at < 0 or d.backup_usd[at] >= best:
+            continue
+        z = d.live_backup[at]
         b = g.backup_block[z]
         if g.inside[domain, g.block_site[b]]:
             continue
         share, usd = weigh(g, s, d, i, b, g.backup_load[z], domain, rest)
         if share > 0.0 and usd < best:
             best, chosen, part = usd, z, share
+            if best <= 0.0:
+                break
     return chosen, part, best, chosen >= 0 or not g.losable[i] or backed_outside(g, i, domain)
 
 
 @njit(cache=True, nogil=True)
-def backups_usd(g: Land, s: Plan, d: Desk, i: int, p: int, share: float) -> float:
-    """What backing up a share of row i at site p would cost by share; inf where it cannot be."""
+def backups_usd(g: Land, s: Plan, d: Desk, i: int, p: int, share: float, most: float) -> float:
+    """What backing up a share of row i at site p would cost by share; inf where it cannot be or is `most` or more."""
     usd = 0.0
     for k in range(g.domain_first[p], g.domain_first[p + 1]):
         chosen, _, price, able = best_backup(g, s, d, i, g.domain[k], share)
@@ -151,6 +215,8 @@ def backups_usd(g: Land, s: Plan, d: Desk, i: int, p: int, share: float) -> floa
             if chosen < 0:
                 return np.inf
             usd += price
+            if usd >= most:
+                return np.inf
     return usd
 
 
@@ -173,6 +239,7 @@ def back_up(g: Land, s: Plan, d: Desk, i: int, p: int, share: float) -> float:
             b = g.backup_block[z]
             touch(g, s, d, g.block_site[b])
             add_record(g, s, i, e, z, part)
+            d.backup_share[0] = -1.0
             if not grow(g, s, b):
                 return 0.0
             rest -= part
@@ -205,7 +272,7 @@ def best_primary(g: Land, s: Plan, d: Desk, i: int, rest: float) -> tuple[int, f
         d.candidate_usd[at] = np.inf
         p = g.block_site[g.pair_block[n]]
         if g.domain_first[p] < g.domain_first[p + 1]:
-            least += backups_usd(g, s, d, i, p, d.candidate_share[at])
+            least += backups_usd(g, s, d, i, p, d.candidate_share[at], best - least)
         if least < best:
             best, chosen, part = least, n, d.candidate_share[at]
     return chosen, part
@@ -229,6 +296,7 @@ def insert_part(g: Land, s: Plan, d: Desk, i: int, most: float) -> float:
         p = g.block_site[b]
         touch(g, s, d, p)
         add_record(g, s, i, -1, n, part)
+        d.backup_share[0] = -1.0
         if not grow(g, s, b):
             return most - rest
         backed = back_up(g, s, d, i, p, part)
@@ -252,6 +320,7 @@ def insert_row(g: Land, s: Plan, d: Desk, i: int) -> None:
         if served >= most:
             return
         drop_row(g, s, i)
+        d.backup_share[0] = -1.0
         most = served * (1.0 - 1e-9)
         if most < LEAST:
             return

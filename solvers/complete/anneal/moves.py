@@ -9,7 +9,7 @@ from numba import njit
 
 from solvers.chance import below, uniform
 from solvers.complete.anneal.desk import MOST_ROWS, MOST_SITES, Desk
-from solvers.complete.anneal.insert import insert_row, touch
+from solvers.complete.anneal.insert import busy, insert_row, touch
 from solvers.complete.anneal.jobs import insert_jobs, set_job
 from solvers.complete.anneal.land import Land
 from solvers.complete.anneal.plan import Plan, add_record, drop_row, set_unserved
@@ -24,6 +24,13 @@ STOCK_PART = 0.3
 """Of the moves, that take from a site that holds what is out of stock."""
 JOB_PART = 0.1
 """Of the moves, that begin with a job, where there are any."""
+MOST_CLOSED = 16
+"""Closed sites that a move may buy at, on average at most."""
+BUSY_PART = 0.2
+"""Of what a quarter GPU costs, that one taken up counts for when a move is judged.
+
+Between one server more and one less lie many moves that cost nothing; those that leave less to carry lead there.
+"""
 JOBS_ALONG = 0.3
 """Of the jobs at a chosen site, that are taken out with its rows."""
 
@@ -229,9 +236,9 @@ def choose(g: Land, s: Plan, d: Desk, seeds: Int) -> None:
     if uniform(d.random) < STOCK_PART and len(seeds) > 0:
         choose_short_site(g, s, d, seeds)
     model = g.row_model[s.record_row[k]] if uniform(d.random) < ONE_MODEL else -1
-    wanted = 1 + int(6 * uniform(d.random) ** 2)
+    wanted = 1 + int(4 * uniform(d.random) ** 2)
     if model >= 0:
-        wanted = 1 + int(10 * uniform(d.random) ** 2)
+        wanted = 1 + int(5 * uniform(d.random) ** 2)
     while wanted > 1:
         choose_site(d, open_neighbour(g, s, d, d.site[below(d.random, d.number[1])]))
         wanted -= 1
@@ -247,7 +254,10 @@ def set_moods(g: Land, s: Plan, d: Desk, usd_per_quarter: float) -> None:
     d.dial[0] = uniform(d.random) ** 2
     d.dial[1] = usd_per_quarter * (0.05 + 0.9 * uniform(d.random))
     spread = 0.8 * uniform(d.random)
-    closed = uniform(d.random) ** 3
+    shut = 0
+    for p in range(len(d.mood)):
+        shut += s.site_count[p] == 0
+    closed = uniform(d.random) ** 3 * min(1.0, MOST_CLOSED / max(shut, 1))
     for p in range(len(d.mood)):
         mood = 1.0 + spread * (uniform(d.random) - 0.5)
         if s.site_count[p] == 0 and not d.site_mark[p] and uniform(d.random) > closed:
@@ -365,6 +375,7 @@ def one_move(g: Land, s: Plan, d: Desk, seeds: Int, usd_per_quarter: float, heat
     before, paid, added = cost(s), s.money[0] + s.money[1], s.added.max()
     set_moods(g, s, d, usd_per_quarter)
     d.number[5] += 1
+    d.dial[2] = 0.0
     if d.number[0] + d.number[8] > 0 and take_out(g, s, d):
         order = order_rows(g, d)
         limit = before - heat * np.log(max(uniform(d.random), 1e-12))
@@ -375,7 +386,10 @@ def one_move(g: Land, s: Plan, d: Desk, seeds: Int, usd_per_quarter: float, heat
                 break
             insert_row(g, s, d, d.row[order[at]])
         good = good and (jobs_first or insert_jobs(g, s, d))
-        if good and cost(s) <= limit and allowed(g, s, paid, added):
+        more = -d.dial[2]
+        for c in range(d.number[3]):
+            more += busy(g, s, d.touched[c])  # quarters
+        if good and cost(s) + BUSY_PART * usd_per_quarter * more <= limit and allowed(g, s, paid, added):
             d.number[4] += 1
         else:
             put_back(g, s, d)
