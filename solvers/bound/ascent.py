@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from solvers.bound.backup import has_failures
 from solvers.bound.cover_search import find_covers
-from solvers.bound.covers import chosen_covers, joined_covers
+from solvers.bound.covers import chosen_covers, fresh_covers, joined_covers
 from solvers.bound.cuts import chosen, together
 from solvers.bound.evaluate import Evaluator, Sweep
 from solvers.bound.separate import Means, separate
@@ -185,7 +185,9 @@ class _Ascent:
         new = find_covers(
             base, shares, means.replicas, self.means.present / self.means.weight, MOST_COVERS, self.evaluator.threads
         )
-        self.covers = joined_covers(chosen_covers(self.covers, kept), new)
+        self.covers = chosen_covers(self.covers, kept)
+        new = fresh_covers(self.covers, new) if self.covers.count and new.count else new
+        self.covers = joined_covers(self.covers, new)
         self.now = replace(self.now, cover_usd=np.append(self.now.cover_usd[kept], np.zeros(new.count)))
         return new.count
 

@@ -98,8 +98,8 @@ def cover_table(problem: Problem, covers: Covers) -> CoverTable:
 def _no_covers(blocks: int) -> CoverTable:
     none, nothing = np.zeros(0, np.int64), np.zeros(0)
     return CoverTable(
-        none, none, nothing, none, none, nothing, nothing, np.zeros(0, np.bool_), nothing, np.zeros(blocks + 1, np.int64), none,
-        none, nothing,
+        none, none, nothing, none, none, nothing, nothing, np.zeros(0, np.bool_), nothing,
+        np.zeros(blocks + 1, np.int64), none, none, nothing,
     )  # fmt: skip
 
 
@@ -160,6 +160,12 @@ def chosen_covers(covers: Covers, kept: Bool) -> Covers:
     rows = np.repeat(kept, np.diff(covers.row_first))
     first = np.append(0, np.cumsum(np.diff(covers.row_first)[kept]))
     return Covers(covers.unit[kept], first, covers.row[rows], covers.weight[rows])
+
+
+def fresh_covers(known: Covers, new: Covers) -> Covers:
+    """Those of `new` whose rows are not those of a known one: twice the same moves as one whose price is both's."""
+    held = {rows.tobytes() for rows in np.split(known.row, known.row_first[1:-1])}
+    return chosen_covers(new, np.array([rows.tobytes() not in held for rows in np.split(new.row, new.row_first[1:-1])]))
 
 
 def joined_covers(one: Covers, other: Covers) -> Covers:
