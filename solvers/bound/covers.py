@@ -73,7 +73,7 @@ def cover_table(problem: Problem, covers: Covers) -> CoverTable:
     np.maximum.at(most, at, carries)
     reach, where = np.unique(cell // slices, return_inverse=True)
     reach_cover, reach_block = reach // problem.blocks, reach % problem.blocks
-    alpha = problem.capacity_factor * np.bincount(where, most, minlength=len(reach))
+    alpha = np.asarray(problem.capacity_factor * np.bincount(where, most, minlength=len(reach)), np.float64)
     apart = ~np.asarray(reserve.domain_site.any(axis=0))[problem.block_site[reach_block]]
     weight = (1 + 1 / units[cover]) * covers.weight / (covers.unit * fraction)[cover]
     none = np.zeros(0, np.int64)

@@ -83,15 +83,15 @@ def test_coefficients_are_those_of_loops() -> None:
                 told = table.counted(mine, np.full(len(mine), float(y)))
                 found = dict(zip(table.reach_block[mine].tolist(), told.tolist(), strict=True))
                 assert found == pytest.approx(
-                    {b: _count(ceiling - 1, each * y, fails) for b, (each, fails) in counted.items()}
+                    {b: _count(ceiling - 1, f, each * y, fails) for b, (each, f, fails) in counted.items()}
                 )
             assert table.row_weight[table.row_cover == c] == pytest.approx(weights)
             assert table.ceiling[c] == ceiling
     assert tried >= 30
 
 
-def _count(k: int, units: float, fails: bool) -> float:
-    held = min(k, units)
+def _count(k: int, f: float, units: float, fails: bool) -> float:
+    held = min(k, math.floor(units) + min(1.0, (units - math.floor(units)) / f))
     return (k + 1) * held / ((k + held) if fails else k)
 
 
@@ -110,8 +110,7 @@ def _by_loops(problem: Problem, rows: np.ndarray, weight: np.ndarray, unit: floa
     counted = {}
     for b, slices in carried.items():
         fails = any(reserve.domain_site[e, problem.block_site[b]] for e in range(reserve.domains))
-        alpha = problem.capacity_factor * sum(slices.values())
-        counted[b] = math.floor(alpha) + min(1.0, (alpha - math.floor(alpha)) / f), fails
+        counted[b] = problem.capacity_factor * sum(slices.values()), f, fails
     return counted, [(1 + 1 / k) * w / (unit * f) for w in weight.tolist()], k + 1
 
 
