@@ -26,7 +26,7 @@ from placement.audit.facts import Key
 
 __all__ = ["Arrays", "CertificateError", "Prices", "read_certificate"]
 
-SCHEMA = "nearserve-certificate-4"
+SCHEMA = "nearserve-certificate-5"
 COMMON = ("period", "site", "slice")
 DEMAND = ("demand_region", "demand_model", "demand_service", "demand_slice")
 ROWS = ("demand_usd", "uplink_usd", "downlink_usd", "limit_usd", "budget")

@@ -23,7 +23,7 @@ from solvers.solution import (
     Tree,
 )
 
-SCHEMA = "nearserve-certificate-4"
+SCHEMA = "nearserve-certificate-5"
 LEAST_USD = 0.01
 
 Arrays = dict[str, NDArray[Any]]
