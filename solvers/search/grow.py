@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from solvers.chance import seed_random
 from solvers.search.ground import Ground
 from solvers.search.moves import turn_of
-from solvers.search.network import keep_network
-from solvers.search.refit import fit_unit
-from solvers.search.state import State, Work, release, settle, use_limits
+from solvers.search.refit import fill_site
+from solvers.search.state import State, Work, release, use_limits
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -40,22 +39,27 @@ def grow(g: Ground, state: State, work: Work, worth: Float, order: Int, levels: 
 @njit(cache=True, nogil=True)
 def extend(g: Ground, state: State, work: Work, p: int) -> None:
     """Add to site p what pays at the prices; one that was closed opens if that pays, too."""
+    merge(g, state, p)
     stood = state.open[p]
     first, last = g.site_offer[p], g.site_offer[p + 1]
     use_limits(first, last, state.servers, g.limit_first, g.limit_row, g.limit_value, work.used, -1.0)
     work.money[0] -= state.usd[p]
-    profit = 0.0
-    u0, u1 = g.unit_first[p], g.unit_first[p + 1]
-    turn = turn_of(g, work, p)
-    for _ in range(PASSES):
-        added = 0.0
-        for k in range(u1 - u0):
-            added += fit_unit(g, state, work, p, u0 + (k + turn) % (u1 - u0))
-        profit += added
-        if added <= 0.0:
-            break
-    if g.network and state.length[p] > 0:
-        keep_network(g, state, work, p)
-    settle(g, state, work, p)
+    profit = fill_site(g, state, work, p, turn_of(g, work, p), PASSES)
     if not stood and state.open[p] and (profit <= g.open_usd[p] or work.money[0] > work.money[1]):
         release(g, state, work, p)
+
+
+@njit(cache=True, nogil=True)
+def merge(g: Ground, state: State, p: int) -> None:
+    """List every pair of site p once: there is room for so many, and each time something is added some come again."""
+    first, item, share = g.item_first[p], state.item, state.share
+    order = np.argsort(item[first : first + state.length[p]], kind="mergesort")
+    pairs, shares = item[first : first + state.length[p]][order], share[first : first + state.length[p]][order]
+    end = first - 1
+    for k in range(len(pairs)):
+        if k > 0 and pairs[k] == pairs[k - 1]:
+            share[end] += shares[k]
+            continue
+        end += 1
+        item[end], share[end] = pairs[k], shares[k]
+    state.length[p] = end + 1 - first

@@ -70,7 +70,7 @@ def serve_picks(g: Ground, state: State, work: Work, p: int) -> float:
     slices, capacity = g.slices, g.capacity
     gained = 0.0
     b0 = g.block_first[p]
-    end = g.item_first[p] + state.length[p]
+    end, last = g.item_first[p] + state.length[p], g.item_first[p + 1]
     start = end
     for k in range(work.number[1]):
         b = work.pick_block[k]
@@ -89,6 +89,8 @@ def serve_picks(g: Ground, state: State, work: Work, p: int) -> float:
                     share = room / load
                 if share <= EPS:
                     continue
+                if end == last:
+                    break  # a pair that is listed twice took another's place
                 room -= load * share
                 item[end] = n
                 shares[end] = share
@@ -201,8 +203,16 @@ def refit(g: Ground, state: State, work: Work, p: int, turn: int, passes: int) -
 @njit(cache=True, nogil=True)
 def fit_site(g: Ground, state: State, work: Work, p: int, turn: int, passes: int) -> None:
     """Fit the empty site p whatever there is money for; it stays closed when that does not pay."""
-    profit = 0.0
     work.number[5] += 1
+    profit = fill_site(g, state, work, p, turn, passes)
+    if state.open[p] and profit <= g.open_usd[p]:
+        release(g, state, work, p)
+
+
+@njit(cache=True, nogil=True)
+def fill_site(g: Ground, state: State, work: Work, p: int, turn: int, passes: int) -> float:
+    """Add what pays to site p, as it stands, and settle it; what that earns before the site's opening."""
+    profit = 0.0
     u0, u1 = g.unit_first[p], g.unit_first[p + 1]
     for _ in range(passes):
         added = 0.0
@@ -214,5 +224,4 @@ def fit_site(g: Ground, state: State, work: Work, p: int, turn: int, passes: int
     if g.network and state.length[p] > 0:
         keep_network(g, state, work, p)
     settle(g, state, work, p)
-    if state.open[p] and profit <= g.open_usd[p]:
-        release(g, state, work, p)
+    return profit
