@@ -31,7 +31,7 @@ class Limits:
     calm: bool = True  # the search from a known plan
 
     def quick(self, rollout: Rollout) -> "Limits":
-        """A tenth of the sweeps in small steps, two cycles of search: for a plan and prices that are nearly right."""
+        """Few sweeps in small steps, and the calm cycles of search: for a plan and prices that are nearly right."""
         sweeps = max((self.sweeps or usual_sweeps(rollout.periods[0])) // QUICK, 1)
         rounds = QUICK_WORK if self.work is None else min(self.work, QUICK_WORK)
         return replace(self, sweeps=sweeps, work=rounds, first_step=QUICK_STEP)

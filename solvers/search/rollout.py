@@ -26,7 +26,7 @@ from solvers.search.limits import Known, Limits
 from solvers.search.refused import refused_at_scale
 from solvers.search.repair import same_sizes
 from solvers.search.run import FIRST_CYCLE
-from solvers.search.run import MANY_PAIRS as FEW_PAIRS
+from solvers.search.run import MANY_PAIRS as MANY_TO_SEARCH
 from solvers.search.scale import USUAL_WORK, Aim, Progress, net_gap, part_of, search, usual_sweeps
 from solvers.search.stages import Planned, plan_stage, polished
 from solvers.search.ways import Way, carried
@@ -45,7 +45,7 @@ BOUND_PART = 0.5
 RESERVED_BOUND_PART = 0.35
 """The same where plans have a reserve: annealing them takes the rest."""
 RESERVED_SWEEPS = 3
-"""Times the usual sweeps, of a bound that prices failures; twice as often of many pairs, where the time ends it."""
+"""Times the usual sweeps, of a bound that prices failures; twice as often of many pairs, where time cuts it off."""
 LATE_BOUND = 1.25
 """Times its part, when the bound of a later period is cut off."""
 STAGE_BOUND_PART = 0.02
@@ -153,7 +153,8 @@ class _Run:
             if found and earlier is not None:
                 start = carried(earlier, base, found[-1].multipliers)
             start = self.known.prices[h] or start
-            more = 2 if limits.time_limit_s is not None and base.pairs > FEW_PAIRS else 1
+            cut_off = limits.time_limit_s is not None or limits.stop is not None  # by time, or as time did before
+            more = 2 if cut_off and base.pairs > MANY_TO_SEARCH else 1
             sweeps = limits.sweeps or usual_sweeps(base) * (more * RESERVED_SWEEPS if self.reserved else 1)
             late_s = None if limits.time_limit_s is None else LATE_BOUND * whole * limits.time_limit_s - self.seconds
             bound = lagrangian_bound(
