@@ -1,6 +1,7 @@
 """nearserve doctor: is this installation whole?"""
 
 import importlib
+import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -17,10 +18,11 @@ LIBRARIES = (
 WORDS = {"ok": "ok", "absent": "-", "broken": "BROKEN"}
 
 
-@click.command("doctor", epilog="Example: nearserve doctor --format json")
+@click.command("doctor", epilog="Example: nearserve doctor --compile")
+@click.option("--compile", "compiling", is_flag=True, help="First compile the solvers; once, a minute.")
 @format_option
 @click.pass_context
-def command(context: click.Context, output_format: str) -> None:
+def command(context: click.Context, compiling: bool, output_format: str) -> None:
     """Check Python, the libraries, the bundled data and the solvers, each by using it; and what of probing works here.
 
     What probing lacks on this machine is marked "-" and told with its mend; it does not make the installation broken.
@@ -32,6 +34,7 @@ def command(context: click.Context, output_format: str) -> None:
         **{name: lambda name=name: _library(name) for name in LIBRARIES},  # type: ignore[misc]
         "datasets": _datasets,
         "solver": _solver,
+        "kernels": lambda: _kernels(compiling),
     }
     rows = [(name, *_outcome(check)) for name, check in (checks | doctor_probing.checks()).items()]
     if output_format == "json":
@@ -86,3 +89,18 @@ def _solver() -> str:
     if solution.placement is None:
         raise RuntimeError(f"the solver ended with {solution.status}")
     return f"{solution.status}, {solution.objective_usd:.2f} on a tiny problem"
+
+
+def _kernels(compiling: bool) -> str:
+    """Whether the first plan has to wait for the compiler."""
+    from placement.cli.doctor_probing import AbsentError  # noqa: PLC0415
+    from placement.compiling import are_compiled, compile_kernels  # noqa: PLC0415
+
+    if compiling:
+        try:
+            compile_kernels()
+        except subprocess.CalledProcessError as error:
+            raise RuntimeError(error.stderr.strip().splitlines()[-1]) from error
+    if not are_compiled():
+        raise AbsentError("not compiled: the first plan takes a minute longer; once: nearserve doctor --compile")
+    return "compiled"

@@ -1,0 +1,43 @@
+"""Kernels are compiled once, before a plan needs them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from time import monotonic
+
+from placement.compiling import compile_kernels
+
+PLAN = """
+import sys
+from numba.core import event
+from placement import compiling
+from placement.cli import main
+for part in compiling.PARTS:
+    compiling.main(part)
+assert compiling.are_compiled()
+world, out = sys.argv[1:]
+for kind in ("edge-full", "edge"):
+    main(f"init {world}-{kind} --from {kind} --sites 16 --regions 14 --models 2 --seed 3".split(), standalone_mode=False)
+    with event.install_recorder("numba:compile") as recorder:
+        main(f"plan {world}-{kind} -o {out}-{kind} --method scale --work 3".split(), standalone_mode=False)
+    compiled = [str(each.data["dispatcher"]) for _, each in recorder.buffer if each.is_start]
+    assert not compiled, compiled
+"""
+
+
+def test_a_plan_after_it_compiles_nothing(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", PLAN, str(tmp_path / "world"), str(tmp_path / "out")], check=True)
+
+
+def test_an_empty_cache_holds_no_kernels(tmp_path: Path) -> None:
+    asked = [sys.executable, "-c", "from placement.compiling import are_compiled; print(are_compiled())"]
+    found = subprocess.run(asked, check=True, capture_output=True, text=True,
+                           env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)})  # fmt: skip
+    assert found.stdout.strip() == "False"
+
+
+def test_compiling_ends_when_it_is_interrupted() -> None:
+    began = monotonic()
+    compile_kernels(interrupted=lambda: True)
+    assert monotonic() - began < 5
