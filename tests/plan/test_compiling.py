@@ -18,7 +18,8 @@ for part in compiling.PARTS:
 assert compiling.are_compiled()
 world, out = sys.argv[1:]
 for kind in ("edge-full", "edge"):
-    main(f"init {world}-{kind} --from {kind} --sites 16 --regions 14 --models 2 --seed 3".split(), standalone_mode=False)
+    made = f"init {world}-{kind} --from {kind} --sites 16 --regions 14 --models 2 --seed 3"
+    main(made.split(), standalone_mode=False)
     with event.install_recorder("numba:compile") as recorder:
         main(f"plan {world}-{kind} -o {out}-{kind} --method scale --work 3".split(), standalone_mode=False)
     compiled = [str(each.data["dispatcher"]) for _, each in recorder.buffer if each.is_start]
