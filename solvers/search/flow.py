@@ -1,4 +1,4 @@
-"""The closing linear programs: the best shares for the servers of a plan; replicas that fall idle are taken away.
+"""The closing linear programs: the best shares for the servers of a plan; replicas and servers that fall idle go.
 
 With the replicas fixed, rows of different models or slices share nothing but links. So where there are many pairs each
 (model, slice) is a program of its own, which may use what the others leave of the links: twenty programs are solved
@@ -13,6 +13,8 @@ import scipy.sparse as sp
 from numba import njit
 from numpy.typing import NDArray
 
+from solvers.complete.draft import Draft
+from solvers.complete.servers import trim
 from solvers.exact.flow import best_flow
 from solvers.problem import Index, Problem
 from solvers.rules import NO_RULES
@@ -53,7 +55,9 @@ def reroute(problem: Problem, placement: Placement, stay: Int | None = None, kee
 
 def _lean(problem: Problem, placement: Placement, share: Float, unserved: Float) -> Placement:
     replicas = _needed_replicas(problem, share, placement.replicas)
-    return Placement(placement.open, placement.servers, replicas, share, unserved)
+    left = Draft(problem, replace(placement, replicas=replicas, share=share[:0], unserved=unserved[:0]))
+    trim(left)  # no move starts from a site without demand, so that idle servers would stand for ever
+    return Placement(left.open, left.servers, replicas, share, unserved)
 
 
 def _by_parts(problem: Problem, placement: Placement, pair: Int) -> Placement | None:

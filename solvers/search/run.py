@@ -139,13 +139,24 @@ class Run:
     def gap(self) -> float:
         return net_gap(self.best.usd + self.aim.sunk_usd, self.aim.bound_usd, self.constant)
 
-    def open_with(self, start: Placement | None) -> None:
-        """A first plan: what can be kept of the given one, or one built by the prices."""
+    def open_with(self, start: Placement | None, *, calm: bool = True) -> None:
+        """A first plan: what can be kept of the given one, or one built by the prices; the cheaper one if not `calm`.
+
+        A plan that calm search left far from its bound may be that of another world.
+        """
         if start is not None:
             self.stay = np.flatnonzero(start.share > 0)
             self._take_over(repair(self.problem, start), start.unserved)
-        if start is None or float(self.state.usd.sum()) > self.ground.budget_usd:
+        given = self.state
+        too_dear = float(given.usd.sum()) > self.ground.budget_usd
+        if start is None or not calm or too_dear:
             self._construct()
+        if start is not None and not calm:
+            if not too_dear and state_usd(self.ground, given) <= state_usd(self.ground, self.state):
+                self.state = given
+            self.heat, self.focus = 1.0, np.zeros(0, np.bool_)
+            for each in self.works:
+                each.money[2] = 0.0  # what a replica that is new has to save
         self.best = snapshot(self.ground, self.state)
         self.found = self.best
         self._check()

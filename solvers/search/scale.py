@@ -3,8 +3,6 @@
 import time
 from collections.abc import Callable
 
-import numpy as np
-
 from solvers import candidates
 from solvers.bound import BoundResult, lagrangian_bound
 from solvers.problem import Problem
@@ -14,8 +12,6 @@ from solvers.solution import Multipliers, Placement, Solution
 
 SWEEPS = (800, 300, 100)
 """Sweeps of the bound for a small problem, for one of many pairs, and for one of which few pairs are searched."""
-RESTLESS = 1.0
-"""Heat of the first cycle from a given plan where calm was not enough."""
 USUAL_WORK = 3 * FIRST_CYCLE
 """Rounds where neither work nor time nor a gap ends the search."""
 
@@ -90,11 +86,7 @@ def search(
     """
     run = Run(problem, bound, Clock(began, time_limit_s, interrupted), seed, progress, aim)
     run.say("bound")
-    run.open_with(start)
-    if not calm:
-        run.heat, run.focus = max(run.heat, RESTLESS), np.zeros(0, np.bool_)
-        for each in run.works:
-            each.money[2] = 0.0  # what a replica that is new has to save
+    run.open_with(start, calm=calm)
     run.search(gap, work)
     return run.solution()
 

@@ -27,7 +27,7 @@ audit_again = false
 [plan]
 method = "scale"
 work = 4
-gap = 0.15
+gap = 0.05
 [metrics]
 textfile = "nearserve.prom"
 """

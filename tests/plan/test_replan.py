@@ -101,6 +101,18 @@ def test_a_day_later_little_moves_and_what_is_asked_is_proved(wide: tuple[Path, 
     assert moves(planned.document, again.document) <= 0.2 * sum(row.count for row in planned.document.replicas)
 
 
+@pytest.mark.parametrize("requests_per_s", [12, 30, 60, 80])
+def test_a_day_on_which_all_has_changed_costs_no_more_than_from_nothing(tmp_path: Path, requests_per_s: int) -> None:
+    scale = Request(method="scale", work=4, gap=0.05)
+    plan_scenario(load(tiny.write(tmp_path / "before")), tmp_path / "yesterday", scale)
+    changed = tiny.edited("demand.csv", "paris,m8,chat,8,4", f"paris,m8,chat,{requests_per_s},4")
+    scenario = load(tiny.write(tmp_path / "after", changed))
+    cold = plan_scenario(scenario, tmp_path / "cold", scale)
+    warm = plan_scenario(scenario, tmp_path / "warm", replace(scale, start=tmp_path / "yesterday"))
+    assert warm.document.objective_usd_month <= cold.document.objective_usd_month
+    assert warm.report.gap_verified is not None and warm.report.gap_verified <= 0.05
+
+
 def test_prices_grow_with_their_rows(wide: tuple[Path, Path, Planned], tmp_path: Path) -> None:
     """A row that asks for half is worth half, and what cuts pay for it follows its weight: better than prices kept."""
     scenario, plan, _ = wide

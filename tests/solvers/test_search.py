@@ -1,5 +1,7 @@
 """Plans of the search keep every rule, never beat the optimum, and are the same again."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from enumeration import optimum_usd
@@ -9,6 +11,7 @@ from solvers.check import violations
 from solvers.instances.synthetic import synthetic
 from solvers.instances.tiny import random_tiny
 from solvers.search import greedy, net_gap, solve_scale
+from solvers.search.flow import reroute
 from solvers.solution import Status, cost_usd
 
 
@@ -92,6 +95,20 @@ def test_a_given_plan_is_never_made_worse() -> None:
     assert first.placement is not None
     found = solve_scale(problem, start=first.placement, work=4, sweeps=100)
     assert found.objective_usd <= first.objective_usd
+
+
+def test_servers_that_nothing_needs_are_given_back_when_shares_are_routed() -> None:
+    problem = synthetic(30, 20, 3, seed=5)
+    plan = solve_scale(problem, work=3, sweeps=150).placement
+    assert plan is not None
+    servers = plan.servers.copy()
+    idle = np.flatnonzero(~plan.open[problem.offer_site] & (problem.offer_max > 0))[0]
+    servers[idle] = 1
+    opened = np.bincount(problem.offer_site, servers, minlength=problem.sites) > 0
+    routed = reroute(problem, replace(plan, servers=servers, open=opened))
+    assert routed is not None and routed.servers[idle] == 0 and not routed.open[problem.offer_site[idle]]
+    assert violations(problem, routed) == []
+    assert cost_usd(problem, routed) <= cost_usd(problem, plan) * (1 + 1e-9)
 
 
 def test_the_search_beats_the_greedy_plan_and_both_keep_every_rule() -> None:
