@@ -58,7 +58,7 @@ def _proved(
     from solvers.bound.groups.prove import prove_groups  # noqa: PLC0415
     from solvers.relax import base_problem  # noqa: PLC0415
 
-    base = base_problem(problem, keep_reserve=True)
+    base = base_problem(problem, counted=True)
     usd = cost_usd(problem, plan)
     enough_usd = usd - gap * max(usd - problem.constant_usd, 0.0)
     before_usd = evaluate(base, known.multipliers, known.cuts, covers=known.covers)

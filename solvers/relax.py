@@ -17,8 +17,8 @@ from solvers.problem import Float, Problem, ProblemError
 from solvers.rules import NO_RULES, Rules, Transit
 
 
-def base_problem(problem: Problem, *, keep_reserve: bool = False) -> Problem:
-    """`problem` without its rules, itself where it has none; `keep_reserve` keeps N-1, which the bound can count.
+def base_problem(problem: Problem, *, counted: bool = False) -> Problem:
+    """`problem` without its rules, itself where it has none; `counted` keeps N-1 and jobs, which the bound can count.
 
     Raises ProblemError where a rule would pay for being kept (a negative cost): leaving it out would not be a
     relaxation.
@@ -34,7 +34,7 @@ def base_problem(problem: Problem, *, keep_reserve: bool = False) -> Problem:
     for name, usd in costs.items():
         if usd is not None and (usd < 0).any():
             raise ProblemError(f"a cost of {name} is negative, so a bound without them would not hold")
-    kept = Rules(reserve=rules.reserve) if keep_reserve else NO_RULES
+    kept = Rules(reserve=rules.reserve, jobs=rules.jobs) if counted else NO_RULES
     if rules.transit is None:
         return replace(problem, rules=kept)
     return replace(problem, rules=kept, pair_usd=problem.pair_usd + _transit_usd(problem, rules.transit))

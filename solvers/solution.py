@@ -98,6 +98,7 @@ class Multipliers:
     cut_usd: Float = field(default_factory=_nothing)  # C: of the certificate's cuts
     backup: Backup = field(default_factory=Backup)
     cover_usd: Float = field(default_factory=_nothing)  # F: of the certificate's covers
+    job_usd: Float = field(default_factory=_nothing)  # J: (15), what running each job earns, any sign; empty: relaxed
 
     @property
     def row_usd(self) -> Float:

@@ -48,6 +48,7 @@ def secured(problem: Problem) -> Bool:
     """E × I: rows that a failure cannot make lost: they have a backup pair outside of the domain, or no pair inside."""
     reserve = _reserve(problem)
     found = np.ones((reserve.domains, problem.demands), np.bool_)
+    found[:, problem.demand_model < 0] = False  # jobs wait
     site, domain = np.nonzero(reserve.domain_site.T)
     _strike_lost(
         problem.row_first, problem.pair_block, firsts(reserve.pair_demand, problem.demands), reserve.pair_block,

@@ -13,10 +13,11 @@ from solvers.bound.backup import Survivors, joined, per_row, with_failures
 from solvers.bound.covers import cover_table, missing, spared, standing_usd
 from solvers.bound.cuts import broken, replica_gain, slot_usd, table_of
 from solvers.bound.gain import Facts, Prices
+from solvers.bound.jobs import with_job_rows, with_jobs
 from solvers.bound.layout import Layout, Structure, cell_block, layout_of
 from solvers.bound.sweep import Answer, Room, Tables, sweep_sites
 from solvers.problem import Figures, Problem
-from solvers.solution import Covers, Cuts, Multipliers
+from solvers.solution import Certificate, Covers, Cuts, Multipliers
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -192,6 +193,10 @@ def evaluate(
 
     Raises ValueError for a cut that proves nothing, or a price of what a failure may lose.
     """
+    if len(multipliers.job_usd):
+        hosted = with_jobs(problem)
+        known = with_job_rows(hosted, Certificate(multipliers, cuts or Cuts()))
+        return evaluate(hosted.problem, known.multipliers, known.cuts, threads, covers=covers)
     if len(multipliers.backup.row) or (covers is not None and covers.count):
         survivors = with_failures(problem, multipliers.backup.domain, multipliers.backup.row)
         with Evaluator(layout_of(survivors.problem), threads, cuts, survivors, covers) as evaluator:

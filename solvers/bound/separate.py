@@ -63,6 +63,7 @@ def touched_of(layout: Layout, means: Means) -> Touched:
     """The sparse view of `means` that the separation reads, with the weight of every row."""
     problem, s = layout.problem, layout.structure
     at = np.flatnonzero(means.share > LEAST_SHARE)
+    at = at[problem.demand_model[s.pair_demand[at]] >= 0]  # rows of jobs are not the certificate's
     row = s.pair_demand[at].astype(np.int64)
     block = cell_block(s)[np.searchsorted(s.cell_first, at, side="right") - 1]
     share = means.share[at].astype(float)
@@ -91,7 +92,7 @@ def _weights(layout: Layout, row: Int, block: Int, share: Float, load: Float) ->
     """Of every row: the replicas it fills of the shape that its model and slice use most, and its (model, slice)."""
     problem = layout.problem
     slices, shapes = max(problem.slices, 1), len(problem.shape_gpu)
-    family = problem.demand_model * slices + problem.demand_slice
+    family = np.maximum(problem.demand_model, 0) * slices + problem.demand_slice
     shape = problem.block_shape[block]
     quarters = np.zeros((int(family.max(initial=0)) + 1, max(shapes, 1)))
     np.add.at(quarters, (family[row], shape), share * load * problem.shape_quarters[shape])

@@ -18,10 +18,11 @@ def cold_start(problem: Problem) -> Multipliers:
     A replica is paid for once and serves every slice, so each slice pays its part of it.
     """
     zeros = np.zeros((problem.sites, max(problem.slices, 1)))
+    real = int(problem.demand_slice[problem.demand_model >= 0].max(initial=0)) + 1  # jobs' rows are in others
     gpu_usd = _gpu_usd(problem)
     shape = problem.block_shape
     replica_usd = problem.shape_quarters[shape] / 4 * gpu_usd[problem.shape_gpu[shape]]
-    replica_usd = (replica_usd + problem.each_replica_usd) / max(problem.slices, 1)
+    replica_usd = (replica_usd + problem.each_replica_usd) / real
     price = np.full(problem.demands, np.inf)
     cheapest(problem.pair_demand, problem.pair_block, problem.pair_load, problem.pair_usd, replica_usd, price)
     price = np.minimum(np.where(np.isfinite(price), price, 0.0) * 1.2, problem.unserved_usd)

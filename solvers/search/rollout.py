@@ -149,7 +149,7 @@ class _Run:
         earlier: Problem | None = None
         enough_usd = self.known.enough_usd(self.rollout, limits.gap)
         for h, problem in enumerate(self.rollout.periods):
-            base = base_problem(problem, keep_reserve=True)
+            base = base_problem(problem, counted=True)
             if found and earlier is not None:
                 start = carried(earlier, base, found[-1].multipliers)
             start = self.known.prices[h] or start

@@ -54,4 +54,4 @@ def carried(earlier: Problem, later: Problem, prices: Multipliers) -> Multiplier
     limit_usd = np.where(later.limit_rhs <= 2 * earlier.limit_rhs, prices.limit_usd, 0.0)
     demand_usd = np.minimum(prices.demand_usd * grown, later.unserved_usd)
     backup = replace(prices.backup, usd=prices.backup.usd * grown[prices.backup.row])
-    return replace(prices, demand_usd=demand_usd, limit_usd=limit_usd, backup=backup)
+    return replace(prices, demand_usd=demand_usd, limit_usd=limit_usd, backup=backup, job_usd=np.zeros(0))

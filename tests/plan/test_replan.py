@@ -71,7 +71,7 @@ def test_the_same_scenario_gets_its_plan_and_its_proof_back(wide: tuple[Path, Pa
     assert placement is not None and prices is not None
     assert violations(problem, placement) == []
     assert cost_usd(problem, placement) == pytest.approx(planned.document.objective_usd_month, rel=1e-6)
-    bound = evaluate(base_problem(problem, keep_reserve=True), prices.multipliers, prices.cuts)
+    bound = evaluate(base_problem(problem, counted=True), prices.multipliers, prices.cuts)
     assert bound == pytest.approx(planned.document.bound_claimed_usd_month, rel=1e-6)
 
 

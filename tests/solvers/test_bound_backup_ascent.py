@@ -87,5 +87,5 @@ def test_other_policies_are_bounded_without_their_reserve() -> None:
 def test_the_base_problem_keeps_its_failures_where_asked() -> None:
     problem = random_reserve(2)
     assert base_problem(problem).rules == NO_RULES
-    assert base_problem(problem, keep_reserve=True).rules.reserve is problem.rules.reserve
-    assert np.array_equal(base_problem(problem, keep_reserve=True).pair_usd, problem.pair_usd)
+    assert base_problem(problem, counted=True).rules.reserve is problem.rules.reserve
+    assert np.array_equal(base_problem(problem, counted=True).pair_usd, problem.pair_usd)

@@ -220,7 +220,7 @@ def test_a_few_sites_are_closed_entirely_where_only_demand_is_relaxed(seed: int)
 def test_failure_rows_of_a_certificate_are_left_out_with_the_cuts_that_take_them() -> None:
     """Cuts on failure rows number rows beyond the problem's own; groups are those of the normal day."""
     for seed in range(12):
-        problem = base_problem(random_reserve(seed), keep_reserve=True)
+        problem = base_problem(random_reserve(seed), counted=True)
         found = lagrangian_bound(problem, sweeps=60, cuts=False).certificate
         one, first = np.ones(1), np.array([0, 1])
         cuts = Cuts(1.3 * one, first, np.array([problem.demands]), one, first, np.zeros(1, np.int64))
