@@ -185,8 +185,17 @@ def _prices(known: _Known, arrays: dict[str, NDArray[Any]]) -> Certificate | Non
         own["cut_usd"][kept],
         replace(backup, usd=usd[len(row) :][failure >= 0]),
         own["cover_usd"][standing],
+        _job_usd(known, own),
     )
     return Certificate(prices, cuts, covers=covers)
+
+
+def _job_usd(known: _Known, own: dict[str, NDArray[Any]]) -> Float:
+    """What jobs earned; those of today have a price together or none, as a cold start knows them all."""
+    then = dict(zip(own["job"].tolist(), own["job_usd"].tolist(), strict=True)) if "job" in own else {}
+    if not set(known.names.jobs) <= set(then):
+        return np.zeros(0)
+    return np.array([then[name] for name in known.names.jobs], np.float64)
 
 
 def _times(known: _Known, own: dict[str, NDArray[Any]], row: Int) -> Float:

@@ -26,12 +26,14 @@ from placement.audit.facts import Key
 
 __all__ = ["Arrays", "CertificateError", "Prices", "read_certificate"]
 
-SCHEMA = "nearserve-certificate-5"
+SCHEMA = "nearserve-certificate-6"
 COMMON = ("period", "site", "slice")
 DEMAND = ("demand_region", "demand_model", "demand_service", "demand_slice")
 ROWS = ("demand_usd", "uplink_usd", "downlink_usd", "limit_usd", "budget")
 SIZE = "demand_mbps"
 """How large the rows were: for the next plan, no part of the proof, and not in every certificate."""
+JOBS = ("job", "job_usd")
+"""Not in a certificate of a period without jobs."""
 PERIOD = (*DEMAND, "limit", *ROWS, *BLOCKS, *CUTS, *COVERS, *BACKUPS, "groups")
 
 
@@ -39,7 +41,7 @@ PERIOD = (*DEMAND, "limit", *ROWS, *BLOCKS, *CUTS, *COVERS, *BACKUPS, "groups")
 class Prices:
     """What a certificate says of one period. One multiplier that is missing is 0.
 
-    Prices of demand rows have any sign, all others are ≥ 0. Cuts, backups and groups speak of sites, slices, rows and
+    Prices of demand rows and jobs have any sign, all others are ≥ 0. Cuts, backups and groups speak of sites, slices, rows and
     blocks by their position in `sites`, `slices`, `keys` and `blocks`.
     """
 
@@ -56,6 +58,7 @@ class Prices:
     covers: Covers
     backups: BackupPrices
     groups: tuple[Group, ...]
+    job_usd: Mapping[str, float]
 
 
 def read_certificate(source: Path | Arrays) -> dict[str, Prices]:
@@ -85,6 +88,8 @@ def _refuse_strange_arrays(arrays: Arrays, periods: int, sites: int) -> None:
     known = {"schema", *COMMON}
     for h in range(periods):
         known |= {f"p{h}_{name}" for name in PERIOD} | ({f"p{h}_{SIZE}"} & set(arrays))
+        own = {f"p{h}_{name}" for name in JOBS}
+        known |= own if own & set(arrays) else set()
         groups = count(arrays, f"p{h}_groups", sites) if f"p{h}_groups" in arrays else 0
         known |= {f"p{h}_g{k}_{name}" for k in range(groups) for name in GROUP}
     strange, missing = sorted(set(arrays) - known), sorted(known - set(arrays))
@@ -122,7 +127,15 @@ def _period(arrays: Arrays, prefix: str, sites: tuple[str, ...], slices: tuple[s
         covers=read_covers(arrays, prefix, len(keys)),
         backups=backups,
         groups=read_groups(arrays, prefix, rows, len(slices), blocks, len(sites)),
+        job_usd=_jobs(arrays, prefix),
     )
+
+
+def _jobs(arrays: Arrays, prefix: str) -> dict[str, float]:
+    if prefix + JOBS[0] not in arrays:
+        return {}
+    listed = names(arrays, prefix + JOBS[0])
+    return dict(zip(listed, figures(arrays, prefix + JOBS[1], (len(listed),)).tolist(), strict=True))
 
 
 def _wires(arrays: Arrays, name: str, sites: tuple[str, ...], slices: tuple[str, ...]) -> dict[tuple[str, str], float]:

@@ -98,12 +98,20 @@ def _check_run(case: Case, job: Job, row: JobRow, findings: Findings) -> None:
     fits, least = largest >= min(Fraction(job.gpus), NODE), float(min(Fraction(job.gpus), NODE))
     findings.check("15 gang", fits, where, f"no server there has {least:g} {job.gpu}")
     if case.residency.sets is not None:
-        site = case.facts.sites[row.site]
-        home = case.facts.sites[job.data_site].country if job.data_site in case.facts.sites else ""
-        name = job.residency or case.residency.default
-        # a job without any set may run anywhere: unlike that of users, its data have an owner who chose to name none
-        allowed = not name or case.residency.allows_set(name, home, site.country, site.vendor)
-        findings.check("3 residency", allowed, where, f"the set {name!r} does not allow country {site.country!r}")
+        name, country = job.residency or case.residency.default, case.facts.sites[row.site].country
+        detail = f"the set {name!r} does not allow country {country!r}"
+        findings.check("3 residency", may_go(case, job, row.site), where, detail)
+
+
+def may_go(case: Case, job: Job, site_name: str) -> bool:
+    """(3) Whether the residency of a job's data allows the site.
+
+    A job without any set may run anywhere: unlike that of users, its data have an owner who chose to name none.
+    """
+    site = case.facts.sites[site_name]
+    home = case.facts.sites[job.data_site].country if job.data_site in case.facts.sites else ""
+    name = job.residency or case.residency.default
+    return case.residency.sets is None or not name or case.residency.allows_set(name, home, site.country, site.vendor)
 
 
 def _check_window(case: Case, job: Job, row: JobRow, where: str, findings: Findings) -> None:
@@ -130,14 +138,22 @@ def _check_hours(case: Case, job: Job, row: JobRow, where: str, findings: Findin
     off = abs(row.transfer_hours - transfer)
     detail = f"moving the data takes {float(transfer):.9g} hours, the plan says {float(row.transfer_hours):.9g}"
     findings.check("15 hours", off <= HOURS_TOLERANCE * max(transfer, Fraction(1)), where, detail, off)
-    a_day = sum((case.facts.hours[name] for name in set(_slices(case, row))), Fraction(0)) * DAY_HOURS / MONTH_HOURS
-    days = days_of(case, job)
-    if days is None:
+    lasting = lasting_hours(case, job, _slices(case, row))
+    if lasting is None:
         findings.check("15 hours", False, where, "has a deadline, and nobody knows the day that it counts from")
         return
-    if not job.preemptible and set(_slices(case, row)) != set(case.facts.hours):
+    findings.at_most("15 hours", job.hours + transfer, lasting, where, "hours")
+
+
+def lasting_hours(case: Case, job: Job, slices: Sequence[str]) -> Fraction | None:
+    """Hours until the deadline that some slices of the day last; None where nobody knows the first day."""
+    a_day = sum((case.facts.hours[name] for name in set(slices)), Fraction(0)) * DAY_HOURS / MONTH_HOURS
+    days = days_of(case, job)
+    if days is None:
+        return None
+    if not job.preemptible and set(slices) != set(case.facts.hours):
         days = Fraction(min(math.floor(days), 1))  # one run, in one day
-    findings.at_most("15 hours", job.hours + transfer, a_day * days, where, "hours")
+    return a_day * days
 
 
 def days_of(case: Case, job: Job) -> Fraction | None:
@@ -171,9 +187,14 @@ def job_usd(case: Case, job: Job, row: JobRow) -> Fraction:
     weights = {name: case.facts.hours[name] for name in set(_slices(case, row))}
     priced = sum((hours * case.facts.usd_per_kwh[(row.site, name)] for name, hours in weights.items()), Fraction(0))
     usd = job_kwh(case, job, row.site) * priced / sum(weights.values())
-    if job.data_site not in ("", row.site):
-        usd += job.data_gb * case.facts.sites[job.data_site].egress_usd_per_gb
-    return settled(usd / case.period.months)
+    return settled((usd + moving_usd(case, job, row.site)) / case.period.months)
+
+
+def moving_usd(case: Case, job: Job, site: str) -> Fraction:
+    """What the way of a job's data out of their site costs, once."""
+    if job.data_site in ("", site):
+        return Fraction(0)
+    return job.data_gb * case.facts.sites[job.data_site].egress_usd_per_gb
 
 
 def job_tco2e(case: Case, job: Job, row: JobRow) -> Fraction | None:

@@ -9,7 +9,7 @@ with U_i the penalty of row i and V_p ≥ what site p can earn (`sites`): rows p
 priced wires; servers and the open site cost (1+ν) times their price, servers the priced limits too; an open site is
 credited the priced wires it brings. Rows that no site can serve count with their penalty exactly (C0). Rounding cuts
 (`cuts`), what must be served when a domain has failed (`rows`, `backups`, `covers`) and groups of sites that are
-bounded by branching (`groups`) change this as `docs/certificate.md` says.
+bounded by branching (`groups`), and jobs (`job_values`) change this as `docs/certificate.md` says.
 
 A dedicated tenant's classes fill servers of their own: each (GPU, tenant) is packed and bought by itself, and kept
 within the fleet that it shares with others by a priced limit. Where replicas follow the slices, what G quarter GPUs
@@ -18,8 +18,8 @@ cheaper at the prices. A billed peak of transit is replaced by a mean over the s
 (`prices.counted_share`), which it is never below.
 
 Relaxed, each because it only forbids plans or adds to their cost: power and rack units shared between GPUs and owners;
-the rows of (6) for sizes 2, 4, 8; that shares of survivors stay when a domain fails, and its wires; jobs; moves; pins;
-spread; least served share; the limit of carbon; goals.
+the rows of (6) for sizes 2, 4, 8; that shares of survivors stay when a domain fails, and its wires; which slices jobs
+choose, and jobs without a price; moves; pins; spread; least served share; the limit of carbon; goals.
 """
 
 import math
@@ -36,6 +36,7 @@ from placement.audit.case import Case
 from placement.audit.certificate import Prices
 from placement.audit.cuts import Block, CutBook, open_book
 from placement.audit.groups import SiteGroup, open_blocks, open_group
+from placement.audit.job_values import JobValues
 from placement.audit.limits import LimitRow, limit_rows, monthly_budget_usd
 from placement.audit.penalties import Penalties
 from placement.audit.quotes import Quotes
@@ -109,6 +110,11 @@ class Pricing:
         unknown = sorted(set(self.prices.limit_usd) - {row.name for row in self.limits})
         if unknown:
             raise CertificateError(f"limits that the tables do not state: {unknown[:3]}")
+        strange = sorted(set(self.prices.job_usd) - set(self.jobs.known))
+        if strange:
+            raise CertificateError(f"jobs that the period does not have: {strange[:3]}")
+        if self.prices.job_usd and facts.replicas_follow_slices:
+            raise CertificateError("jobs have no price where replicas follow the slices")
 
     def proved(self) -> Proved:
         """The bound, rounded outward.
@@ -129,7 +135,8 @@ class Pricing:
         losses += [most for most, _ in together]
         if self.budget_usd is not None:
             losses.append(self.prices.budget * float(self.budget_usd))
-        gains = np.concatenate([self.rows.gain_usd, self.cuts.gain_usd(), self.rows.covers.gain_usd()])
+        jobs_usd = np.array(list(self.prices.job_usd.values()), np.float64)
+        gains = np.concatenate([self.rows.gain_usd, self.cuts.gain_usd(), self.rows.covers.gain_usd(), jobs_usd])
         terms = [*gains.tolist(), *(-usd for usd in losses)]
         if not all(math.isfinite(term) for term in terms):
             raise OverflowError("a term of the bound is beyond floats")
@@ -142,7 +149,7 @@ class Pricing:
     ) -> tuple[list[float], list[tuple[float, float]]]:
         """V_p of the sites that are in no group; of every group the least of W and Σ V_p, and the latter."""
         reader = BlockReader(self.case, self.rows, backups, self.dearer)
-        value = SiteValue(self.case, self.servers)
+        value = SiteValue(self.case, self.servers, self.jobs)
         grouped = {site for group in groups for site in group.sites}
         alone, together = [], []
         for site in self.penalties.grid.sites:
@@ -188,6 +195,10 @@ class Pricing:
     @cached_property
     def servers(self) -> Servers:
         return Servers(self.case, self.priced_limits, self.dearer)
+
+    @cached_property
+    def jobs(self) -> JobValues:
+        return JobValues(self.case, self.prices.job_usd, self.dearer)
 
     @cached_property
     def budget_usd(self) -> Fraction | None:

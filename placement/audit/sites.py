@@ -11,6 +11,7 @@ from placement.audit.arrays import Float, Int
 from placement.audit.block_values import block_values
 from placement.audit.blocks import SiteBlock
 from placement.audit.case import Case
+from placement.audit.job_values import JobValues
 from placement.audit.quotes import CLOSED, OPENED, UNLIMITED, PathLimits, Quotes
 from placement.audit.servers import Servers
 from placement.audit.site_value import (
@@ -32,6 +33,10 @@ Kind = tuple[str, int]
 """Blocks that exclude each other at a site: model, quarter GPUs."""
 Owned = tuple[str, str]
 """GPUs that are packed and bought together: GPU, owner."""
+QUARTERS = 4
+"""Of a GPU."""
+SHARED = ""
+"""The owner of servers that are no tenant's own: jobs run there."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class SiteValue:
 
     case: Case
     servers: Servers
+    jobs: JobValues
 
     def usd(
         self, site: str, blocks: Iterable[SiteBlock], credit: float, quotes: Quotes, paths: PathLimits = UNLIMITED
@@ -60,6 +66,8 @@ class SiteValue:
         found: dict[Owned, dict[Kind, list[Worth]]] = defaultdict(lambda: defaultdict(list))
         for block, worth in self._worths(tuple(blocks), quotes, paths):
             found[(block.gpu, block.tenant)][(block.model, block.quarters)].append(worth)
+        for gpu in self.jobs.at(site):
+            found[(gpu, SHARED)].update()
         if not paths.none:  # servers may stand there though nothing earns
             for gpu in self.servers.gpus.get(site, ()):
                 found.update({(gpu, tenant): found[(gpu, tenant)] for tenant in self.case.facts.tenants})
@@ -118,8 +126,13 @@ class SiteValue:
         limits, room = self._of_gpu(paths.of_servers(tenant), gpu), self.servers.room(site, gpu)
         groups = [(quarters, _exclusive(kinds[(model, quarters)])) for model, quarters in sorted(kinds)]
         slices = len(self.case.facts.hours) if self.case.facts.replicas_follow_slices else 1
-        if groups:
-            packs = [[Group(quarters, trimmed(value[..., t, :])) for quarters, value in groups] for t in range(slices)]
+        free = self.jobs.at(site).get(gpu) if tenant == SHARED else None
+        gangs = [] if free is None else [Group(QUARTERS, free[None, :])]
+        if groups or gangs:
+            packs = [
+                [*gangs, *(Group(quarters, trimmed(value[..., t, :])) for quarters, value in groups)]
+                for t in range(slices)
+            ]
             capacity = min(max(useful_quarters(pack) for pack in packs), room)
             leaves = max(group.value.shape[0] for pack in packs for group in pack)
             packs = [

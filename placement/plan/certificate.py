@@ -23,7 +23,7 @@ from solvers.solution import (
     Tree,
 )
 
-SCHEMA = "nearserve-certificate-5"
+SCHEMA = "nearserve-certificate-6"
 LEAST_USD = 0.01
 
 Arrays = dict[str, NDArray[Any]]
@@ -100,6 +100,8 @@ def _period(certificate: Certificate, names: Names, problem: Problem) -> Arrays:
         "backup_usd": backup.usd,
         "groups": np.array(len(certificate.groups)),
     }
+    if len(certificate.multipliers.job_usd):
+        arrays |= {"job": _text(names.jobs), "job_usd": certificate.multipliers.job_usd}
     for k, group in enumerate(certificate.groups):
         arrays |= {f"g{k}_{name}": array for name, array in _group(group, blocks, names, problem).items()}
     return arrays

@@ -51,7 +51,14 @@ def lagrangian_bound(
         elif start is not None:
             start = priced_jobs(hosted, start)
         return _parted(hosted, _bound(hosted.problem, course, threads, start, shares=shares))
-    return _bound(problem, course, threads, start, shares=shares)
+    return _bound(problem, course, threads, _without_jobs(start), shares=shares)
+
+
+def _without_jobs(start: Certificate | Multipliers | None) -> Certificate | Multipliers | None:
+    """Without prices of jobs: where these are not counted, they prove nothing."""
+    if isinstance(start, Certificate):
+        return replace(start, multipliers=replace(start.multipliers, job_usd=np.zeros(0)))
+    return None if start is None else replace(start, job_usd=np.zeros(0))
 
 
 def _bound(

@@ -61,7 +61,7 @@ class Draft:
     def arrays(self) -> dict[str, np.ndarray]:
         columns = np.array(self.keys).T
         return {
-            "schema": np.array("nearserve-certificate-5"),
+            "schema": np.array("nearserve-certificate-6"),
             "period": np.array([""]),
             "site": np.array(self.sites),
             "slice": np.array(self.slices, np.str_),

@@ -63,7 +63,7 @@ def certificate(usd: list[float], sites: str = "pq", **more: Any) -> dict[str, A
     """Prices of the rows, one block at every site, in its order, and other arrays of the period."""
     count = len(usd)
     return {
-        "schema": np.array("nearserve-certificate-5"),
+        "schema": np.array("nearserve-certificate-6"),
         "period": np.array([""]),
         "site": np.array(list(sites)),
         "slice": np.array([""]),

@@ -310,7 +310,7 @@ def certificate(demand: Any = None, **leaf: Any) -> dict[str, np.ndarray]:
     }
     names = ("demand_region", "demand_model", "demand_service", "demand_slice")
     return {
-        "schema": np.array("nearserve-certificate-5"),
+        "schema": np.array("nearserve-certificate-6"),
         "period": np.array([""]),
         "site": np.array(["alba", "brest"]),
         "slice": np.array(["day", "night"]),

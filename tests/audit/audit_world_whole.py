@@ -60,7 +60,7 @@ def certificate() -> dict[str, np.ndarray]:
     """All prices zero, in both periods."""
     none = np.array([], np.str_)
     found = {
-        "schema": np.array("nearserve-certificate-5"),
+        "schema": np.array("nearserve-certificate-6"),
         "period": np.array([FIRST, SECOND]),
         "site": np.array(["cloud", "oslo", "turku"]),
         "slice": np.array(["day", "night", "rush"]),

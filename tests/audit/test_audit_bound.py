@@ -35,7 +35,7 @@ def arrays(told: World, prices: dict[str, Prices], rng: np.random.Generator | No
     shape = (len(common["sites"]), len(common["slices"]))
     wires = [(site, t) for site in common["sites"] for t in common["slices"]]
     found = {
-        "schema": np.array("nearserve-certificate-5"),
+        "schema": np.array("nearserve-certificate-6"),
         "period": np.array(periods, np.str_),
         "site": np.array(common["sites"]),
         "slice": np.array(common["slices"], np.str_),

@@ -71,7 +71,7 @@ def arrays(world, usd=1000.0, limits=None, budget=0.0) -> dict[str, NDArray]:
     cases = open_cases(world, pairs())
     slices = list(cases[0].facts.hours)
     found = {
-        "schema": np.array("nearserve-certificate-5"),
+        "schema": np.array("nearserve-certificate-6"),
         "period": np.array([case.period.name for case in cases]),
         "site": np.array(["p"]),
         "slice": np.array(slices),

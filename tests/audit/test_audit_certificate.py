@@ -28,7 +28,7 @@ def with_array(name: str, values: Any) -> dict[str, Any]:
 
 REJECTED = [
     ("another schema", with_array("schema", "nearserve-certificate-2"), "schema"),
-    ("a list of schemas", with_array("schema", ["nearserve-certificate-5"]), "schema"),
+    ("a list of schemas", with_array("schema", ["nearserve-certificate-6"]), "schema"),
     ("no schema", without("schema"), "schema"),
     ("groups that are a list", with_array("p0_groups", [0]), "p0_groups"),
     ("groups that are no count", with_array("p0_groups", 0.0), "p0_groups"),

@@ -69,7 +69,7 @@ def test_every_period_has_its_own_part_of_the_certificate_and_its_own_prices() -
     periods, certificates = (names("h1"), names("h2")), (leaf(3.0, 0.0), leaf(0.001, 2.5))
     arrays = certificate_arrays(certificates, periods, [BLOCKS] * 2)
     assert arrays is not None
-    assert str(arrays["schema"]) == "nearserve-certificate-5"
+    assert str(arrays["schema"]) == "nearserve-certificate-6"
     assert arrays["period"].tolist() == ["h1", "h2"]
     assert arrays["p1_limit"].tolist() == ["stock|s2|"]
     assert arrays["p0_limit_usd"].tolist() == [3.0]

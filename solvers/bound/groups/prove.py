@@ -53,7 +53,7 @@ def prove_groups(
     A component shares no row with the others, so that what the groups gain adds up. A round branches every group that
     still gains; the run ends after `work` rounds, at a time, when the bound meets `upper_usd`, or when nothing gains.
     The same work gives the same bytes for any number of threads. Groups of `certificate` are made anew, and its prices
-    of backups are left out: what groups gain has to be more than those.
+    of backups and jobs are left out: what groups gain has to be more than those.
     """
     began = time.monotonic()
     root, searches, site_usd = _open(problem, _without_failures(problem, certificate))
@@ -73,7 +73,7 @@ def prove_groups(
 
 def _without_failures(problem: Problem, certificate: Certificate) -> Certificate:
     """The certificate without groups, covers, prices of backups, and cuts that take failure rows."""
-    prices = replace(certificate.multipliers, backup=Backup(), cover_usd=np.zeros(0))
+    prices = replace(certificate.multipliers, backup=Backup(), job_usd=np.zeros(0), cover_usd=np.zeros(0))
     cuts = certificate.cuts
     beyond = np.bincount(
         np.repeat(np.arange(cuts.count), np.diff(cuts.row_first)), cuts.row >= problem.demands, cuts.count
