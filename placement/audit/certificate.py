@@ -41,8 +41,8 @@ PERIOD = (*DEMAND, "limit", *ROWS, *BLOCKS, *CUTS, *COVERS, *BACKUPS, "groups")
 class Prices:
     """What a certificate says of one period. One multiplier that is missing is 0.
 
-    Prices of demand rows and jobs have any sign, all others are ≥ 0. Cuts, backups and groups speak of sites, slices, rows and
-    blocks by their position in `sites`, `slices`, `keys` and `blocks`.
+    Prices of demand rows and jobs have any sign, all others are ≥ 0. Cuts, backups and groups speak of sites, slices,
+    rows and blocks by their position in `sites`, `slices`, `keys` and `blocks`.
     """
 
     sites: tuple[str, ...]

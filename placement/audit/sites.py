@@ -67,7 +67,7 @@ class SiteValue:
         for block, worth in self._worths(tuple(blocks), quotes, paths):
             found[(block.gpu, block.tenant)][(block.model, block.quarters)].append(worth)
         for gpu in self.jobs.at(site):
-            found[(gpu, SHARED)].update()
+            found[(gpu, SHARED)].update({})
         if not paths.none:  # servers may stand there though nothing earns
             for gpu in self.servers.gpus.get(site, ()):
                 found.update({(gpu, tenant): found[(gpu, tenant)] for tenant in self.case.facts.tenants})

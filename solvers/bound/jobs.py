@@ -7,6 +7,7 @@ rows and blocks in place the problem is one of the usual kind, whose row of a jo
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,52 +58,67 @@ def with_jobs(problem: Problem) -> Hosted:
     """`problem` with a row for every job that has an option, and blocks where these may run."""
     jobs = problem.rules.jobs
     assert jobs is not None
-    job, row = np.unique(jobs.option_job, return_inverse=True)
-    row = row.reshape(-1)
-    label = _labels(problem, jobs, row, len(job))
+    job, at = np.unique(jobs.option_job, return_inverse=True)
+    row, count = at.reshape(-1), len(job)
+    label = _labels(jobs, row, count)
     shapes = np.unique(np.stack([jobs.option_gpu, jobs.option_size]), axis=1)
     blocks = _blocks(problem, jobs, row, label, shapes)
-    order = np.lexsort((np.concatenate([problem.block_shape, blocks.shape]), np.concatenate([problem.block_site, blocks.site])))
-    number = np.empty(len(order), np.int64)
-    number[order] = np.arange(len(order))
-    moved, mine = number[: problem.blocks], number[problem.blocks :]
     pairs = _pairs(jobs, row, shapes, blocks)
-
-    def both(old: NDArray[np.generic], new: NDArray[np.generic]) -> NDArray[np.generic]:
-        return np.concatenate([old, new.astype(old.dtype)])[order]
-
-    def after(old: NDArray[np.generic], new: Float | Int) -> NDArray[np.generic]:
-        return np.concatenate([old, new], dtype=old.dtype, casting="same_kind" if old.dtype.kind == "f" else "unsafe")
-
-    none, count = np.full(len(blocks.site), -1), len(job)
-    kind = problem.pair_block.dtype
-    own = problem.pair_block if not problem.blocks else moved[problem.pair_block].astype(kind, copy=False)
+    wider, moved, mine = _with_blocks(problem, shapes, blocks)
+    own = moved[problem.pair_block].astype(problem.pair_block.dtype) if problem.blocks else problem.pair_block
+    nothing = np.zeros(count)
     hosted = replace(
-        problem,
-        shape_gpu=after(problem.shape_gpu, shapes[0]),
-        shape_quarters=after(problem.shape_quarters, shapes[1]),
-        shape_model=after(problem.shape_model, np.full(shapes.shape[1], NO_MODEL)),
-        block_site=both(problem.block_site, blocks.site),
-        block_shape=both(problem.block_shape, blocks.shape),
-        block_max=both(problem.block_max, blocks.most),
-        block_choice=both(problem.block_choice, none),
-        block_slice=None if problem.block_slice is None else both(problem.block_slice, none),
-        replica_usd=None if problem.replica_usd is None else both(problem.replica_usd, np.zeros(len(none))),
-        demand_model=after(problem.demand_model, np.full(count, NO_MODEL)),
-        demand_slice=after(problem.demand_slice, max(problem.slices, 1) + label),
-        unserved_usd=after(problem.unserved_usd, np.full(count, np.inf)),
-        out_mbps=after(problem.out_mbps, np.zeros(count)),
-        in_mbps=after(problem.in_mbps, np.zeros(count)),
-        pair_demand=after(problem.pair_demand, problem.demands + pairs.row),
-        pair_block=after(own, mine[pairs.block]),
-        pair_load=after(problem.pair_load, problem.capacity_factor * pairs.load),
-        pair_usd=after(problem.pair_usd, pairs.usd),
-        rules=NO_RULES,
-    )  # fmt: skip
+        wider,
+        demand_model=_after(problem.demand_model, np.full(count, NO_MODEL)),
+        demand_slice=_after(problem.demand_slice, max(problem.slices, 1) + label),
+        unserved_usd=_after(problem.unserved_usd, np.full(count, np.inf)),
+        out_mbps=_after(problem.out_mbps, nothing),
+        in_mbps=_after(problem.in_mbps, nothing),
+        pair_demand=_after(problem.pair_demand, problem.demands + pairs.row),
+        pair_block=_after(own, mine[pairs.block]),
+        pair_load=_after(problem.pair_load, problem.capacity_factor * pairs.load),
+        pair_usd=_after(problem.pair_usd, pairs.usd),
+    )
     reserve = problem.rules.reserve
     if reserve is not None:
         hosted = replace(hosted, rules=replace(NO_RULES, reserve=_moved(reserve, problem, hosted, own, moved)))
     return Hosted(hosted, problem, job, moved, jobs.jobs)
+
+
+def _after(old: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:
+    """Both, in the type of the first."""
+    return np.concatenate([old, new.astype(old.dtype)])
+
+
+def _with_blocks(problem: Problem, shapes: Int, blocks: "_Blocks") -> tuple[Problem, Int, Int]:
+    """The problem, without rules and pairs, with job blocks; where its own went, and where these are."""
+    site = _after(problem.block_site, blocks.site)
+    order = np.lexsort((_after(problem.block_shape, blocks.shape), site))
+    number = np.empty(len(order), np.int64)
+    number[order] = np.arange(len(order))
+    none = np.full(len(blocks.site), -1)
+
+    def both(old: NDArray[Any], new: Int) -> NDArray[Any]:
+        return _after(old, new)[order]
+
+    wider = replace(
+        problem,
+        shape_gpu=_after(problem.shape_gpu, shapes[0]),
+        shape_quarters=_after(problem.shape_quarters, shapes[1]),
+        shape_model=_after(problem.shape_model, np.full(shapes.shape[1], NO_MODEL)),
+        block_site=site[order],
+        block_shape=both(problem.block_shape, blocks.shape),
+        block_max=both(problem.block_max, blocks.most),
+        block_choice=both(problem.block_choice, none),
+        block_slice=None if problem.block_slice is None else both(problem.block_slice, none),
+        replica_usd=None if problem.replica_usd is None else both(problem.replica_usd, np.zeros_like(none)),
+        pair_demand=problem.pair_demand[:0],
+        pair_block=problem.pair_block[:0],
+        pair_load=problem.pair_load[:0],
+        pair_usd=problem.pair_usd[:0],
+        rules=NO_RULES,
+    )
+    return wider, number[: problem.blocks], number[problem.blocks :]
 
 
 @dataclass(frozen=True)
@@ -125,7 +141,7 @@ class _Pairs:
     usd: Float
 
 
-def _labels(problem: Problem, jobs: Jobs, row: Int, count: int) -> Int:
+def _labels(jobs: Jobs, row: Int, count: int) -> Int:
     """The slice of every job's row behind the real ones: shared by jobs that each run in one real slice always.
 
     Of the slices that a job cannot do without, the one that takes most quarter GPUs altogether, the first of equals.
@@ -177,7 +193,7 @@ def _pairs(jobs: Jobs, row: Int, shapes: Int, blocks: _Blocks) -> _Pairs:
     return _Pairs(key // len(blocks.site), key % len(blocks.site), load, usd)
 
 
-def _moved(reserve: Reserve, problem: Problem, hosted: Problem, own: NDArray[np.generic], moved: Int) -> Reserve:
+def _moved(reserve: Reserve, problem: Problem, hosted: Problem, own: NDArray[Any], moved: Int) -> Reserve:
     """The reserve in the new numbering; arrays that are those of the pairs stay so, for what is asked of both."""
     names = ("pair_demand", "pair_block", "pair_load")
     if all(getattr(reserve, name) is getattr(problem, name) for name in names):
@@ -188,7 +204,8 @@ def _moved(reserve: Reserve, problem: Problem, hosted: Problem, own: NDArray[np.
 
 def priced_jobs(hosted: Hosted, prices: Multipliers) -> Multipliers:
     """Prices of the base as prices of the problem with its jobs; jobs without any price at a cold one."""
-    usd = prices.job_usd[hosted.job] if len(prices.job_usd) else cold_start(hosted.problem).demand_usd[-len(hosted.job) :]
+    count = len(hosted.job)
+    usd = prices.job_usd[hosted.job] if len(prices.job_usd) else cold_start(hosted.problem).demand_usd[-count:]
     more = np.zeros((hosted.base.sites, hosted.problem.slices - prices.uplink_usd.shape[1]))
     return replace(
         prices,

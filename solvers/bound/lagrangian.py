@@ -39,8 +39,8 @@ def lagrangian_bound(
     `time_limit_s` and `interrupted` cut it off after a sweep. A course laid for `sweeps` that was cut off after k of
     them is repeated by the same `sweeps` and `stop` = k. `shares` asks for the averages of every pair.
     `first_step` is for a start that is nearly right: a small one does not leave it.
-    Of the rules N-1 as planned and jobs are counted (`solvers.bound.backup.has_failures`, `solvers.bound.jobs.has_jobs`),
-    the others are left out.
+    Of the rules N-1 as planned (`solvers.bound.backup.has_failures`) and jobs (`solvers.bound.jobs.has_jobs`) are
+    counted, the others are left out.
     """
     upper = np.inf if upper_usd is None else upper_usd
     course = Course(sweeps, stop, upper, cuts, time.monotonic(), time_limit_s, interrupted, first_step)

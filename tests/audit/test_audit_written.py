@@ -72,6 +72,15 @@ def test_failure_rows_are_found_again(tmp_path):
     assert proved(told, certificate, tmp_path, "pqr") == pytest.approx(300)
 
 
+def test_jobs_are_found_again(tmp_path):
+    """A job of a GPU beside 12 requests/s: at 600 for the row and 150 for the job p and q each are left with 450."""
+    head = "job,kind,model,gpu,gpus,hours,window,deadline,preemptible,residency,data_gb,data_site"
+    told = twins([12], jobs=f"{head}\ntune,finetune,m,g,1,4,,,no,,,")
+    assert built(told).names[0].jobs == ("tune",)
+    certificate = Certificate(prices([600.0], job_usd=np.array([150.0])))
+    assert proved(told, certificate, tmp_path) == pytest.approx(750 - 2 * (600 + 150 - 300))
+
+
 def splits(told: Scenario, kind: int, at: int) -> list[int]:
     """Numbers of what a branching of a kind counts at a site."""
     problem = built(told).rollout.periods[0]

@@ -228,3 +228,27 @@ def test_cuts_lose_what_is_gone_and_stay_sound(wide: tuple[Path, Path, Planned],
     found = plan_scenario(load(fewer), tmp_path / "out", Request("scale", work=4, sweeps=60, start=plan, branchings=0))
     assert bound <= found.document.objective_usd_month
     assert bound >= 0.5 * found.document.objective_usd_month
+
+
+def test_prices_of_jobs_come_along_by_name(wide: tuple[Path, Path, Planned], tmp_path: Path) -> None:
+    """A job that is new today leaves all of them without a price: a cold start knows some."""
+    now = tmp_path / "now"
+    shutil.copytree(wide[0], now)
+    gpu, model = load(now).table("servers")["gpu"].iloc[0], load(now).table("demand")["model"].iloc[0]
+    head = "job,kind,model,gpu,gpus,hours,preemptible"
+    rows = [f"{name},finetune,{model},{gpu},{gpus},9,no" for name, gpus in (("tune", 1), ("train", 2))]
+    (now / "jobs.csv").write_text("\n".join([head, *rows]) + "\n")
+    planned = plan_scenario(load(now), tmp_path / "plan", Request("scale", work=2, sweeps=120, branchings=0))
+    verified, claimed = planned.document.bound_verified_usd_month, planned.document.bound_claimed_usd_month
+    assert verified == pytest.approx(claimed, rel=1e-5)
+    today, start = started(now, tmp_path / "plan")
+    prices = start.prices[0]
+    assert prices is not None and (prices.multipliers.job_usd > 0).all()
+    base = base_problem(today.rollout.periods[0], counted=True)
+    assert evaluate(base, prices.multipliers, prices.cuts) == pytest.approx(claimed, rel=1e-6)
+    (now / "jobs.csv").write_text("\n".join([head, *rows[:1]]) + "\n")
+    today, start = started(now, tmp_path / "plan")
+    assert start.prices[0] is not None and len(start.prices[0].multipliers.job_usd) == 1
+    (now / "jobs.csv").write_text("\n".join([head, *rows, rows[0].replace("tune,", "late,", 1)]) + "\n")
+    today, start = started(now, tmp_path / "plan")
+    assert start.prices[0] is not None and len(start.prices[0].multipliers.job_usd) == 0
