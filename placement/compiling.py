@@ -57,7 +57,7 @@ def _bounds(built: Built) -> None:
     from solvers.relax import base_problem  # noqa: PLC0415
 
     for problem in built.rollout.periods:
-        bound = lagrangian_bound(base_problem(problem, keep_reserve=True), sweeps=SWEEPS)
+        bound = lagrangian_bound(base_problem(problem, counted=True), sweeps=SWEEPS)
     prove_groups(base_problem(problem), bound.certificate, work=ROUNDS)
 
 
