@@ -71,12 +71,9 @@ def candidates(
 
     Of each row the cheapest: so many at `likely` sites (P), and so many anywhere.
     """
-    rules, reserve = problem.rules, problem.rules.reserve
+    reserve, one = problem.rules.reserve, alike(problem)
     replica_usd = _replica_usd(problem, limit_usd)
     domains = _domains(problem, reserve)
-    one = reserve is not None and all(
-        getattr(reserve, name) is getattr(problem, name) for name in ("pair_demand", "pair_block", "pair_load")
-    )
     kept = np.zeros(problem.pairs, np.bool_)
     usd = problem.pair_usd
     _choose(problem.row_first, problem.pair_block, problem.pair_load, usd, problem.block_site, replica_usd, likely,
@@ -91,11 +88,25 @@ def candidates(
                 *domains, True, *most, spare)  # fmt: skip
     if plan is not None and plan.backup is not None:
         spare[plan.backup.indices] = True
+    return with_pairs(problem, kept, spare)
+
+
+def alike(problem: Problem) -> bool:
+    """Whether backups stand in the arrays of the primaries."""
+    reserve = problem.rules.reserve
+    return reserve is not None and all(
+        getattr(reserve, name) is getattr(problem, name) for name in ("pair_demand", "pair_block", "pair_load")
+    )
+
+
+def with_pairs(problem: Problem, kept: Bool, spare: Bool) -> Candidates:
+    """`problem` with the pairs of `kept` (N) and the backups of `spare`; where these are `alike`, both are one."""
+    rules, reserve = problem.rules, problem.rules.reserve
     pair, backup = np.flatnonzero(kept), np.flatnonzero(spare if reserve is not None else kept[:0])
     totals = tuple(replace(t, pair=None if t.pair is None else t.pair[pair]) for t in rules.totals)
     row, block, load = (array[pair] for array in (problem.pair_demand, problem.pair_block, problem.pair_load))
     load = load.astype(float)
-    if reserve is not None and one:
+    if reserve is not None and alike(problem):
         reserve = replace(reserve, pair_demand=row, pair_block=block, pair_load=load)
     elif reserve is not None:
         other, at, its = (array[backup] for array in (reserve.pair_demand, reserve.pair_block, reserve.pair_load))

@@ -97,18 +97,32 @@ class Course:
         return late or (self.interrupted is not None and self.interrupted())
 
 
+Widen = Callable[[Certificate], Evaluator]
+"""After a cycle: shown the best prices so far, what to go on with: the same rows, perhaps with more pairs."""
+
+
 def ascend(
-    evaluator: Evaluator, course: Course, start: Certificate | Multipliers | None = None, *, shares: bool = False
+    evaluator: Evaluator,
+    course: Course,
+    start: Certificate | Multipliers | None = None,
+    *,
+    shares: bool = False,
+    widen: Widen | None = None,
 ) -> BoundResult:
-    """The bound that a course reaches on the evaluator's problem; `solvers.bound.lagrangian` says how it ends."""
-    return _Ascent(evaluator, course, start).run(shares)
+    """The bound that a course reaches on the evaluator's problem; `solvers.bound.lagrangian` says how it ends.
+
+    With `widen` it is that of the last cycle, on the pairs that this one had.
+    """
+    return _Ascent(evaluator, course, start, widen).run(shares)
 
 
 class _Ascent:
     """Where an ascent stands, the best prices so far, and the averages of the last cycle that has some."""
 
-    def __init__(self, evaluator: Evaluator, course: Course, start: Certificate | Multipliers | None) -> None:
-        self.evaluator, self.course, self.cold = evaluator, course, start is None
+    def __init__(
+        self, evaluator: Evaluator, course: Course, start: Certificate | Multipliers | None, widen: Widen | None
+    ) -> None:
+        self.evaluator, self.course, self.cold, self.widen = evaluator, course, start is None, widen
         self.problem = evaluator.layout.problem
         if start is None:
             start = cold_start(self.problem)
@@ -133,6 +147,8 @@ class _Ascent:
             added = self._recut() if self.course.cuts and self.done < self.course.sweeps else 0
             if added == 0 and self.best - before < STALLED * abs(self.best):
                 break
+            if self.widen is not None:
+                self._go_on_with(self.widen(self.best_at))
         if self.means.weight == 0:
             self.evaluator.use(self.best_at.cuts, self.best_at.covers)
             self.means.add(self.evaluator.sweep(self.best_at.multipliers))
@@ -141,6 +157,13 @@ class _Ascent:
             self.best, paid(self.best_at), self.means.of_pairs() if shares else np.zeros(0, np.float32),
             self.means.replicas / self.means.weight, self.means.open / self.means.weight, tuple(self.trace), self.done,
         )  # fmt: skip
+
+    def _go_on_with(self, evaluator: Evaluator) -> None:
+        """More pairs earn more, so that what fewer proved does not count any longer."""
+        self.evaluator.close()
+        self.evaluator, self.problem, self.best = evaluator, evaluator.layout.problem, -np.inf
+        evaluator.use(self.cuts, self.covers)
+        self.means = Averages(evaluator)
 
     def _cycle(self, sweeps: int, first_step: float) -> bool:
         """So many sweeps with ever smaller steps; True if the course ends here."""

@@ -1,6 +1,8 @@
 """The bound under N-1: prices without failures first, then in turns the failures that strain what these choose."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -42,11 +44,19 @@ MOST_PAIRS = 20_000_000
 """Failure pairs that a choice may add: so many, or so many times the problem's."""
 
 
+Widen = Callable[[Certificate], Problem]
+"""After a cycle of the last turn: shown the best prices so far, the problem to go on with, perhaps with more pairs."""
+
+
 def bound_with_failures(
-    problem: Problem, course: Course, threads: int, start: Certificate | Multipliers | None, *, shares: bool
-) -> BoundResult:
-    """The bound of a problem with N-1 as planned; `solvers.bound.lagrangian_bound` says how it ends."""
-    return _Turns(problem, course, threads).run(start, shares)
+    problem: Problem, course: Course, threads: int, start: Certificate | Multipliers | None, *, shares: bool,
+    widen: Widen | None = None,
+) -> BoundResult:  # fmt: skip
+    """The bound of a problem with N-1 as planned; `solvers.bound.lagrangian_bound` says how it ends.
+
+    With `widen` it is that of the last turn, on the pairs that this one had in the end.
+    """
+    return _Turns(problem, course, threads, widen).run(start, shares)
 
 
 @dataclass
@@ -56,6 +66,7 @@ class _Turns:
     problem: Problem
     course: Course
     threads: int
+    widen: Widen | None = None
     done: int = 0
     best_usd: float = -np.inf
     proof: Certificate | None = None
@@ -79,7 +90,7 @@ class _Turns:
             now = self._renewed(found)
         last = replace(self.course, sweeps=max(sweeps - self.done, 1), first_step=step)
         last = replace(last, cycle=LARGE_CYCLE if self._large else CYCLE, rounding=not self._large)
-        return self._best(self._turn(now, last, shares=shares), shares)
+        return self._best(self._turn(now, last, shares=shares, widens=True), shares)
 
     @property
     def _large(self) -> bool:
@@ -115,7 +126,9 @@ class _Turns:
         with Evaluator(layout_of(survivors.problem), self.threads, survivors=survivors) as evaluator:
             return ascend(evaluator, course, known, shares=shares)
 
-    def _turn(self, now: Multipliers | None, course: Course, *, shares: bool) -> BoundResult:
+    def _turn(
+        self, now: Multipliers | None, course: Course, *, shares: bool, widens: bool = False
+    ) -> BoundResult:
         """A course with the failures that `now` prices; the result in the numbering of the problem."""
         backup = Backup() if now is None else allowed(self.problem, now.backup)
         survivors = with_failures(self.problem, backup.domain, backup.row)
@@ -125,15 +138,23 @@ class _Turns:
             start = joined(self.problem, alone, survivors)
         stop = None if self.course.stop is None else self.course.stop - self.done
         with Evaluator(layout_of(survivors.problem), self.threads, survivors=survivors) as evaluator:
-            found = ascend(evaluator, replace(course, stop=stop), start, shares=shares)
+            wider = partial(self._wider, survivors) if widens and self.widen is not None else None
+            found = ascend(evaluator, replace(course, stop=stop), start, shares=shares, widen=wider)
         return self._noted(found, survivors)
+
+    def _wider(self, survivors: Survivors, known: Certificate) -> Evaluator:
+        """With the same failures and the pairs that `widen` tells."""
+        assert self.widen is not None
+        prices = parted(self.problem, known.multipliers, survivors)
+        wider = with_failures(self.widen(replace(known, multipliers=prices)), survivors.domain, survivors.row)
+        return Evaluator(layout_of(wider.problem), self.threads, survivors=wider)
 
     def _noted(self, found: BoundResult, survivors: Survivors) -> BoundResult:
         """A result in the numbering of the problem, kept if it is the best."""
         proof = replace(found.certificate, multipliers=parted(self.problem, found.multipliers, survivors))
         self.done += found.sweeps
         self.trace += tuple((seconds, max(usd, self.best_usd)) for seconds, usd in found.trace)
-        if found.bound_usd > self.best_usd:
+        if self.widen is not None or found.bound_usd > self.best_usd:
             self.best_usd, self.proof = found.bound_usd, proof
         return replace(found, certificate=proof, mean_shares=found.mean_shares[: self.problem.pairs])
 

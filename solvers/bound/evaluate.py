@@ -102,6 +102,10 @@ class Evaluator:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the threads go."""
         if self._pool is not None:
             self._pool.shutdown()
 

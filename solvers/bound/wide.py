@@ -1,33 +1,35 @@
-"""The bound of a hundred million pairs: prices made on a few of them, then settled on all.
+"""The bound of millions of pairs: prices are made on few of them, and all are asked at times.
 
-A sweep over all pairs takes as long as thirty over the cheapest of every row. Prices of those few are soon good and
-prove nothing yet, since the other pairs earn something at them, too; some sweeps over all take off what is too much.
+A sweep over all pairs takes as long as eight to thirty over the cheapest of every row. Prices of those few are soon
+good and prove nothing, since the other pairs earn something at them, too. So after every cycle one sweep goes over all
+pairs: what it says is proved, and the pairs that it takes are among the few from then on. After two or three times
+hardly any are new, and the prices hold for all (column generation, whose pricing is that sweep).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
+from numba import njit
+from numpy.typing import NDArray
 
-from solvers.bound.ascent import BoundResult, Course, ascend
-from solvers.bound.backup import has_failures, joined, parted, with_failures
+from solvers.bound.ascent import BoundResult, Course, ascend, cold_start, paid
+from solvers.bound.backup import Survivors, has_failures, joined, with_failures
 from solvers.bound.backup_ascent import allowed, bound_with_failures
 from solvers.bound.evaluate import Evaluator
 from solvers.bound.layout import layout_of
-from solvers.candidates import candidates
-from solvers.problem import Problem
+from solvers.bound.sweep import Answer
+from solvers.candidates import alike, candidates, with_pairs
+from solvers.problem import Index, Problem, firsts
 from solvers.solution import Backup, Certificate, Multipliers
+
+Int = NDArray[np.int64]
+Int32 = NDArray[np.int32]
+Bool = NDArray[np.bool_]
 
 MANY_PAIRS_FAILING = 4_000_000
 """Pairs from which a bound with failures is made this way; without failures see `solvers.candidates.MANY_PAIRS`."""
 CHEAPEST = 64
 """Pairs that a row keeps at first."""
-NARROW_PART = 0.8
-"""Of the sweeps, that go over few pairs."""
-CYCLE = 15
-"""Sweeps over all pairs with steps that become smaller."""
-FIRST_STEP = 0.05
-LATER = 0.7
-"""Times the first step, in every further cycle."""
 
 
 def bound_of_many(
@@ -35,75 +37,123 @@ def bound_of_many(
 ) -> BoundResult:
     """The bound of a problem of very many pairs; `solvers.bound.lagrangian_bound` says how it ends.
 
-    The sweeps over few pairs count like the others, and one over all is the least there is.
+    Sweeps over all pairs are not counted: how many there are is laid down by the others.
     """
-    narrow = 0
-    if not isinstance(start, Certificate):
+    return _Widening(problem, course, threads).run(start)
+
+
+class _Widening:
+    """The pairs that prices are made on, and the best that all pairs prove."""
+
+    def __init__(self, problem: Problem, course: Course, threads: int) -> None:
+        self.problem, self.course, self.threads = problem, course, threads
+        self.failing, self.alike = has_failures(problem), alike(problem)
         nowhere, free = np.zeros(problem.sites, np.bool_), np.zeros(len(problem.limit_rhs))
         few = candidates(problem, free, nowhere, most=(0, CHEAPEST))
-        found = _bound_of_few(few.problem, _first(course), threads, start)
-        start, narrow = found.certificate, found.sweeps
-    whole = max(course.sweeps - int(NARROW_PART * course.sweeps), 1)
-    return _Settling(problem, replace(course, sweeps=narrow + whole), threads, narrow).run(start)
+        self.few = few.problem
+        self.kept = np.zeros(problem.pairs, np.bool_)
+        self.kept[few.pair] = True
+        self.spare = self.kept
+        reserve = problem.rules.reserve
+        if reserve is not None and not self.alike:
+            self.spare = np.zeros(reserve.pairs, np.bool_)
+            self.spare[few.spare] = True
+        self.whole: Evaluator | None = None
+        self.survivors: Survivors | None = None
+        self.best_usd, self.proof = -np.inf, Certificate(cold_start(problem))
 
-
-def _first(course: Course) -> Course:
-    """The part of a course that goes over few pairs."""
-    sweeps = max(int(NARROW_PART * course.sweeps), 1)
-    return replace(course, sweeps=sweeps, stop=None if course.stop is None else max(course.stop - 1, 1))
-
-
-def _bound_of_few(problem: Problem, course: Course, threads: int, start: Multipliers | None) -> BoundResult:
-    if has_failures(problem):
-        return bound_with_failures(problem, course, threads, start, shares=False)
-    with Evaluator(layout_of(problem), threads) as evaluator:
-        return ascend(evaluator, course, start)
-
-
-@dataclass
-class _Settling:
-    """Cycles over all pairs, each from the best prices so far."""
-
-    problem: Problem
-    course: Course
-    threads: int
-    done: int
-
-    def run(self, start: Certificate | Multipliers) -> BoundResult:
-        """At least one sweep, then as many as the course has left."""
-        problem = self.problem
-        known = start if isinstance(start, Certificate) else Certificate(replace(start, cut_usd=np.zeros(0)))
-        backup = known.multipliers.backup
-        if has_failures(problem):
-            backup = allowed(problem, backup)
-            if len(backup.row) < len(known.multipliers.backup.row):  # cuts may speak of what is gone
-                known = Certificate(replace(known.multipliers, cut_usd=np.zeros(0), cover_usd=np.zeros(0)))
-            survivors = with_failures(problem, backup.domain, backup.row)
-            prices = joined(problem, replace(known.multipliers, backup=backup), survivors)
-            evaluator = Evaluator(layout_of(survivors.problem), self.threads, survivors=survivors)
+    def run(self, start: Certificate | Multipliers | None) -> BoundResult:
+        """Prices made on few pairs from `start`, and what all pairs say to them."""
+        if isinstance(start, Certificate):
+            start = self._without_what_is_gone(start)
+            self._widened(start)
+        course = replace(self.course, upper_usd=np.inf, interrupted=self._ends)
+        if self.failing:
+            found = bound_with_failures(self.few, course, self.threads, start, shares=False, widen=self._widened)
         else:
-            survivors = None
-            prices = replace(known.multipliers, backup=Backup())
-            evaluator = Evaluator(layout_of(problem), self.threads)
-        with evaluator:
-            found = self._cycles(evaluator, replace(known, multipliers=prices))
-        if survivors is None:
-            return found
-        multipliers = parted(problem, found.multipliers, survivors)
-        return replace(found, certificate=replace(found.certificate, multipliers=multipliers))
+            with Evaluator(layout_of(self.few), self.threads) as evaluator:
+                found = ascend(evaluator, course, start, widen=self._wider)
+        self._ask(found.certificate)
+        if self.whole is not None:
+            self.whole.close()
+        return replace(found, bound_usd=self.best_usd, certificate=self.proof)
 
-    def _cycles(self, evaluator: Evaluator, known: Certificate) -> BoundResult:
-        best: BoundResult | None = None
-        step = self.course.first_step or FIRST_STEP
-        while True:
-            left = None if self.course.stop is None else max(self.course.stop - self.done, 1)
-            sweeps = min(CYCLE, max(self.course.sweeps - self.done, 1))
-            course = replace(self.course, sweeps=sweeps, stop=left, cuts=False, first_step=step)
-            found = ascend(evaluator, course, known if best is None else best.certificate)
-            self.done += found.sweeps
-            if best is None or found.bound_usd > best.bound_usd:
-                best = found
-            step *= LATER
-            ended = self.done >= self.course.sweeps or (left is not None and found.sweeps >= left)
-            if ended or self.course.ends(self.done, best.bound_usd):
-                return replace(best, sweeps=self.done)
+    def _ends(self) -> bool:
+        """Whether all pairs prove what is asked."""
+        upper_usd, interrupted = self.course.upper_usd, self.course.interrupted
+        return self.best_usd >= upper_usd - 1e-9 * abs(upper_usd) or (interrupted is not None and interrupted())
+
+    def _without_what_is_gone(self, known: Certificate) -> Certificate:
+        """Prices of another day, perhaps: cuts and covers may speak of failures that may lose their rows now."""
+        backup = known.multipliers.backup
+        kept = allowed(self.problem, backup) if self.failing else Backup()
+        if len(kept.row) == len(backup.row):
+            return known
+        return Certificate(replace(known.multipliers, backup=kept, cut_usd=np.zeros(0), cover_usd=np.zeros(0)))
+
+    def _widened(self, known: Certificate) -> Problem:
+        """The few pairs, with those that all pairs' best answer to `known` prices takes."""
+        evaluator = self._ask(known)
+        s, answer, problem = evaluator.layout.structure, evaluator.answer, self.problem
+        reserve = problem.rules.reserve
+        spare_first, spare_block = problem.row_first, problem.pair_block
+        if reserve is not None and not self.alike:
+            spare_first, spare_block = firsts(reserve.pair_demand, problem.demands), reserve.pair_block
+        rows = evaluator.layout.problem
+        whose = np.arange(problem.demands) if evaluator.whose is None else evaluator.whose
+        _take(answer, s.pair, rows.pair_demand, rows.pair_block, whose, spare_first, spare_block, self.kept, self.spare)
+        self.few = with_pairs(problem, self.kept, self.spare).problem
+        return self.few
+
+    def _wider(self, known: Certificate) -> Evaluator:
+        return Evaluator(layout_of(self._widened(known)), self.threads)
+
+    def _ask(self, known: Certificate) -> Evaluator:
+        """What all pairs prove at `known` prices, noted; with their answer."""
+        evaluator, prices = self._of_all(known.multipliers.backup), known.multipliers
+        evaluator.use(known.cuts, known.covers)
+        if self.survivors is not None:
+            prices = joined(self.problem, prices, self.survivors)
+        bound_usd = evaluator.sweep(prices).bound_usd
+        if bound_usd > self.best_usd:
+            self.best_usd, self.proof = bound_usd, paid(known)
+        return evaluator
+
+    def _of_all(self, backup: Backup) -> Evaluator:
+        """Over all pairs, with these failures."""
+        known = self.survivors
+        if self.whole is not None:
+            if known is None or (
+                np.array_equal(known.domain, backup.domain) and np.array_equal(known.row, backup.row)
+            ):
+                return self.whole
+            self.whole.close()
+            self.whole = self.survivors = None  # before the next, as both are large
+        if self.failing:
+            self.survivors = with_failures(self.problem, backup.domain, backup.row)
+        problem = self.problem if self.survivors is None else self.survivors.problem
+        self.whole = Evaluator(layout_of(problem), self.threads, survivors=self.survivors)
+        return self.whole
+
+
+@njit(cache=True, nogil=True)
+def _take(
+    answer: Answer, order: Int32, pair_row: Index, pair_block: Index, whose: Int, spare_first: Int, spare_block: Index,
+    kept: Bool, spare: Bool,
+) -> None:  # fmt: skip
+    """Mark the pairs that `answer` takes: those of rows in `kept`, those of failures in `spare`.
+
+    `order` names the pairs of the answer; those of the problem come first.
+    """
+    for p in range(len(answer.item_count)):
+        first = answer.item_first[p]
+        for at in range(first, first + answer.item_count[p]):
+            n = order[answer.item[at]]
+            if n < len(kept):
+                kept[n] = True
+                continue
+            i = whose[pair_row[n]]
+            for k in range(spare_first[i], spare_first[i + 1]):
+                if spare_block[k] == pair_block[n]:
+                    spare[k] = True
+                    break
