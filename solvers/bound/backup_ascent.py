@@ -36,6 +36,8 @@ LARGE_TURNS = (60, 50, 50)
 LARGE_CYCLE = 150
 """In place of TURNS and CYCLE: covers pay more than the last of a turn. Rounding cuts are not looked for: that takes as
 long as a hundred sweeps, and few of them keep a price."""
+WIDE_CYCLE = 75
+"""In place of LARGE_CYCLE where pairs are added: what few pairs prove beyond that, the others take off again."""
 LARGE_FACTOR = 0.5
 """In place of PAIRS_FACTOR: fewer failures and more sweeps."""
 LEAST_PAIRS = 300_000
@@ -89,7 +91,8 @@ class _Turns:
                 return self._best(found, shares)
             now = self._renewed(found)
         last = replace(self.course, sweeps=max(sweeps - self.done, 1), first_step=step)
-        last = replace(last, cycle=LARGE_CYCLE if self._large else CYCLE, rounding=not self._large)
+        cycle = WIDE_CYCLE if self.widen is not None else LARGE_CYCLE if self._large else CYCLE
+        last = replace(last, cycle=cycle, rounding=not self._large)
         return self._best(self._turn(now, last, shares=shares, widens=True), shares)
 
     @property
@@ -126,9 +129,7 @@ class _Turns:
         with Evaluator(layout_of(survivors.problem), self.threads, survivors=survivors) as evaluator:
             return ascend(evaluator, course, known, shares=shares)
 
-    def _turn(
-        self, now: Multipliers | None, course: Course, *, shares: bool, widens: bool = False
-    ) -> BoundResult:
+    def _turn(self, now: Multipliers | None, course: Course, *, shares: bool, widens: bool = False) -> BoundResult:
         """A course with the failures that `now` prices; the result in the numbering of the problem."""
         backup = Backup() if now is None else allowed(self.problem, now.backup)
         survivors = with_failures(self.problem, backup.domain, backup.row)

@@ -123,9 +123,7 @@ class _Widening:
         """Over all pairs, with these failures."""
         known = self.survivors
         if self.whole is not None:
-            if known is None or (
-                np.array_equal(known.domain, backup.domain) and np.array_equal(known.row, backup.row)
-            ):
+            if known is None or (np.array_equal(known.domain, backup.domain) and np.array_equal(known.row, backup.row)):
                 return self.whole
             self.whole.close()
             self.whole = self.survivors = None  # before the next, as both are large
