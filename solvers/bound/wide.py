@@ -13,13 +13,14 @@ from numba import njit
 from numpy.typing import NDArray
 
 from solvers.bound.ascent import BoundResult, Course, ascend, cold_start, paid
-from solvers.bound.backup import Survivors, has_failures, joined, with_failures
+from solvers.bound.backup import Survivors, has_failures, joined, secured, with_failures
 from solvers.bound.backup_ascent import allowed, bound_with_failures
 from solvers.bound.evaluate import Evaluator
 from solvers.bound.layout import layout_of
 from solvers.bound.sweep import Answer
 from solvers.candidates import alike, candidates, with_pairs
 from solvers.problem import Index, Problem, firsts
+from solvers.rules import Reserve
 from solvers.solution import Backup, Certificate, Multipliers
 
 Int = NDArray[np.int64]
@@ -58,9 +59,18 @@ class _Widening:
         if reserve is not None and not self.alike:
             self.spare = np.zeros(reserve.pairs, np.bool_)
             self.spare[few.spare] = True
+            if self.failing:
+                self._keep_what_may_be_lost(reserve)
         self.whole: Evaluator | None = None
         self.survivors: Survivors | None = None
         self.best_usd, self.proof = -np.inf, Certificate(cold_start(problem))
+
+    def _keep_what_may_be_lost(self, reserve: Reserve) -> None:
+        """Of a row that some failure may lose all pairs: without those inside it would seem secure."""
+        lost = ~secured(self.problem).all(axis=0)
+        self.kept |= lost[self.problem.pair_demand]
+        self.spare |= lost[reserve.pair_demand]
+        self.few = with_pairs(self.problem, self.kept, self.spare).problem
 
     def run(self, start: Certificate | Multipliers | None) -> BoundResult:
         """Prices made on few pairs from `start`, and what all pairs say to them."""

@@ -145,6 +145,32 @@ def test_a_bound_made_on_few_pairs_is_below_the_optimum_and_is_what_its_certific
 
 
 @pytest.mark.usefixtures("everything_is_many")
+def test_pairs_that_all_pairs_answer_takes_join_the_few_and_what_is_proved_then_holds_for_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("solvers.bound.wide.CHEAPEST", 1)
+    monkeypatch.setattr("solvers.bound.backup_ascent.WIDE_CYCLE", 10)
+    better = 0
+    for seed in range(24):
+        problem = random_reserve(seed)
+        problem = (problem, one_array(problem), replace(problem, rules=Rules()))[seed % 3]
+        sweeps = 60 if problem.rules.any else 600  # the first cycle is of 200 there
+        found = lagrangian_bound(problem, sweeps=sweeps)
+        with monkeypatch.context() as patched:
+            patched.setattr("solvers.bound.wide._take", lambda *_: None)
+            alone = lagrangian_bound(problem, sweeps=sweeps)
+        proof = found.certificate
+        proved = evaluate(problem, proof.multipliers, proof.cuts, covers=proof.covers)
+        assert found.bound_usd == pytest.approx(proved, rel=1e-9, abs=1e-9), seed
+        exact = solve_exact(problem, time_limit_s=20)
+        if exact.placement is not None:
+            assert found.bound_usd <= exact.objective_usd + 1e-7 * abs(exact.objective_usd), seed
+        assert found.bound_usd >= alone.bound_usd - 1e-3 * abs(alone.bound_usd), seed
+        better += found.bound_usd > alone.bound_usd + 1e-6 * abs(alone.bound_usd)
+    assert better > 2
+
+
+@pytest.mark.usefixtures("everything_is_many")
 def test_a_search_among_candidates_ends_with_a_plan_of_the_whole_between_bound_and_optimum() -> None:
     seen = 0
     for seed in range(8):
