@@ -67,7 +67,7 @@ class _Widening:
 
     def _keep_what_may_be_lost(self, reserve: Reserve) -> None:
         """Of a row that some failure may lose all pairs: without those inside it would seem secure."""
-        lost = ~secured(self.problem).all(axis=0)
+        lost = np.asarray(~secured(self.problem).all(axis=0), np.bool_)
         self.kept |= lost[self.problem.pair_demand]
         self.spare |= lost[reserve.pair_demand]
         self.few = with_pairs(self.problem, self.kept, self.spare).problem
