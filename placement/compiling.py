@@ -1,7 +1,7 @@
 """The solvers' kernels compiled before they are needed: once after installation, by work on a small world.
 
-A kernel compiles when it is first called and then stays on the disk. All of them take more than a minute, which a first
-plan with a time limit would be short of.
+A kernel compiles when it is first called and then stays on the disk. All of them take three minutes of one
+processor, which a first plan with a time limit would be short of.
 """
 
 import subprocess

@@ -19,7 +19,7 @@ WORDS = {"ok": "ok", "absent": "-", "broken": "BROKEN"}
 
 
 @click.command("doctor", epilog="Example: nearserve doctor --compile")
-@click.option("--compile", "compiling", is_flag=True, help="First compile the solvers; once, a minute.")
+@click.option("--compile", "compiling", is_flag=True, help="First compile the solvers; once, two minutes.")
 @format_option
 @click.pass_context
 def command(context: click.Context, compiling: bool, output_format: str) -> None:
@@ -102,5 +102,5 @@ def _kernels(compiling: bool) -> str:
         except subprocess.CalledProcessError as error:
             raise RuntimeError(error.stderr.strip().splitlines()[-1]) from error
     if not are_compiled():
-        raise AbsentError("not compiled: the first plan takes a minute longer; once: nearserve doctor --compile")
+        raise AbsentError("not compiled: the first plan takes two minutes more; once: nearserve doctor --compile")
     return "compiled"

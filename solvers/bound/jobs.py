@@ -230,8 +230,8 @@ def without_job_rows(hosted: Hosted, found: Certificate) -> Certificate:
     prices = replace(
         prices,
         demand_usd=prices.demand_usd[:rows],
-        uplink_usd=prices.uplink_usd[:, :slices],
-        downlink_usd=prices.downlink_usd[:, :slices],
+        uplink_usd=np.ascontiguousarray(prices.uplink_usd[:, :slices]),  # kernels are compiled for such
+        downlink_usd=np.ascontiguousarray(prices.downlink_usd[:, :slices]),
         job_usd=usd,
     )
     return replace(found, multipliers=prices, cuts=_renumbered(found.cuts, hosted.back, rows, -len(hosted.job)))
