@@ -4,13 +4,16 @@ Nothing is written that has not passed its audit; the folder appears whole or no
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf, isfinite
 from pathlib import Path
+from subprocess import CalledProcessError
 from time import monotonic
 
 from placement.audit import AuditReport, audit
 from placement.clock import Clock
+from placement.compiling import are_compiled, compile_kernels
 from placement.interrupting import Interrupted, never
 from placement.pinning import pinned
 from placement.plan.build import Solved, build_plan
@@ -155,6 +158,7 @@ class _Planning:
         built = build_rollout(scenario, pairs, previous=previous)
         problem_s += self.clock.spent_s
         start = None if request.start is None else read_start(request.start, scenario, built)
+        self._compiled()
         if self.interrupted():
             raise NoPlanError("interrupted before any plan was found")
         left_s = self.clock.left_s(closing_s(problem_s), LEAST_SEARCH_S)
@@ -167,6 +171,13 @@ class _Planning:
             price = reliability_price_usd_month(built, solution, request, part_s, seed, self.interrupted)
         self.searched_s = self.clock.spent_s - before_s
         return Solved(scenario, pairs, built, solution, previous, price)
+
+    def _compiled(self) -> None:
+        """The solvers are compiled; that counts as time which is not the search's."""
+        if not are_compiled():
+            self.tell("compiling, once on this machine")
+            with suppress(CalledProcessError):  # what failed there compiles here, or says why not
+                compile_kernels(self.interrupted)
 
     def _audited(self, folder: Path, solved: Solved) -> tuple[PlanDocument, AuditReport]:
         """The plan in `folder`, with what the auditor proved.

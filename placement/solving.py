@@ -5,18 +5,15 @@ either case. Rules that only the exact solver honours are refused by name where 
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import inf, isfinite
 from pathlib import Path
-from subprocess import CalledProcessError
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from placement.clock import Clock
-from placement.compiling import are_compiled, compile_kernels
 from placement.interrupting import Interrupted, never, unless_interrupted
 from placement.pinning import Pin
 from placement.problem import Built
@@ -111,10 +108,6 @@ def solve(
         raise TooLargeError(refused, _pairs(built))
     groups = request.branchings != 0 and falls_into_groups(built)
     clock = Clock(monotonic(), time_limit_s)
-    if not are_compiled():
-        tell("compiling, once on this machine", inf, -inf, inf)
-        with suppress(CalledProcessError):  # what failed there compiles here, or says why not
-            compile_kernels(interrupted)
     run = _Run(built, request, clock, seed, tell, interrupted, start, PROOF_PART if groups else 0.0)
     found = run.search(bare=bool(refused), exact=exact)
     if exact:

@@ -6,7 +6,14 @@ import sys
 from pathlib import Path
 from time import monotonic
 
+import pytest
+import tiny
+
 from placement.compiling import compile_kernels
+from placement.interrupting import Interrupted
+from placement.planning import plan_scenario
+from placement.scenario import load
+from placement.solving import Request
 
 PLAN = """
 import sys
@@ -42,3 +49,21 @@ def test_compiling_ends_when_it_is_interrupted() -> None:
     began = monotonic()
     compile_kernels(interrupted=lambda: True)
     assert monotonic() - began < 5
+
+
+def test_a_plan_that_finds_nothing_compiled_compiles_first_and_goes_on_where_that_fails(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stages: list[str] = []
+
+    def failing(_: Interrupted) -> None:
+        stages.append("tried")
+        raise subprocess.CalledProcessError(1, "compiling")
+
+    monkeypatch.setattr("placement.planning.are_compiled", lambda: False)
+    monkeypatch.setattr("placement.planning.compile_kernels", failing)
+    scenario = load(tiny.write(tmp_path / "scenario"))
+    planned = plan_scenario(scenario, tmp_path / "plan", Request(work=1), progress=lambda now: stages.append(now.stage))
+    at = stages.index("tried")
+    assert stages[at - 1] == "compiling, once on this machine" and "audit" in stages[at:]
+    assert planned.report.passed
