@@ -26,10 +26,10 @@ from types import CodeType, ModuleType
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "placement" / "audit"
 TESTS = (  # those that kill most for their time come first
-    "valid", "cuts", "covers", "cuts_apart", "rounding", "positions", "backups", "groups", "figures", "prices",
-    "penalties", "reach", "intervals", "hosting", "limits", "residency", "site_value", "tolerances", "rules_demand",
-    "rules_machines", "rules_figures", "rules_format", "files", "days", "economics", "moves", "failover",
-    "whole_rules", "bound_rules", "certificate", "bound", "tampered",
+    "valid", "cuts", "covers", "job_values", "cuts_apart", "rounding", "positions", "backups", "groups", "figures",
+    "prices", "penalties", "reach", "intervals", "hosting", "limits", "residency", "site_value", "tolerances",
+    "rules_demand", "rules_machines", "rules_figures", "rules_format", "files", "days", "economics", "moves",
+    "failover", "whole_rules", "bound_rules", "certificate", "bound", "tampered",
 )  # fmt: skip
 LIMIT_S = 300
 
