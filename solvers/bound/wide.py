@@ -1,4 +1,4 @@
-"""The bound of millions of pairs: prices are made on few of them, and all are asked at times.
+"""The bound of millions of pairs under N-1: prices are made on few of them, and all are asked at times.
 
 A sweep over all pairs takes as long as eight to thirty over the cheapest of every row. Prices of those few are soon
 good and prove nothing, since the other pairs earn something at them, too. So after every cycle one sweep goes over all
@@ -12,13 +12,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from solvers.bound.ascent import BoundResult, Course, ascend, cold_start, paid
+from solvers.bound.ascent import BoundResult, Course, cold_start, paid
 from solvers.bound.backup import Survivors, has_failures, joined, secured, with_failures
 from solvers.bound.backup_ascent import allowed, bound_with_failures
 from solvers.bound.evaluate import Evaluator
 from solvers.bound.layout import layout_of
+from solvers.bound.settle import settled
 from solvers.bound.sweep import Answer
-from solvers.candidates import alike, candidates, with_pairs
+from solvers.candidates import Candidates, alike, candidates, with_pairs
 from solvers.problem import Index, Problem, firsts
 from solvers.rules import Reserve
 from solvers.solution import Backup, Certificate, Multipliers
@@ -38,20 +39,21 @@ def bound_of_many(
 ) -> BoundResult:
     """The bound of a problem of very many pairs; `solvers.bound.lagrangian_bound` says how it ends.
 
-    Sweeps over all pairs are not counted: how many there are is laid down by the others.
+    With failures, sweeps over all pairs are not counted: how many there are is laid down by the others.
     """
-    return _Widening(problem, course, threads).run(start)
+    nowhere, free = np.zeros(problem.sites, np.bool_), np.zeros(len(problem.limit_rhs))
+    few = candidates(problem, free, nowhere, most=(0, CHEAPEST))
+    if not has_failures(problem):  # too few cycles to ask all pairs often
+        return settled(problem, few.problem, course, threads, start)
+    return _Widening(problem, few, course, threads).run(start)
 
 
 class _Widening:
     """The pairs that prices are made on, and the best that all pairs prove."""
 
-    def __init__(self, problem: Problem, course: Course, threads: int) -> None:
+    def __init__(self, problem: Problem, few: Candidates, course: Course, threads: int) -> None:
         self.problem, self.course, self.threads = problem, course, threads
-        self.failing, self.alike = has_failures(problem), alike(problem)
-        nowhere, free = np.zeros(problem.sites, np.bool_), np.zeros(len(problem.limit_rhs))
-        few = candidates(problem, free, nowhere, most=(0, CHEAPEST))
-        self.few = few.problem
+        self.few, self.alike = few.problem, alike(problem)
         self.kept = np.zeros(problem.pairs, np.bool_)
         self.kept[few.pair] = True
         self.spare = self.kept
@@ -59,8 +61,7 @@ class _Widening:
         if reserve is not None and not self.alike:
             self.spare = np.zeros(reserve.pairs, np.bool_)
             self.spare[few.spare] = True
-            if self.failing:
-                self._keep_what_may_be_lost(reserve)
+            self._keep_what_may_be_lost(reserve)
         self.whole: Evaluator | None = None
         self.survivors: Survivors | None = None
         self.best_usd, self.proof = -np.inf, Certificate(cold_start(problem))
@@ -78,11 +79,7 @@ class _Widening:
             start = self._without_what_is_gone(start)
             self._widened(start)
         course = replace(self.course, upper_usd=np.inf, interrupted=self._ends)
-        if self.failing:
-            found = bound_with_failures(self.few, course, self.threads, start, shares=False, widen=self._widened)
-        else:
-            with Evaluator(layout_of(self.few), self.threads) as evaluator:
-                found = ascend(evaluator, course, start, widen=self._wider)
+        found = bound_with_failures(self.few, course, self.threads, start, shares=False, widen=self._widened)
         self._ask(found.certificate)
         if self.whole is not None:
             self.whole.close()
@@ -96,7 +93,7 @@ class _Widening:
     def _without_what_is_gone(self, known: Certificate) -> Certificate:
         """Prices of another day, perhaps: cuts and covers may speak of failures that may lose their rows now."""
         backup = known.multipliers.backup
-        kept = allowed(self.problem, backup) if self.failing else Backup()
+        kept = allowed(self.problem, backup)
         if len(kept.row) == len(backup.row):
             return known
         return Certificate(replace(known.multipliers, backup=kept, cut_usd=np.zeros(0), cover_usd=np.zeros(0)))
@@ -115,9 +112,6 @@ class _Widening:
         self.few = with_pairs(problem, self.kept, self.spare).problem
         return self.few
 
-    def _wider(self, known: Certificate) -> Evaluator:
-        return Evaluator(layout_of(self._widened(known)), self.threads)
-
     def _ask(self, known: Certificate) -> Evaluator:
         """What all pairs prove at `known` prices, noted; with their answer."""
         evaluator, prices = self._of_all(known.multipliers.backup), known.multipliers
@@ -132,15 +126,13 @@ class _Widening:
     def _of_all(self, backup: Backup) -> Evaluator:
         """Over all pairs, with these failures."""
         known = self.survivors
-        if self.whole is not None:
-            if known is None or (np.array_equal(known.domain, backup.domain) and np.array_equal(known.row, backup.row)):
+        if self.whole is not None and known is not None:
+            if np.array_equal(known.domain, backup.domain) and np.array_equal(known.row, backup.row):
                 return self.whole
             self.whole.close()
             self.whole = self.survivors = None  # before the next, as both are large
-        if self.failing:
-            self.survivors = with_failures(self.problem, backup.domain, backup.row)
-        problem = self.problem if self.survivors is None else self.survivors.problem
-        self.whole = Evaluator(layout_of(problem), self.threads, survivors=self.survivors)
+        self.survivors = with_failures(self.problem, backup.domain, backup.row)
+        self.whole = Evaluator(layout_of(self.survivors.problem), self.threads, survivors=self.survivors)
         return self.whole
 
 
