@@ -7,8 +7,9 @@ processor, which a first plan with a time limit would be short of.
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from time import sleep
 from typing import Any
 
@@ -38,16 +39,20 @@ def compile_kernels(interrupted: Interrupted = never) -> None:
         subprocess.CalledProcessError: one of them failed; its `stderr` says why.
     """
     command = [sys.executable, "-m", "placement.compiling"]
-    running = [subprocess.Popen([*command, part], stderr=subprocess.PIPE, text=True) for part in PARTS]
-    while not interrupted() and any(each.poll() is None for each in running):
-        sleep(POLL_S)
-    for each in running:
-        if each.poll() is None:
-            each.kill()
-    said = [each.communicate()[1] for each in running]
-    for each, errors in zip(running, said, strict=True):
-        if each.returncode and not interrupted():
-            raise subprocess.CalledProcessError(each.returncode, each.args, stderr=errors)
+    with ExitStack() as files:
+        said = [files.enter_context(TemporaryFile("w+")) for _ in PARTS]  # a pipe that nobody reads fills up
+        running = [subprocess.Popen([*command, part], stderr=to) for part, to in zip(PARTS, said, strict=True)]
+        try:
+            while not interrupted() and any(each.poll() is None for each in running):
+                sleep(POLL_S)
+        finally:
+            for each in running:
+                each.kill()  # nothing, where it has ended
+                each.wait()
+        for each, errors in zip(running, said, strict=True):
+            if each.returncode and not interrupted():
+                errors.seek(0)
+                raise subprocess.CalledProcessError(each.returncode, each.args, stderr=errors.read())
 
 
 def _bounds(built: Built) -> None:

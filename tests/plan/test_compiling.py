@@ -51,6 +51,13 @@ def test_compiling_ends_when_it_is_interrupted() -> None:
     assert monotonic() - began < 5
 
 
+def test_what_a_process_said_is_told_where_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("placement.compiling.PARTS", {"unknown": ()})
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        compile_kernels()
+    assert "KeyError: 'unknown'" in failed.value.stderr
+
+
 def test_a_plan_that_finds_nothing_compiled_compiles_first_and_goes_on_where_that_fails(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
