@@ -46,13 +46,13 @@ MOST_PAIRS = 20_000_000
 """Failure pairs that a choice may add: so many, or so many times the problem's."""
 
 
-Widen = Callable[[Certificate], Problem]
+MorePairs = Callable[[Certificate], Problem]
 """After a cycle of the last turn: shown the best prices so far, the problem to go on with, perhaps with more pairs."""
 
 
 def bound_with_failures(
     problem: Problem, course: Course, threads: int, start: Certificate | Multipliers | None, *, shares: bool,
-    widen: Widen | None = None,
+    widen: MorePairs | None = None,
 ) -> BoundResult:  # fmt: skip
     """The bound of a problem with N-1 as planned; `solvers.bound.lagrangian_bound` says how it ends.
 
@@ -68,7 +68,7 @@ class _Turns:
     problem: Problem
     course: Course
     threads: int
-    widen: Widen | None = None
+    widen: MorePairs | None = None
     done: int = 0
     best_usd: float = -np.inf
     proof: Certificate | None = None
