@@ -29,28 +29,30 @@ class Backups:
     @cached_property
     def _covered(self) -> "_Covered":
         """What has been seen of the rows in covers."""
-        return _Covered(self.rows.covers.covered, tuple(self.rows.domains.values()))
+        return _Covered(self.rows.covers.covered, len(self.rows.domains))
 
     @property
     def none(self) -> bool:
         """Whether nothing is said of failures."""
         return not len(self.rows.failed) and not self.rows.prices.covers.count
 
-    def at(self, site: str, primary: list[SiteRoutes]) -> list[SiteRoutes]:
-        """Routes of the site within the budget for backups, pool by pool."""
+    def at(self, site: str, primary: SiteRoutes) -> SiteRoutes:
+        """Routes of the site within the budget for backups, on shapes that it could hold; `primary` are as those."""
         grid = self.rows.penalties.grid
-        return primary if grid.one_budget else list(grid.at(site, BACKUP))
+        return primary if grid.one_budget else grid.hosted(grid.at(site, BACKUP), site)
 
     def outside(self, site: str) -> Bool:
         """The failure rows whose domain the site is not in, J."""
-        return np.array([site not in sites for sites in self.rows.domains.values()], np.bool_)[self.rows.domain]
+        out = np.ones(len(self.rows.domains), np.bool_)
+        out[self.rows.domains_of(site)] = False
+        return out[self.rows.domain]
 
     def see(self, site: str, serves: Int, backs_up: Int) -> None:
         """A site may serve the demand rows `serves` and back up `backs_up`, on shapes that it could hold."""
-        self._covered.see(site, serves, backs_up)
         about, out = self.rows.demand[self.rows.count :], self.outside(site)
         may = np.zeros((2, self.rows.count), np.bool_)
         may[0, backs_up], may[1, serves] = True, True
+        self._covered.see(self.rows.domains_of(site), may[1], may[0])
         self._certain[0] |= may[0][about] & out
         self._certain[1] |= may[1][about] & ~out
 
@@ -64,43 +66,42 @@ class Backups:
             name = self.rows.prices.backups.domain[lost[0]]
             raise CertificateError(f"backups: {len(lost)} rows may be lost, as {about} when {name!r} fails")
 
-    def of(self, rows: Int, load: Float, outside: Bool) -> tuple[Int, Float]:
-        """The failure rows about demand `rows` that a site with the mask `outside` may serve, and their loads."""
+    def of(self, rows: Int, outside: Bool) -> tuple[Int, Int]:
+        """The failure rows about demand `rows` that a site with the mask `outside` may serve, and about which."""
         first, listed = self.rows.of_demand
         counts = first[rows + 1] - first[rows]
         pair = np.repeat(np.arange(len(rows)), counts)
         within = np.arange(len(pair)) - np.repeat(np.cumsum(counts) - counts, counts)
         found = listed[first[rows][pair] + within]
         some = outside[found - self.rows.count] & self.rows.penalties.servable[self.rows.demand[found]]
-        return found[some], load[pair][some]
+        return found[some], pair[some]
 
 
 class _Covered:
     """Whether some domain may lose one of some rows: it holds a site that may serve it, and all that may back it up."""
 
-    def __init__(self, rows: Int, domains: tuple[frozenset[str], ...]) -> None:
+    def __init__(self, rows: Int, domains: int) -> None:
         self.rows, self.domains = rows, domains
         self.backed: Float = np.zeros(len(rows))  # sites that may back a row up
         self.serves: list[Int] = []  # row and domain, as one number, of every site that may serve
         self.backs: list[Int] = []
 
-    def see(self, site: str, serves: Int, backs_up: Int) -> None:
-        """As `Backups.see`."""
+    def see(self, inside: Int, serves: Bool, backs_up: Bool) -> None:
+        """A site in the domains `inside` may serve and back up the demand rows of which that holds, I each."""
         if not len(self.rows):
             return
-        serving, backing = (np.flatnonzero(np.isin(self.rows, rows)) for rows in (serves, backs_up))
+        serving, backing = np.flatnonzero(serves[self.rows]), np.flatnonzero(backs_up[self.rows])
         self.backed[backing] += 1
-        for e, sites in enumerate(self.domains):
-            if site in sites:
-                self.serves.append(serving * len(self.domains) + e)
-                self.backs.append(backing * len(self.domains) + e)
+        for e in inside.tolist():
+            self.serves.append(serving * self.domains + e)
+            self.backs.append(backing * self.domains + e)
 
     def some_may_be_lost(self) -> bool:
         """After all sites."""
         if not self.serves:
             return False
         backed, inside = np.unique(np.concatenate(self.backs), return_counts=True)
-        alone = backed[inside == self.backed[backed // len(self.domains)]]  # all that may back it up are inside
+        alone = backed[inside == self.backed[backed // self.domains]]  # all that may back it up are inside
         served = np.unique(np.concatenate(self.serves))
-        none = self.backed[served // len(self.domains)] == 0
+        none = self.backed[served // self.domains] == 0
         return bool(none.any() or np.isin(alone, served).any())

@@ -5,7 +5,7 @@ of the failure rows that the block may serve.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,7 +18,7 @@ from placement.audit.descriptors import MOST_COUNT
 from placement.audit.exact import known
 from placement.audit.facts import rows as rows_of
 from placement.audit.failures import failing_domains
-from placement.audit.grid import SiteRoutes
+from placement.audit.grid import SitePairs, SiteRoutes
 from placement.audit.pools import Bool
 from placement.audit.rows import Rows
 from placement.audit.site_value import EPS
@@ -45,6 +45,37 @@ class SiteBlock:
 
 
 @dataclass(frozen=True)
+class _Pairs:
+    """Pairs of the B blocks of a site, block after block and there group after group."""
+
+    first: Int  # B + 1: the pairs of block b are those from first[b] to first[b + 1]
+    row: Int
+    load: Float
+    group: Int
+
+    def of(self, b: int) -> slice:
+        """The pairs of a block."""
+        return slice(int(self.first[b]), int(self.first[b + 1]))
+
+    @cached_property
+    def block(self) -> Int:
+        """The block of every pair."""
+        return np.repeat(np.arange(len(self.first) - 1), np.diff(self.first))
+
+
+@dataclass(frozen=True)
+class _Failing(_Pairs):
+    """Pairs of failure rows: a block's groups are a domain and slice each."""
+
+    first_group: Int  # B + 1: the groups of block b are those from first_group[b] to first_group[b + 1]
+    slice: Int  # of every group
+
+    def slices(self, b: int) -> Int:
+        """The slices of the block's groups."""
+        return self.slice[self.first_group[b] : self.first_group[b + 1]]
+
+
+@dataclass(frozen=True)
 class BlockReader:
     """The blocks of every site, at prices of budget and wires."""
 
@@ -53,98 +84,112 @@ class BlockReader:
     backups: Backups
     dearer: float
 
-    def at(self, site: str, uplink: Float, downlink: Float) -> Iterator[SiteBlock]:
+    def at(self, site: str, uplink: Float, downlink: Float) -> list[SiteBlock]:
         """Blocks that the site could hold and that have some pair, on a normal day or in a failure."""
-        primary = list(self.rows.penalties.grid.at(site))
-        behind = self.backups.at(site, primary) if not self.backups.none else [None] * len(primary)
-        out = self.backups.outside(site)
-        serves, backs_up = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-        for routes, other in zip(primary, behind, strict=True):
-            wires = None
-            for d, shape in enumerate(routes.pool.shapes):
-                if not self.case.hosting.can_hold(site, shape):
-                    continue
-                here = routes.admissible[:, d]
-                there = np.empty(0, np.int64) if other is None else other.classes[other.admissible[:, d]]
-                if not here.any() and not len(there):
-                    continue
-                if wires is None:
-                    wires = _wires_usd(routes, uplink, downlink)
-                normal = self._normal(routes, d, here, wires[:, here])
-                serves.append(normal[0])
-                backs_up.append(_asked(routes.pool.rows[:, there]))
-                standing = self._standing(routes, d, np.union1d(routes.classes[here], there))
-                yield self._block(site, shape, routes, normal, standing, self._failing(standing, out))
-        if not self.backups.none:
-            self.backups.see(site, np.concatenate(serves), np.concatenate(backs_up))
+        grid = self.rows.penalties.grid
+        primary = grid.hosted(grid.at(site), site)
+        may_stand = self._standing(site, primary)
+        kinds = np.union1d(primary.kind, may_stand.kind)
+        normal, standing = _pairs_of(primary, kinds), _pairs_of(may_stand, kinds)
+        failing = self._failing(site, standing)
+        cost = self.dearer * primary.least_usd() + primary.wires_usd(uplink, downlink)
+        busy = self._busy(normal)
+        covers = self._covers(site, standing)
+        found = []
+        for b, kind in enumerate(kinds.tolist()):
+            pool, name = grid.ways.kinds[kind]
+            useful = self._useful(site, pool.model, busy[b])
+            found.append(self._block(site, pool.tenant, name, (normal, cost, failing), b, useful, covers(b, useful)))
+        return found
 
-    def _normal(self, routes: SiteRoutes, d: int, here: Bool, wires: Float) -> tuple[Int, Float, Float, Int]:
-        """Rows, loads, costs and slices of the pairs of a normal day."""
-        rows = routes.pool.rows[:, routes.classes[here]]
-        asked = rows >= 0
-        cost = self.dearer * routes.least_usd(d, here) + wires
-        return rows[asked], routes.load(d, here)[asked], cost[asked], np.nonzero(asked)[0]
-
-    def _standing(self, routes: SiteRoutes, d: int, classes: Int) -> tuple[Int, Float]:
-        """Demand rows of the classes and their loads, where anything is said of failures."""
+    def _standing(self, site: str, primary: SiteRoutes) -> SitePairs:
+        """All that the site may serve or back up, where anything is said of failures; the backups are told of it."""
         if self.backups.none:
-            return np.empty(0, np.int64), np.empty(0)
-        pool = routes.pool
-        rows = pool.rows[:, classes]
-        asked = rows >= 0
-        load = np.asarray(pool.rate[:, classes] / pool.capacity[classes, d], np.float64)
-        return rows[asked], load[asked]
+            return SitePairs(primary.ways, np.empty(0, np.int64))
+        backup = self.backups.at(site, primary)
+        self.backups.see(site, primary.row, backup.row)
+        return primary if backup is primary else SitePairs(primary.ways, np.union1d(primary.way, backup.way))
 
-    def _failing(self, standing: tuple[Int, Float], out: Bool) -> tuple[Int, Float, Int, Int]:
-        """Failure rows, their loads, and a number and a slice for the group of each; by domain and slice."""
+    def _failing(self, site: str, standing: _Pairs) -> _Failing:
+        """What the site may serve in failures."""
+        blocks, none = len(standing.first), np.empty(0, np.int64)
         if not len(self.rows.failed):
-            return np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64)
-        found, load = self.backups.of(*standing, out)
+            return _Failing(np.zeros(blocks, np.int64), none, np.empty(0), none, np.zeros(blocks, np.int64), none)
+        found, pair = self.backups.of(standing.row, self.backups.outside(site))
         slices = len(self.case.facts.hours)
-        key = self.rows.domain[found - self.rows.count] * slices + self.rows.slice[self.rows.demand[found]]
+        size = len(self.rows.domains) * slices
+        block, domain = standing.block[pair], self.rows.domain[found - self.rows.count]
+        key = block * size + domain * slices + standing.group[pair]
         order = np.argsort(key, kind="stable")
         groups, group = np.unique(key[order], return_inverse=True)
-        return found[order], load[order], group, groups % slices
+        first = np.searchsorted(block[order], np.arange(blocks))
+        first_group = np.searchsorted(groups, np.arange(blocks) * size)
+        local = group - first_group[block[order]]
+        return _Failing(first, found[order], standing.load[pair[order]], local, first_group, groups % slices)
 
     def _block(
         self,
         site: str,
+        tenant: str,
         name: str,
-        routes: SiteRoutes,
-        normal: tuple[Int, Float, Float, Int],
-        standing: tuple[Int, Float],
-        failing: tuple[Int, Float, Int, Int],
+        pairs: tuple[_Pairs, Float, _Failing],
+        b: int,
+        useful: int,
+        standing_usd: Float,
     ) -> SiteBlock:
+        normal, cost, failing = pairs
         shape, slices = self.case.facts.shapes[name], len(self.case.facts.hours)
-        useful = self._useful(site, shape.model, normal)
-        fails = any(site in sites for sites in self.rows.domains.values())
+        of_day, failed = normal.of(b), failing.of(b)
         return SiteBlock(
             site=site,
             shape=name,
-            tenant=routes.pool.tenant,
+            tenant=tenant,
             gpu=shape.gpu,
             model=shape.model,
             quarters=shape.quarters,
-            row=np.concatenate([normal[0], failing[0]]),
-            load=np.concatenate([normal[1], failing[1]]),
-            cost=np.concatenate([normal[2], np.zeros(len(failing[0]))]),
-            group=np.concatenate([normal[3], slices + failing[2]]),
-            slice=np.concatenate([np.arange(slices), failing[3]]),
-            normal=len(normal[0]),
+            row=np.concatenate([normal.row[of_day], failing.row[failed]]),
+            load=np.concatenate([normal.load[of_day], failing.load[failed]]),
+            cost=np.concatenate([cost[of_day], np.zeros(failed.stop - failed.start)]),
+            group=np.concatenate([normal.group[of_day], slices + failing.group[failed]]),
+            slice=np.concatenate([np.arange(slices), failing.slices(b)]),
+            normal=of_day.stop - of_day.start,
             useful=useful,
-            standing_usd=self.rows.covers.standing_usd(*standing, self.rows.slice[standing[0]], useful, fails=fails),
+            standing_usd=standing_usd,
         )
 
-    def _useful(self, site: str, model: str, normal: tuple[Int, Float, Float, Int]) -> int:
+    def _covers(self, site: str, standing: _Pairs) -> Callable[[int, int], Float]:
+        """What 1, 2, … replicas of a block earn by covers, by the block and its useful replicas."""
+        book, fails = self.rows.covers, bool(len(self.rows.domains_of(site)))
+        some = np.zeros(len(standing.first), np.bool_)
+        some[standing.block[self._in_cover[standing.row]]] = True
+
+        def of_block(b: int, useful: int) -> Float:
+            if not some[b]:
+                return np.empty(0)
+            at = standing.of(b)
+            return book.standing_usd(standing.row[at], standing.load[at], standing.group[at], useful, fails=fails)
+
+        return of_block
+
+    def _busy(self, normal: _Pairs) -> Float:
+        """Replicas that all rows of each block keep busy in its busiest slice, rounded up; B."""
+        slices, pairs = len(self.case.facts.hours), np.diff(normal.first)
+        busy = np.bincount(normal.block * slices + normal.group, normal.load, len(pairs) * slices)
+        most = busy.reshape(len(pairs), slices).max(axis=1, initial=0.0)
+        return np.asarray(np.ceil(most * (1 + 4 * (pairs + 1) * EPS)), np.float64)
+
+    def _useful(self, site: str, model: str, busy: float) -> int:
         """Replicas that all of the block's rows fill in their busiest slice, or that a pin asks of the model there.
 
         A plan that holds more costs no less than the same plan without them. Under N-1 a row is at a block at most
         once in both roles together, so this holds where the two have the same budget, and is left out elsewhere.
         """
-        if self._backs_up_longer:
-            return MOST_COUNT
-        busy = np.bincount(normal[3], normal[1], 1).max()
-        return max(int(np.ceil(busy * (1 + 4 * (len(normal[1]) + 1) * EPS))), self._pinned.get((site, model), 0))
+        return MOST_COUNT if self._backs_up_longer else max(int(busy), self._pinned.get((site, model), 0))
+
+    @cached_property
+    def _in_cover(self) -> Bool:
+        """Whether a demand row is in any cover, I."""
+        return np.diff(self.rows.covers.first) > 0
 
     @cached_property
     def _backs_up_longer(self) -> bool:
@@ -164,11 +209,7 @@ class BlockReader:
         return found
 
 
-def _wires_usd(routes: SiteRoutes, uplink: Float, downlink: Float) -> Float:
-    """Priced Mbit/s of whole rows, T × n."""
-    pool, at = routes.pool, routes.classes
-    return np.asarray(pool.out_mbps[:, at] * uplink[:, None] + pool.in_mbps[:, at] * downlink[:, None], np.float64)
-
-
-def _asked(rows: Int) -> Int:
-    return np.asarray(rows[rows >= 0], np.int64)
+def _pairs_of(pairs: SitePairs, kinds: Int) -> _Pairs:
+    """The pairs of the blocks of these kinds; groups are slices."""
+    first = np.searchsorted(pairs.kind, np.append(kinds, len(pairs.ways.kinds)))
+    return _Pairs(first, pairs.row, pairs.load, pairs.slice)

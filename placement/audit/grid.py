@@ -1,9 +1,10 @@
 """Every admissible (class, site, shape) of one period, site by site, in float64; ties with the budget are exact.
 
-T slices, per pool C classes and D shapes (`pools`); at a site only the n classes that some shape may serve there.
+T slices, C classes, K kinds and W ways (`ways`), P sites; at a site the n ways that keep rules 2 and 3 there, and of
+these m pairs: a way in a slice in which its class asks for something.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -13,8 +14,9 @@ import numpy as np
 from placement.audit.case import Case
 from placement.audit.facts import Key
 from placement.audit.intervals import TIE, most_chance
-from placement.audit.pools import Bool, Float, Int, Pool, read_pools
+from placement.audit.pools import Bool, Float, Int
 from placement.audit.prices import GRAMS_PER_TONNE
+from placement.audit.ways import Ways, read_ways
 
 PRIMARY, BACKUP = "latency_budget_ms", "backup_latency_budget_ms"
 """The budgets that a service's routes keep: on a normal day, and when they stand in for others (13)."""
@@ -34,41 +36,94 @@ class Tariff:
 
 
 @dataclass(frozen=True)
-class SiteRoutes:
-    """The routes of one pool to one site."""
+class SitePairs:
+    """Some ways to serve at a site, and the pairs they make: kind after kind, and of each slice after slice."""
 
-    pool: Pool
-    classes: Int  # n: which of the pool's classes
-    latency_ms: Float  # n × D
-    admissible: Bool  # n × D: rules 2 and 3
-    late: Float | None  # n × D: no more than the chance that a request misses its budget; None: it has no price
+    ways: Ways
+    way: Int  # n, ascending
+
+    @cached_property
+    def _pairs(self) -> tuple[Int, Int, Int]:
+        """Slice of every pair, which of the n ways it is, and its row, m."""
+        rows = self.ways.rows[:, self.ways.of_class[self.way]]
+        slices, at = np.nonzero(rows >= 0)
+        order = np.argsort(self.ways.kind[self.way[at]], kind="stable")
+        slices, at = slices[order], at[order]
+        return slices, at, rows[slices, at]
+
+    @property
+    def slice(self) -> Int:
+        """The slice of every pair, m."""
+        return self._pairs[0]
+
+    @property
+    def row(self) -> Int:
+        """The demand row of every pair, m."""
+        return self._pairs[2]
+
+    @cached_property
+    def kind(self) -> Int:
+        """The kind of every pair, m."""
+        return self.ways.kind[self._way]
+
+    @cached_property
+    def load(self) -> Float:
+        """Replicas that whole rows keep busy, m."""
+        return np.asarray(self._asked(self.ways.rate) / self.ways.capacity[self._way], np.float64)
+
+    @cached_property
+    def _way(self) -> Int:
+        """The way of every pair, m."""
+        return self.way[self._pairs[1]]
+
+    @cached_property
+    def _cell(self) -> Int:
+        """Where figures by slice and class, laid out flat, tell of a pair, m."""
+        return self.slice * len(self.ways.members) + self.ways.of_class[self._way]
+
+    def _asked(self, figure: Float) -> Float:
+        return np.take(figure, self._cell)
+
+
+@dataclass(frozen=True)
+class SiteRoutes(SitePairs):
+    """The routes to one site."""
+
+    latency_ms: Float  # n
+    late: Float | None  # n: no more than the chance that a request misses its budget; None: it has no price
     tariff: Tariff
 
-    def load(self, d: int, here: Bool) -> Float:
-        """Replicas of shape d that whole rows keep busy, T × (n where `here`)."""
-        at = self.classes[here]
-        return np.asarray(self.pool.rate[:, at] / self.pool.capacity[at, d], np.float64)
+    def of(self, some: Bool) -> "SiteRoutes":
+        """The routes of which `some`, n, holds."""
+        late = None if self.late is None else self.late[some]
+        return SiteRoutes(self.ways, self.way[some], self.latency_ms[some], late, self.tariff)
 
-    def least_usd(self, d: int, here: Bool) -> Float:
-        """A month of whole rows on shape d, beside its servers, with the least of a peak, T × (n where `here`)."""
-        at, tariff = self.classes[here], self.tariff
-        per_mbps = tariff.usd_per_mbps + tariff.counted_usd_per_mbps
-        return self._route_usd(here, d) + self.pool.out_mbps[:, at] * per_mbps[:, None]
+    def least_usd(self) -> Float:
+        """A month of whole rows, beside servers, with the least of a peak, m."""
+        return self._usd(self.tariff.usd_per_mbps + self.tariff.counted_usd_per_mbps)
 
-    def alone_usd(self, d: int, here: Bool) -> Float:
+    def alone_usd(self) -> Float:
         """As `least_usd`, with what each row alone would add to a peak."""
-        at, tariff = self.classes[here], self.tariff
-        per_mbps = tariff.usd_per_mbps + tariff.peak_usd_per_mbps
-        return self._route_usd(here, d) + self.pool.out_mbps[:, at] * per_mbps[:, None]
+        return self._usd(self.tariff.usd_per_mbps + self.tariff.peak_usd_per_mbps)
 
-    def _route_usd(self, here: Bool, d: int) -> Float:
-        pool, tariff, at = self.pool, self.tariff, self.classes[here]
-        kw = pool.busy_kw[d] / pool.capacity[at, d]
-        usd = pool.mean_hours[:, at] * kw * tariff.usd_per_kwh[:, None]
-        usd += pool.gigabytes[:, at] * tariff.usd_per_gb
+    def wires_usd(self, uplink: Float, downlink: Float) -> Float:
+        """Whole rows by what a Mbit/s up and down costs in every slice, T each; m."""
+        if not (uplink.any() or downlink.any()):
+            return np.zeros(len(self.row))
+        up, down = self._asked(self.ways.out_mbps), self._asked(self.ways.in_mbps)
+        return np.asarray(up * uplink[self.slice] + down * downlink[self.slice], np.float64)
+
+    def _usd(self, usd_per_mbps: Float) -> Float:
+        ways, tariff, slices, at = self.ways, self.tariff, self.slice, self._pairs[1]
+        usd = self._asked(ways.mean_hours) * ways.kw_per_request[self._way] * tariff.usd_per_kwh[slices]
+        if tariff.usd_per_gb:
+            usd += self._asked(ways.gigabytes) * tariff.usd_per_gb
         if self.late is not None:
-            usd += pool.usd_per_late[:, at] * self.late[here, d]
-        return np.asarray(usd + pool.usd_per_ms[:, at] * self.latency_ms[here, d], np.float64)
+            usd += self._asked(ways.usd_per_late) * self.late[at]
+        usd += self._asked(ways.usd_per_ms) * self.latency_ms[at]
+        if usd_per_mbps.any():
+            usd += self._asked(ways.out_mbps) * usd_per_mbps[slices]
+        return np.asarray(usd, np.float64)
 
 
 @dataclass(frozen=True)
@@ -87,20 +142,23 @@ class Grid:
         return tuple(sorted(self.case.facts.sites))
 
     @cached_property
-    def pools(self) -> tuple[Pool, ...]:
-        return read_pools(self.case, self.keys)
+    def ways(self) -> Ways:
+        return read_ways(self.case, self.keys)
 
-    def at(self, site: str, budget: str = PRIMARY) -> Iterator[SiteRoutes]:
-        """The routes to one site, pool by pool, within a latency budget of the services: `PRIMARY` or `BACKUP`."""
-        tariff = self.tariff(site)
-        for pool, reach in zip(self.pools, self._reach, strict=True):
-            network = self._network_ms(reach, site)
-            reached = np.flatnonzero(~np.isnan(network))
-            latency = network[reached][:, None] + pool.ttft_ms[reached]
-            admissible = self._within(latency, reach.budget_ms[budget][reached], pool, reached, site, budget)
-            some = admissible.any(axis=1)
-            late = self._late(reach, reached[some], site) if self.case.facts.late_usd_per_1000 else None
-            yield SiteRoutes(pool, reached[some], latency[some], admissible[some], late, tariff)
+    def at(self, site: str, budget: str = PRIMARY) -> SiteRoutes:
+        """The routes to one site within a latency budget of the services: `PRIMARY` or `BACKUP`."""
+        network = self._network_ms(site)
+        latency = network[self.ways.of_class] + self.ways.ttft_ms
+        way = np.flatnonzero(latency <= self._reach.beyond_ms[budget])  # never where it is NaN
+        way = way[self._within(latency[way], way, site, budget)]
+        late = self._late(way, site) if self.case.facts.late_usd_per_1000 else None
+        return SiteRoutes(self.ways, way, latency[way], late, self.tariff(site))
+
+    def hosted(self, routes: SiteRoutes, site: str) -> SiteRoutes:
+        """Of the routes to a site those on shapes that it could hold."""
+        can_hold = self.case.hosting.can_hold
+        held = np.array([can_hold(site, name) for _, name in self.ways.kinds], np.bool_)
+        return routes if held.all() else routes.of(held[self.ways.kind[routes.way]])
 
     @cached_property
     def one_budget(self) -> bool:
@@ -110,6 +168,16 @@ class Grid:
 
     def tariff(self, site_name: str) -> Tariff:
         """What the site charges."""
+        if site_name not in self._tariffs:
+            self._tariffs[site_name] = self._read_tariff(site_name)
+        return self._tariffs[site_name]
+
+    @cached_property
+    def _tariffs(self) -> dict[str, Tariff]:
+        """Those that were asked for."""
+        return {}
+
+    def _read_tariff(self, site_name: str) -> Tariff:
         case, site = self.case, self.case.facts.sites[site_name]
         slices, prices, facts = list(case.facts.hours), case.prices, case.facts
         energy = []
@@ -127,42 +195,42 @@ class Grid:
             peak_usd_per_mbps=float(transit) if transit is not None and peak else 0.0,
         )
 
-    def _network_ms(self, reach: "_Reach", site: str) -> Float:
-        """Round trips and the way up of every class of a pool, C; NaN where rule 2 or 3 forbids it on any shape."""
-        p = self._pairs_column.get(site)
-        if p is None:
+    def _network_ms(self, site: str) -> Float:
+        """Round trips and the way up of every class, C; NaN where rule 2 or 3 forbids it on any shape."""
+        reach, p = self._reach, self._pairs_column.get(site)
+        if p is None or not len(self.case.network.pairs.regions):
             return np.full(len(reach.region), np.nan)
-        rtt, mbps, loss, jitter = (figure[reach.region, p] for figure in self._links)
-        total = reach.round_trips * rtt + _transfer_ms(reach, mbps)
+        rtt, mbps, loss, jitter = (figure[:, p] for figure in self._links)
+        total = reach.round_trips * rtt[reach.region] + _transfer_ms(reach, mbps[reach.region])
         for limit, known in ((reach.max_loss, loss), (reach.max_jitter_ms, jitter)):
-            total = np.where(np.isinf(limit) | (known <= limit), total, np.nan)
-        return np.where((reach.region >= 0) & reach.allowed[:, self._site_number[site]], total, np.nan)
+            if not np.isinf(limit).all():
+                total = np.where(np.isinf(limit) | (known[reach.region] <= limit), total, np.nan)
+        return np.where((reach.region >= 0) & reach.allowed(self._site_number[site]), total, np.nan)
 
-    def _late(self, reach: "_Reach", classes: Int, site: str) -> Float:
-        """No more than the chance that a request of the classes misses its latency budget at the site, n × D."""
-        mbps = self._links[1][reach.region, self._pairs_column[site]]
-        rest = _transfer_ms(reach, mbps)[classes, None] + reach.ttft_ms[classes]
-        budget, trips = reach.budget_ms[PRIMARY][classes, None], reach.round_trips[classes, None]
-        limit = (budget * (1 + 4 * float(TIE)) - rest) / trips  # more than the exact one, by all that floats lose
-        return 1 - most_chance(self.case.network.pairs, reach.region[classes], self._pairs_column[site], limit)
+    def _late(self, way: Int, site: str) -> Float:
+        """No more than the chance that a request misses its latency budget at the site, n."""
+        reach, p, at = self._reach, self._pairs_column[site], self.ways.of_class[way]
+        mbps = self._links[1][:, p][reach.region]
+        rest = _transfer_ms(reach, mbps)[at] + self.ways.ttft_ms[way]
+        # more than the exact one, by all that floats lose
+        limit = (reach.budget_ms[PRIMARY][way] * (1 + 4 * float(TIE)) - rest) / reach.round_trips[at]
+        return 1 - most_chance(self.case.network.pairs, reach.region[at], p, limit[:, None])[:, 0]
 
-    def _within(self, latency: Float, budget_ms: Float, pool: Pool, classes: Int, site: str, which: str) -> Bool:
-        """Where latency ≤ budget (2), n × D; never where it is NaN."""
-        budget = budget_ms[:, None]
-        with np.errstate(invalid="ignore"):
-            inside = np.asarray(latency < budget, np.bool_)  # those near the budget are settled below
-            near = np.abs(latency - budget) <= NEAR * budget
-        for i, d in zip(*np.nonzero(near), strict=True):
-            region, name, _ = pool.members[classes[i]]
+    def _within(self, latency: Float, way: Int, site: str, which: str) -> Bool:
+        """Where latency ≤ budget (2), n."""
+        budget = self._reach.budget_ms[which][way]
+        inside = np.asarray(latency < budget, np.bool_)  # those near the budget are settled below
+        for n in np.flatnonzero(np.abs(latency - budget) <= NEAR * budget).tolist():
+            region, name, _ = self.ways.members[self.ways.of_class[way[n]]]
             service = self.case.facts.services[name]
             network = self.case.network.network_ms(region, service, site)
-            ttft = self.case.facts.shapes[pool.shapes[d]].ttft_ms[service.profile]
-            inside[i, d] = network is not None and network + ttft <= getattr(service, which)
+            ttft = self.case.facts.shapes[self.ways.kinds[self.ways.kind[way[n]]][1]].ttft_ms[service.profile]
+            inside[n] = network is not None and network + ttft <= getattr(service, which)
         return inside
 
     @cached_property
     def _links(self) -> tuple[Float, ...]:
-        return self.case.network.arrays()
+        return self.case.network.arrays
 
     @cached_property
     def _pairs_column(self) -> dict[str, int]:
@@ -173,59 +241,64 @@ class Grid:
         return {name: p for p, name in enumerate(self.sites)}
 
     @cached_property
-    def _reach(self) -> tuple["_Reach", ...]:
-        number = {name: r for r, name in enumerate(self.case.network.pairs.regions)}
-        return tuple(_reach(self.case, pool, self.sites, number) for pool in self.pools)
+    def _reach(self) -> "_Reach":
+        return _reach(self.case, self.ways, self.sites)
 
 
 @dataclass(frozen=True)
 class _Reach:
-    """What decides where the classes of a pool may be served, C each."""
+    """What decides where classes may be served, C each if nothing else is said."""
 
     region: Int  # number in the pairs, -1 where they do not hold it
-    budget_ms: Mapping[str, Float]  # for primary routes and for backups
-    ttft_ms: Float  # C × D
+    budget_ms: Mapping[str, Float]  # for primary routes and for backups; W
+    beyond_ms: Mapping[str, Float]  # latencies above this are surely above the budget; W
     round_trips: Float
     kbyte_in: Float
     is_free: Bool  # the request is small enough for a wire of unknown bandwidth
     max_loss: Float
     max_jitter_ms: Float
-    allowed: Bool  # C × P: rule 3
+    rule: Int  # which row of `rules` holds for the class
+    rules: Bool | None  # rule 3 by residency set and home, rules × P; None: the rule is off
+
+    def allowed(self, site: int) -> Bool:
+        """Rule 3 at a site, C."""
+        return np.ones(len(self.region), np.bool_) if self.rules is None else self.rules[:, site][self.rule]
 
 
 def _transfer_ms(reach: _Reach, mbps: Float) -> Float:
-    """The request's way up of every class of a pool, C; NaN where the bandwidth would have to be known."""
+    """The request's way up of every class, C; NaN where the bandwidth would have to be known."""
     with np.errstate(divide="ignore", invalid="ignore"):
         transfer = 8 * reach.kbyte_in / mbps
     return np.where(np.isnan(mbps) & reach.is_free, 0.0, transfer)
 
 
-def _reach(case: Case, pool: Pool, sites: tuple[str, ...], number: dict[str, int]) -> _Reach:
-    kbyte_in = pool.of_service("kbyte_in")
+def _reach(case: Case, ways: Ways, sites: tuple[str, ...]) -> _Reach:
+    kbyte_in = ways.of_service("kbyte_in")
+    budget_ms = {which: ways.of_service(which)[ways.of_class] for which in (PRIMARY, BACKUP)}
+    rule, rules = _rules(case, ways, sites)
+    number = {name: r for r, name in enumerate(case.network.pairs.regions)}
     return _Reach(
-        region=np.array([number.get(region, -1) for region, _, _ in pool.members], np.int64),
-        ttft_ms=pool.ttft_ms,
-        budget_ms={which: pool.of_service(which) for which in (PRIMARY, BACKUP)},
-        round_trips=pool.of_service("round_trips"),
+        region=np.array([number.get(region, -1) for region, _, _ in ways.members], np.int64),
+        budget_ms=budget_ms,
+        beyond_ms={which: ms * (1 + 2 * NEAR) for which, ms in budget_ms.items()},
+        round_trips=ways.of_service("round_trips"),
         kbyte_in=kbyte_in,
         is_free=kbyte_in <= float(case.facts.bandwidth_free_kbyte),
-        max_loss=pool.of_service("max_loss"),
-        max_jitter_ms=pool.of_service("max_jitter_ms"),
-        allowed=_allowed(case, pool, sites),
+        max_loss=ways.of_service("max_loss"),
+        max_jitter_ms=ways.of_service("max_jitter_ms"),
+        rule=rule,
+        rules=rules,
     )
 
 
-def _allowed(case: Case, pool: Pool, sites: tuple[str, ...]) -> Bool:
-    """Rule 3, C × P; evaluated once for every (set, home country)."""
-    facts = case.facts
+def _rules(case: Case, ways: Ways, sites: tuple[str, ...]) -> tuple[Int, Bool | None]:
+    """Rule 3 by (set, home country), evaluated once for every kind of place, and which of them holds for a class."""
+    facts, number = case.facts, dict[tuple[str, str], int]()
     if case.residency.sets is None:
-        return np.ones((len(pool.members), len(sites)), np.bool_)
-    places = [facts.sites[name] for name in sites]
-    masks: dict[tuple[str, str], list[bool]] = {}
-    rows = []
-    for region, _, name in pool.members:
-        kind = (name, facts.countries[region])
-        if kind not in masks:
-            masks[kind] = [case.residency.allows_set(*kind, place.country, place.vendor) for place in places]
-        rows.append(masks[kind])
-    return np.array(rows, np.bool_).reshape(len(pool.members), len(sites))
+        return np.zeros(len(ways.members), np.int64), None
+    rule = [number.setdefault((name, facts.countries[region]), len(number)) for region, _, name in ways.members]
+    places = [(facts.sites[name].country, facts.sites[name].vendor) for name in sites]
+    kinds = {place: n for n, place in enumerate(dict.fromkeys(places))}
+    told = [[case.residency.allows_set(*bound, *place) for place in kinds] for bound in number]
+    of_kind = np.array(told, np.bool_).reshape(len(number), len(kinds))
+    return np.array(rule, np.int64), of_kind[:, [kinds[place] for place in places]]

@@ -111,6 +111,7 @@ class Network:
             return link.interval.chance(limit)
         return Fraction(link.rtt_ms is not None and link.rtt_ms <= limit)
 
+    @cached_property
     def arrays(self) -> tuple[Float, ...]:
         """Planned RTT, Mbit/s, loss and jitter as float arrays, regions × sites of the pairs; NaN where unknown."""
         pairs = self.pairs

@@ -74,41 +74,44 @@ class Penalties:
         """The penalties of the rows together."""
         return sum((self.usd(key) for key in keys), Fraction(0))
 
-    @cached_property
+    @property
     def servable(self) -> Bool:
         """Whether some admissible route ends where its shape could stand, I."""
-        found = np.zeros(len(self.grid.keys) + 1, np.bool_)
-        hosting = self.grid.case.hosting
-        for site in self.grid.sites:
-            for routes in self.grid.at(site):
-                held = np.array([hosting.can_hold(site, name) for name in routes.pool.shapes], np.bool_)
-                some = routes.classes[(routes.admissible & held).any(axis=1)]
-                found[routes.pool.rows[:, some]] = True
-        return found[:-1]  # the last is where -1 points: no row
+        return self._surveyed[0]
+
+    @property
+    def dearest(self) -> Dearest:
+        """The dearest way to serve each row."""
+        return self._surveyed[1]
 
     @cached_property
-    def dearest(self) -> Dearest:
+    def _surveyed(self) -> tuple[Bool, Dearest]:
         """One pass over all routes."""
-        size = len(self.grid.keys) + 1
+        size = len(self.grid.keys) + 1  # the last is where -1 points: no row
+        servable = np.zeros(size, np.bool_)
         found = Dearest(np.full(size, -np.inf), np.full(size, -1, np.int64), np.full(size, -1, np.int64))
         for p, site in enumerate(self.grid.sites):
-            for routes in self.grid.at(site):
-                self._see(found, p, site, routes)
-        return Dearest(found.usd[:-1], found.site[:-1], found.shape[:-1])
+            routes = self.grid.at(site)
+            servable[self.grid.hosted(routes, site).row] = True
+            self._see(found, p, site, routes)
+        return servable[:-1], Dearest(found.usd[:-1], found.site[:-1], found.shape[:-1])
 
     def _see(self, found: Dearest, p: int, site: str, routes: SiteRoutes) -> None:
-        pool = routes.pool
-        for d, name in enumerate(pool.shapes):
-            replica = self._replica_usd(site, name)
-            here = routes.admissible[:, d]
-            if replica is None or not here.any():
-                continue
-            usd = routes.alone_usd(d, here) + routes.load(d, here) * float(replica)
-            rows = pool.rows[:, routes.classes[here]]
-            better = (rows >= 0) & (usd > found.usd[rows])
-            found.usd[rows[better]] = usd[better]
-            found.site[rows[better]] = p
-            found.shape[rows[better]] = d
+        """The routes to one site, of every pool one shape after another: a row is on a shape once."""
+        replica = self._replicas_usd(site)
+        usd = routes.alone_usd() + routes.load * replica[routes.kind]
+        rank = routes.ways.rank[routes.kind]
+        for d in range(int(rank.max(initial=-1)) + 1):
+            at = np.flatnonzero(rank == d)
+            at = at[usd[at] > found.usd[routes.row[at]]]  # never where no server of the GPU may stand: that is NaN
+            rows = routes.row[at]
+            found.usd[rows], found.site[rows], found.shape[rows] = usd[at], p, d
+
+    def _replicas_usd(self, site: str) -> Float:
+        """A replica's GPUs at the price per GPU of the dearest server of their kind, K; NaN where none may stand."""
+        usd = {name: self._replica_usd(site, name) for name in {name for _, name in self.grid.ways.kinds}}
+        known = {name: np.nan if of is None else float(of) for name, of in usd.items()}
+        return np.array([known[name] for _, name in self.grid.ways.kinds], np.float64)
 
     def _replica_usd(self, site: str, shape_name: str) -> Fraction | None:
         """A replica's GPUs at the price per GPU of the dearest server of their kind; None where none may stand."""
@@ -182,4 +185,4 @@ class Penalties:
 
     @cached_property
     def _pool_shapes(self) -> dict[tuple[str, str], tuple[str, ...]]:
-        return {(pool.model, pool.tenant): pool.shapes for pool in self.grid.pools}
+        return {(pool.model, pool.tenant): pool.shapes for pool in self.grid.ways.pools}

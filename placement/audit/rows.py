@@ -50,6 +50,18 @@ class Rows:
         scenario = self.penalties.grid.case.scenario
         return failing_domains(scenario) if scenario.document.reliability.failover == PLANNED else {}
 
+    def domains_of(self, site: str) -> Int:
+        """The numbers of the domains that may fail and hold the site."""
+        return np.array(self._domains_of.get(site, ()), np.int64)
+
+    @cached_property
+    def _domains_of(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for e, sites in enumerate(self.domains.values()):
+            for site in sites:
+                found.setdefault(site, []).append(e)
+        return found
+
     @cached_property
     def covers(self) -> CoverBook:
         """The covers of the certificate.

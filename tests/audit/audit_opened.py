@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
 from audit_world import pairs, scenario
 
 from placement.audit.case import Case, open_case
@@ -25,13 +24,10 @@ def penalties(changes: Changes = None, document: Changes = None, network: Change
 
 def ways(grid: Grid, site: str) -> Iterator[tuple[Key, str, float, float]]:
     """Every admissible (demand row, shape) of one site with USD a month and the replicas kept busy."""
-    for found in grid.at(site):
-        for d, shape in enumerate(found.pool.shapes):
-            here = found.admissible[:, d]
-            rows = found.pool.rows[:, found.classes[here]]
-            for t, c in zip(*np.nonzero(rows >= 0), strict=True):
-                usd, load = (figure[t, c] for figure in (found.least_usd(d, here), found.load(d, here)))
-                yield grid.keys[rows[t, c]], shape, usd, load
+    found = grid.at(site)
+    told = zip(found.row.tolist(), found.kind.tolist(), found.least_usd().tolist(), found.load.tolist(), strict=True)
+    for row, kind, usd, load in told:
+        yield grid.keys[row], grid.ways.kinds[kind][1], usd, load
 
 
 def served(grid: Grid, site: str) -> set[Key]:

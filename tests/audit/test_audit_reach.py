@@ -111,7 +111,13 @@ def test_the_arrays_price_every_route_as_the_fractions_do(uncertainty, ends, sho
 
 
 def test_the_arrays_price_wires_as_the_rule_does():
-    (pool,) = Grid(case()).pools
-    row = list(pool.members).index(("north", "code", "eu"))
-    assert pool.out_mbps[:, row] == pytest.approx([0.4, 0])
-    assert pool.in_mbps[:, row] == pytest.approx([0.8, 0])
+    found = Grid(case()).ways
+    code = found.members.index(("north", "code", "eu"))
+    assert found.out_mbps[:, code] == pytest.approx([0.4, 0])
+    assert found.in_mbps[:, code] == pytest.approx([0.8, 0])
+    grid = Grid(case())
+    routes, up, down = grid.at("alba"), np.array([3.0, 0.0]), np.array([0.0, 0.0])
+    paid = routes.wires_usd(up, down)[routes.row == grid.keys.index(NORTH_CODE)]
+    assert paid.tolist() == pytest.approx([3 * 0.4, 3 * 0.4])  # on quarter and on one
+    paid = routes.wires_usd(down, up + 1)[routes.row == grid.keys.index(NORTH_CODE)]
+    assert paid.tolist() == pytest.approx([4 * 0.8, 4 * 0.8])
