@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 import pandas as pd
 
-from placement.audit.exact import exact, known
+from placement.audit.exact import Counted, counted, exact, known
 from placement.scenario import Scenario
 
 MONTH_HOURS = Fraction(730)
@@ -149,6 +149,16 @@ class Facts:
     def tenants(self) -> tuple[str, ...]:
         """Owners of servers: anybody (""), and every tenant with servers of its own."""
         return tuple(sorted({"", *(service.dedicated for service in self.services.values())}))
+
+    @cached_property
+    def rates(self) -> Counted[Key]:
+        """Design rates of the demand, requests/s."""
+        return counted({key: row.requests_per_s for key, row in self.demand.items()})
+
+    @cached_property
+    def mean_rates(self) -> Counted[Key]:
+        """Mean rates of the demand, requests/s."""
+        return counted({key: row.mean_requests_per_s for key, row in self.demand.items()})
 
     def tenant(self, key: Key) -> str:
         """Whose servers alone may serve the class; "" where anybody's may."""

@@ -72,6 +72,7 @@ class Backups:
     case: Case
     _standing: dict[tuple[str, str, str, str], _Standing] = field(default_factory=dict)
     _ttft: dict[tuple[str, str], dict[str, Fraction]] = field(default_factory=dict)
+    _least: dict[tuple[str, str], Fraction] = field(default_factory=dict)
     _allowed: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
 
     def sites(self, facts: Facts, key: Key) -> frozenset[str]:
@@ -92,11 +93,12 @@ class Backups:
         return self._standing[kind]
 
     def _standing_in(self, facts: Facts, key: Key, name: str) -> Iterator[str]:
-        budget = facts.services[key[2]].backup_latency_budget_ms
-        quickest = self._quickest(key[1], facts.services[key[2]].profile)
+        service = facts.services[key[2]]
+        budget, quickest = service.backup_latency_budget_ms, self._quickest(key[1], service.profile)
         may = self._may(name, facts.countries[key[0]])
-        for site in quickest:
-            if site in may:
+        within_ms = float((budget - self._least[(key[1], service.profile)]) / service.round_trips)
+        for site in self.case.network.nearest(key[0], within_ms):
+            if site in may and site in quickest:
                 network = self.case.network.of_class(key, site)[0]
                 if network is not None and network + quickest[site] <= budget:
                     yield site
@@ -122,6 +124,7 @@ class Backups:
                     if ttft < least.get(site, ttft + 1) and hosting.can_hold(site, name):
                         least[site] = ttft
             self._ttft[(model, profile)] = least
+            self._least[(model, profile)] = min(least.values(), default=Fraction(0))
         return self._ttft[(model, profile)]
 
 
@@ -288,13 +291,12 @@ def check_shares(
     month: Month, failures: tuple[Failure, ...], told: Mapping[str, DomainRow], findings: Findings
 ) -> None:
     """What the plan says of each failure in the period: mean requests rerouted and lost, as shares of all."""
-    requests = month.case.prices.requests_month
-    asked = sum((requests(key) for key in month.facts.demand), Fraction(0))
+    requests, asked = month.case.prices.requests, month.case.prices.all_requests
     for name in sorted(told.keys() - {failure.domain for failure in failures}):
         findings.check("13 shares", False, f"failure of {name}", "no domain of the kinds that may fail has this name")
     for failure in failures:
-        lost = sum((failure.lost[key] * requests(key) for key in failure.exempt), Fraction(0)) / BILLION
-        hit = sum((share * requests(key) for key, share in failure.lost.items()), Fraction(0)) / BILLION
+        lost = requests.value(sum(failure.lost[key] * requests.units[key] for key in failure.exempt)) / BILLION
+        hit = requests.value(sum(share * requests.units[key] for key, share in failure.lost.items())) / BILLION
         row, where = told.get(failure.domain), f"failure of {failure.domain}"
         if row is None:
             findings.check("13 shares", False, where, "the plan says nothing of it")

@@ -1,5 +1,7 @@
 """The plan's own figures, recomputed: served share, planned latency percentiles, periods, bounds and gap."""
 
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import accumulate
@@ -21,10 +23,9 @@ CLAIM_TOLERANCE = Fraction(1, 10**6)  # a solver's own word is as good as its to
 
 def asked_and_left(month: Month) -> tuple[Fraction, Fraction]:
     """Mean requests a month that are asked for, and that are left unserved."""
-    requests, demand = month.case.prices.requests_month, month.facts.demand
-    asked = sum((requests(key) for key in demand), Fraction(0))
-    left = (row.share_ppb * requests(row.key) for row in month.unserved if row.key in demand)
-    return asked, sum(left, Fraction(0)) / BILLION
+    prices, demand = month.case.prices, month.facts.demand
+    left = sum(row.share_ppb * prices.requests.units[row.key] for row in month.unserved if row.key in demand)
+    return prices.all_requests, prices.requests.value(left) / BILLION
 
 
 def served_share(months: Sequence[Month]) -> Fraction:
@@ -36,20 +37,27 @@ def served_share(months: Sequence[Month]) -> Fraction:
 
 
 def waits(months: Sequence[Month]) -> list[tuple[Fraction, Fraction]]:
-    """(planned ms, mean requests) of every route, over all periods by their months, quickest first.
+    """(planned ms, mean requests) of every way that routes take in a period, by its months, quickest first.
 
     Routes without a known latency are violations of rule 2 and left out.
     """
     found = []
     for month in months:
-        facts, lasting = month.facts, month.case.period.months / BILLION
-        requests = {key: lasting * month.case.prices.requests_month(key) for key in facts.demand}
+        requests, lasting = month.case.prices.requests, month.case.period.months / BILLION
+        on_way: dict[tuple[str, str, str, str], int] = defaultdict(int)  # region, service, site, shape
         for route in month.routes:
-            network = month.case.network.of_class(route.key, route.site)[0]
-            if network is not None:
-                ttft = facts.shapes[route.shape].ttft_ms[facts.services[route.key[2]].profile]
-                found.append((network + ttft, route.share_ppb * requests[route.key]))
+            if month.case.network.of_class(route.key, route.site)[0] is not None:
+                way = route.key[0], route.key[2], route.site, route.shape
+                on_way[way] += route.share_ppb * requests.units[route.key]
+        for way, served in on_way.items():
+            found.append((_planned_ms(month, *way), lasting * requests.value(served)))
     return sorted(found, key=lambda wait: float(wait[0]))  # what floats do not tell apart is far within the tolerance
+
+
+def _planned_ms(month: Month, region: str, service: str, site: str, shape: str) -> Fraction:
+    """The planned latency of a way on which one is known."""
+    of = month.facts.services[service]
+    return (month.case.network.network_ms(region, of, site) or 0) + month.facts.shapes[shape].ttft_ms[of.profile]
 
 
 def percentiles_ms(found: Sequence[tuple[Fraction, Fraction]]) -> dict[str, Fraction | None]:
@@ -57,10 +65,7 @@ def percentiles_ms(found: Sequence[tuple[Fraction, Fraction]]) -> dict[str, Frac
     running = list(accumulate(weight for _, weight in found))
     if not running or not running[-1]:
         return dict.fromkeys(PERCENTILES)
-    return {
-        name: next(ms for (ms, _), so_far in zip(found, running, strict=True) if so_far >= share * running[-1])
-        for name, share in PERCENTILES.items()
-    }
+    return {name: found[bisect_left(running, share * running[-1])][0] for name, share in PERCENTILES.items()}
 
 
 def check_figures(months: Sequence[Month], plan: PlanFiles, findings: Findings) -> None:

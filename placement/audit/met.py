@@ -1,7 +1,7 @@
 """How likely served requests stay within their latency budgets, recomputed from the intervals of their pairs."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from placement.audit.month import Month
@@ -21,7 +21,7 @@ Class = tuple[str, str, str]
 def late_requests(month: Month) -> Fraction:
     """Mean requests a month that are served and expected to miss their latency budget."""
     requests: dict[Way, Fraction] = defaultdict(Fraction)
-    for way, _, served in _flows(month):
+    for (_, way), served in _flows(month).items():
         requests[way] += served
     return sum((served * (1 - _met(month, way)) for way, served in requests.items()), Fraction(0))
 
@@ -34,12 +34,15 @@ def check_budget_met(months: Sequence[Month], plan: PlanFiles, findings: Finding
     of_way: dict[tuple[Class, Way], Fraction] = defaultdict(Fraction)
     for month in months:
         lasting = month.case.period.months
-        for key in month.facts.demand:
-            asked[key[:3]] += lasting * month.case.prices.requests_month(key)
-        for way, name, amount in _flows(month):
+        requests, of_class = month.case.prices.requests, defaultdict[Class, int](int)
+        for key, units in requests.units.items():
+            of_class[key[:3]] += units
+        for name, units in of_class.items():
+            asked[name] += lasting * requests.value(units)
+        for (name, way), amount in _flows(month).items():
             served[name] += lasting * amount
             of_way[name, way] += lasting * amount
-            if month.case.network.link(way[0], way[2]).interval is not None:
+            if month.case.network.interval(way[0], way[2]) is not None:
                 inferred[name] += lasting * amount
     met: dict[Class, Fraction] = defaultdict(Fraction)
     for (name, way), amount in of_way.items():
@@ -55,14 +58,15 @@ def check_budget_met(months: Sequence[Month], plan: PlanFiles, findings: Finding
         _check_share("/".join(name), said[name].served_share, served[name] / asked[name], findings)
 
 
-def _flows(month: Month) -> Iterator[tuple[Way, Class, Fraction]]:
-    """Way, class and mean requests a month of every route that carries something."""
-    requests = {key: month.case.prices.requests_month(key) / BILLION for key in month.facts.demand}
+def _flows(month: Month) -> dict[tuple[Class, Way], Fraction]:
+    """Mean requests a month by class and way, where there are any."""
+    requests, found = month.case.prices.requests, defaultdict[tuple[Class, Way], int](int)
     for route in month.routes:
-        if route.share_ppb and requests[route.key]:
-            region, model, service, _ = route.key
-            served = route.share_ppb * requests[route.key]
-            yield (region, service, route.site, route.shape), (region, model, service), served
+        region, model, service, _ = route.key
+        served = route.share_ppb * requests.units[route.key]
+        if served:
+            found[(region, model, service), (region, service, route.site, route.shape)] += served
+    return {at: requests.value(served) / BILLION for at, served in found.items()}
 
 
 def _met(month: Month, way: Way) -> Fraction:

@@ -73,15 +73,14 @@ def spent(month: Month, penalties: Penalties, added: int) -> Spent:
 def load_kwh(month: Month) -> dict[tuple[str, str], Fraction]:
     """Energy above idle of what is served, by site and slice, as the meter of the site counts it."""
     facts, busy_kw = month.facts, month.case.prices.busy_kw
-    parts: dict[tuple[str, str, str, str], Fraction] = defaultdict(Fraction)  # site, slice, shape, profile
+    rates, parts = facts.mean_rates, defaultdict[tuple[str, str, str, str], int](int)  # site, slice, shape, profile
     for route in month.routes:
         profile = facts.services[route.key[2]].profile
-        rate = facts.demand[route.key].mean_requests_per_s
-        parts[(route.site, route.key[3], route.shape, profile)] += route.share_ppb * rate
+        parts[(route.site, route.key[3], route.shape, profile)] += route.share_ppb * rates.units[route.key]
     found: dict[tuple[str, str], Fraction] = defaultdict(Fraction)
     for (site, name, shape_name, profile), rate in parts.items():
         shape = facts.shapes[shape_name]
-        busy = rate / BILLION / shape.requests_per_s[profile]
+        busy = rates.value(rate) / BILLION / shape.requests_per_s[profile]
         kw = busy * shape.gpus * busy_kw.get(shape.gpu, Fraction(0)) * facts.sites[site].pue
         found[(site, name)] += settled(kw * facts.hours[name])
     return dict(found)
@@ -89,35 +88,34 @@ def load_kwh(month: Month) -> dict[tuple[str, str], Fraction]:
 
 def request_ms(month: Month) -> Fraction:
     """Σ mean requests a month · planned ms; routes without a known latency are violations of rule 2 and count none."""
-    facts, network = month.facts, month.case.network
-    on_way: dict[tuple[str, str, str], Fraction] = defaultdict(Fraction)  # region, service, site: requests
-    on_shape: dict[tuple[str, str], Fraction] = defaultdict(Fraction)  # shape, profile: requests
+    facts, network, requests = month.facts, month.case.network, month.case.prices.requests
+    on_way: dict[tuple[str, str, str], int] = defaultdict(int)  # region, service, site: requests
+    on_shape: dict[tuple[str, str], int] = defaultdict(int)  # shape, profile: requests
     sample: dict[tuple[str, str, str], Key] = {}
-    requests = {key: month.case.prices.requests_month(key) / BILLION for key in facts.demand}
     for route in month.routes:
-        way, served = (route.key[0], route.key[2], route.site), route.share_ppb * requests[route.key]
+        way, served = (route.key[0], route.key[2], route.site), route.share_ppb * requests.units[route.key]
         if network.of_class(route.key, route.site)[0] is not None:
             sample[way] = route.key
             on_way[way] += served
             on_shape[(route.shape, facts.services[route.key[2]].profile)] += served
     total = Fraction(0)
     for way, served in on_way.items():
-        total += settled(served * (network.of_class(sample[way], way[2])[0] or 0))
+        total += settled(requests.value(served) / BILLION * (network.of_class(sample[way], way[2])[0] or 0))
     for (shape, profile), served in on_shape.items():
-        total += served * facts.shapes[shape].ttft_ms[profile]
+        total += requests.value(served) / BILLION * facts.shapes[shape].ttft_ms[profile]
     return total
 
 
 def egress_usd(month: Month) -> dict[str, Fraction]:
     """Answers sent, by site: by the GB on mean rates, or transit by the Mbit/s at design rates, as it is billed."""
     facts, prices = month.facts, month.case.prices
-    parts: dict[tuple[str, str], Fraction] = defaultdict(Fraction)  # site, service: requests
+    parts: dict[tuple[str, str], int] = defaultdict(int)  # site, service: requests
     for route in month.routes:
         if facts.sites[route.site].transit_usd_per_mbps_month is None:
-            parts[(route.site, route.key[2])] += route.share_ppb * prices.requests_month(route.key)
+            parts[(route.site, route.key[2])] += route.share_ppb * prices.requests.units[route.key]
     usd: dict[str, Fraction] = defaultdict(Fraction)
     for (name, service), requests in parts.items():
-        gigabytes = requests / BILLION * facts.services[service].kbyte_out / KBYTE_PER_GB
+        gigabytes = prices.requests.value(requests) / BILLION * facts.services[service].kbyte_out / KBYTE_PER_GB
         usd[name] += gigabytes * facts.sites[name].egress_usd_per_gb
     flows: dict[str, dict[str, Fraction]] = defaultdict(dict)
     for (name, slice_name), mbps in month.wires[0].items():

@@ -62,30 +62,28 @@ class Month:
 
     def load(self, routes: tuple[RouteRow, ...]) -> dict[tuple[Block, str], Fraction]:
         """Σ_i λ_it·x_ipdt / q_d by block and slice."""
-        facts = self.facts
-        parts: dict[tuple[Block, str, str], Fraction] = defaultdict(Fraction)  # block, slice, profile: share · rate
+        facts, rates = self.facts, self.facts.rates
+        parts: dict[tuple[Block, str, str], int] = defaultdict(int)  # block, slice, profile: share · rate
         for route in routes:
             profile = facts.services[route.key[2]].profile
-            rate = facts.demand[route.key].requests_per_s
-            parts[(self.block(route), route.key[3], profile)] += route.share_ppb * rate
+            parts[(self.block(route), route.key[3], profile)] += route.share_ppb * rates.units[route.key]
         busy: dict[tuple[Block, str], Fraction] = defaultdict(Fraction)
         for (block, name, profile), rate in parts.items():
-            busy[(block, name)] += rate / BILLION / facts.shapes[block[1]].requests_per_s[profile]
+            busy[(block, name)] += rates.value(rate) / BILLION / facts.shapes[block[1]].requests_per_s[profile]
         return dict(busy)
 
     def flow(
         self, routes: tuple[RouteRow, ...]
     ) -> tuple[dict[tuple[str, str], Fraction], dict[tuple[str, str], Fraction]]:
         """Σ 8·λ·kbyte_out/1000 and the same of kbyte_in, by site and slice."""
-        facts = self.facts
-        parts: dict[tuple[str, str, str], Fraction] = defaultdict(Fraction)  # site, slice, service: share · rate
+        facts, rates = self.facts, self.facts.rates
+        parts: dict[tuple[str, str, str], int] = defaultdict(int)  # site, slice, service: share · rate
         for route in routes:
-            rate = facts.demand[route.key].requests_per_s
-            parts[(route.site, route.key[3], route.key[2])] += route.share_ppb * rate
+            parts[(route.site, route.key[3], route.key[2])] += route.share_ppb * rates.units[route.key]
         up: dict[tuple[str, str], Fraction] = defaultdict(Fraction)
         down: dict[tuple[str, str], Fraction] = defaultdict(Fraction)
         for (site, name, service), rate in parts.items():
-            megabits = rate * 8 / 1000 / BILLION
+            megabits = rates.value(rate * 8) / 1000 / BILLION
             up[(site, name)] += megabits * facts.services[service].kbyte_out
             down[(site, name)] += megabits * facts.services[service].kbyte_in
         return dict(up), dict(down)

@@ -1,5 +1,6 @@
 """Rule 2, for the auditor: what is known of a pair, the latency that a route plans with, how likely it is kept."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -21,9 +22,10 @@ class Link:
     mbps: Fraction | None
     loss: Fraction | None
     jitter_ms: Fraction | None
-    interval: Interval | None = None  # of an inferred pair
 
 
+NEAR = 1e-9
+"""Far more than a sum or product of a few floats loses, relative to it."""
 UNKNOWN = Link(None, None, None, None)
 
 
@@ -36,6 +38,7 @@ class Network:
     _region: dict[str, int] = field(default_factory=dict)
     _site: dict[str, int] = field(default_factory=dict)
     _links: dict[tuple[str, str], Link] = field(default_factory=dict)
+    _intervals: dict[tuple[str, str], Interval | None] = field(default_factory=dict)
     _found: dict[tuple[str, str, str], tuple[Fraction | None, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -60,8 +63,15 @@ class Network:
             mbps=None if none else mbps,
             loss=_finite(float(pairs.loss[at])),
             jitter_ms=_finite(float(pairs.jitter_ms[at])),
-            interval=interval_of(pairs, at),
         )
+
+    def interval(self, region: str, site: str) -> Interval | None:
+        """The interval of an inferred pair."""
+        if (region, site) not in self._intervals:
+            known = region in self._region and site in self._site
+            at = (self._region[region], self._site[site]) if known else None
+            self._intervals[(region, site)] = None if at is None else interval_of(self.pairs, at)
+        return self._intervals[(region, site)]
 
     @cached_property
     def _planned_ms(self) -> Float:
@@ -70,6 +80,15 @@ class Network:
         inferred = pairs.rtt_upper_ms if share is None else percentile_ms(pairs, share)
         planned = np.where(pairs.rtt_state == State.INFERRED, inferred, np.nan)
         return np.where(pairs.rtt_state == State.MEASURED, pairs.rtt_p95_ms, planned)
+
+    def nearest(self, region: str, within_ms: float) -> Iterator[str]:
+        """Sites with a planned round trip of no more than about `within_ms`, the nearest first."""
+        if region not in self._region:
+            return
+        planned = self._planned_ms[self._region[region]]
+        near = np.flatnonzero(planned <= within_ms * (1 + NEAR))
+        for p in near[np.argsort(planned[near], kind="stable")].tolist():
+            yield self.pairs.sites[p]
 
     def network_ms(self, region: str, service: Service, site: str) -> Fraction | None:
         """Round trips and the request's way up, ms; None where a figure that counts is unknown or too high."""
@@ -107,8 +126,9 @@ class Network:
         link = self.link(region, site)
         budget = service.latency_budget_ms * (1 + TIE)
         limit = (budget - _transfer_ms(service, link) - ttft_ms) / service.round_trips
-        if link.interval is not None:
-            return link.interval.chance(limit)
+        interval = self.interval(region, site)
+        if interval is not None:
+            return interval.chance(limit)
         return Fraction(link.rtt_ms is not None and link.rtt_ms <= limit)
 
     @cached_property

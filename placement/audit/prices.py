@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
-from placement.audit.exact import settled
+from placement.audit.exact import Counted, counted, settled
 from placement.audit.facts import MONTH_HOURS, Facts, Key, Server, Way
 
 SECONDS = 3600
@@ -116,6 +116,16 @@ class Prices:
     def requests_month(self, key: Key) -> Fraction:
         """Mean requests of a class in its slice over a month."""
         return self.facts.demand[key].mean_requests_per_s * SECONDS * self.facts.hours[key[3]]
+
+    @cached_property
+    def requests(self) -> Counted[Key]:
+        """Mean requests of every class in its slice over a month."""
+        return counted({key: self.requests_month(key) for key in self.facts.demand})
+
+    @cached_property
+    def all_requests(self) -> Fraction:
+        """Mean requests of a month that are asked for."""
+        return self.requests.value(sum(self.requests.units.values()))
 
     def load_kwh(self, key: Key, site: str, shape_name: str) -> Fraction:
         """Energy above idle of serving the whole class there, as the meter of the site counts it."""

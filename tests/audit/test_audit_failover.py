@@ -182,3 +182,27 @@ def test_reserve_is_shared_between_domains_and_never_summed(tmp_path):
     case = open_cases(told, pairs())[0]
     check_failures(replace(one, case=case, backups=backups), Backups(case), findings)
     assert [(v.rule, v.excess) for v in findings.violations] == [("13 replica capacity", 8)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_sites_that_could_stand_in_are_those_of_all_that_are_near_enough_in_fractions(tmp_path, seed):
+    """Round trips around the budget, on it to the last digit, and unknown; the nearest are asked first."""
+    draw, names = np.random.default_rng(seed), tuple("pqrstuvwxyz")
+    empty = ("jobs", "pins", "budgets", "deliveries", "fleet", "export", "energy")
+    told = scenario(tmp_path, dict.fromkeys(empty) | {"sites": sites(names), "domains": POOL})
+    found = open_cases(told, pairs(names))[0]
+    service = found.facts.services["chat"]
+    ttft = min(shape.ttft_ms[service.profile] for shape in found.facts.shapes.values() if shape.model == "m")
+    limit_ms = float((service.backup_latency_budget_ms - ttft) / service.round_trips)
+    rtt_ms = draw.choice([limit_ms, np.nan, limit_ms * 2, *(limit_ms * draw.uniform(0.5, 1.5, 4))], len(names))
+    known = replace(pairs(names), rtt_p95_ms=rtt_ms[None, :], mbps=np.full((1, len(names)), 1e12))
+    case = open_cases(told, known)[0]
+    backups, near = Backups(case), []
+    for name in names:
+        network = case.network.network_ms(CHAT[0], service, name)
+        if network is not None and network + ttft <= service.backup_latency_budget_ms:
+            near.append(name)
+    assert backups.sites(case.facts, CHAT) == set(near)
+    down = frozenset(near[1:])
+    assert Backups(case).outside(case.facts, CHAT, down) == bool(near)
+    assert not Backups(case).outside(case.facts, CHAT, frozenset(near))
