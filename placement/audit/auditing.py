@@ -1,8 +1,11 @@
 """The audit of a plan folder."""
 
+from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
+from placement.audit.beside import beside
 from placement.audit.bound import VerifiedBound, bound_of, by_months
 from placement.audit.carbon import check_carbon, check_carbon_limit
 from placement.audit.case import Case, open_cases
@@ -26,6 +29,9 @@ from placement.audit.serving import check_serving
 from placement.scenario import Scenario
 from placement.topology.pairs import Pairs
 
+LONG_WAYS = 200_000
+"""Ways at all sites in all periods from which on the bound is proved beside the rules; below, it takes no second."""
+
 
 def audit(plan: Path, scenario: Scenario, pairs: Pairs, *, bound: bool = True) -> AuditReport:
     """Check everything that the plan folder says against the scenario's tables and pairs.
@@ -37,8 +43,13 @@ def audit(plan: Path, scenario: Scenario, pairs: Pairs, *, bound: bool = True) -
     findings = Findings()
     penalties = tuple(Penalties(Grid(case)) for case in open_cases(scenario, pairs))
     files = read_plan(Path(plan), findings)
-    verified = bound_of(Path(plan) / "certificate.npz", penalties) if bound else None
-    share = None if files is None else _check(penalties, files, verified, Path(plan), findings)
+    pays = bound and _takes_long(penalties)
+    if pays:
+        _look_at_all_ways(penalties)
+    prove = partial(bound_of, Path(plan) / "certificate.npz", penalties)
+    with beside(prove, pays=pays) as proved:
+        share = None if files is None else _check(penalties, files, proved if bound else None, Path(plan), findings)
+        verified = proved() if bound else None
     return AuditReport(
         passed=not findings.violations,
         violations=tuple(findings.violations),
@@ -50,10 +61,24 @@ def audit(plan: Path, scenario: Scenario, pairs: Pairs, *, bound: bool = True) -
     )
 
 
+def _takes_long(penalties: tuple[Penalties, ...]) -> bool:
+    """Whether the bound takes long enough for the rules to be checked meanwhile."""
+    return sum(len(of_period.grid.sites) * len(of_period.grid.ways.kind) for of_period in penalties) >= LONG_WAYS
+
+
+def _look_at_all_ways(penalties: tuple[Penalties, ...]) -> None:
+    """What both sides ask of every site, found before they part."""
+    by_months([of_period.constant_usd for of_period in penalties], penalties)
+
+
 def _check(
-    penalties: tuple[Penalties, ...], files: PlanFiles, verified: VerifiedBound | None, plan: Path, findings: Findings
+    penalties: tuple[Penalties, ...],
+    files: PlanFiles,
+    proved: Callable[[], VerifiedBound] | None,
+    plan: Path,
+    findings: Findings,
 ) -> Fraction | None:
-    """All rules, without `verified` but for the bound. Returns the verified gap."""
+    """All rules, without `proved` but for the bound. Returns the verified gap."""
     cases = tuple(of_period.grid.case for of_period in penalties)
     check_provenance(cases[0], files, findings)
     check_later(cases[0], findings)
@@ -64,9 +89,10 @@ def _check(
         _check_rules(month, backups, files, findings.within(month.case.period.name))
     check_moves(months[0], before, files, findings.within(months[0].case.period.name))
     _check_figures(months, penalties, files, before, findings)
-    if verified is None:
+    if proved is None:
         findings.notes.append("the bound was not asked for: nothing is said of the gap")
         return None
+    verified = proved()
     check_certificate(files, verified, plan, findings)
     bound = None if verified.bound_usd_month is None else Fraction(verified.bound_usd_month)
     constant = by_months([of_period.constant_usd for of_period in penalties], penalties)
