@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 Float = NDArray[np.float64]
@@ -24,6 +25,8 @@ MOST_STEPS = 50_000_000
 """Additions of the exact knapsack at one site, beyond which its concave relaxation is taken."""
 MOST_STATES = 50_000
 """Server combinations kept apart; beyond, those of one capacity are merged into something better than each."""
+AT_ONCE = 100_000
+"""Counts of replicas times cells up to which all are added up in one array."""
 LONG_ROW = 1000
 """Items of a row times counts of replicas, from which on rows are valued one by one."""
 FEW_STATES = 64
@@ -130,13 +133,29 @@ def packed(groups: Sequence[Group], capacity: int) -> Float:
         return _packed_concave(groups, capacity)
     best = np.zeros((*groups[0].value.shape[:-1], cells + 1))
     for group in groups:
-        step, value = group.quarters // unit, group.value
-        new = best + value[..., :1]
-        for y in range(1, min(value.shape[-1], cells // step + 1)):
-            at = y * step
-            np.maximum(new[..., at:], best[..., : cells + 1 - at] + value[..., y : y + 1], out=new[..., at:])
-        best = new
+        step = group.quarters // unit
+        value = group.value[..., : cells // step + 1]
+        best = _beside(best, value, step) if value.size * cells <= AT_ONCE else _beside_one_by_one(best, value, step)
     return np.asarray(np.repeat(best, unit, axis=-1)[..., : capacity + 1] * (1 + (len(groups) + 4) * EPS), np.float64)
+
+
+def _beside(best: Float, value: Float, step: int) -> Float:
+    """Most of `best`, by cells, together with y replicas of `value` that take `step` cells each; … × cells."""
+    counts, cells = value.shape[-1], best.shape[-1]
+    free = np.concatenate([np.full((*best.shape[:-1], (counts - 1) * step), -np.inf), best], axis=-1)
+    left = sliding_window_view(free, cells, axis=-1)[..., ::step, :]  # of every y, the last one first: what it leaves
+    total = np.empty((*np.broadcast_shapes(best.shape[:-1], value.shape[:-1]), counts, cells))
+    np.add(left, value[..., ::-1, None], out=total)
+    return np.asarray(total.max(axis=-2), np.float64)
+
+
+def _beside_one_by_one(best: Float, value: Float, step: int) -> Float:
+    """The same without an array of all counts by all cells."""
+    found = best + value[..., :1]
+    for y in range(1, value.shape[-1]):
+        at = y * step
+        np.maximum(found[..., at:], best[..., :-at] + value[..., y : y + 1], out=found[..., at:])
+    return found
 
 
 def _packed_concave(groups: Sequence[Group], capacity: int) -> Float:

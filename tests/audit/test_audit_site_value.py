@@ -83,6 +83,21 @@ def test_groups_are_packed_into_quarter_gpus_as_enumeration_packs_them(groups):
     assert packed(groups, 17) == pytest.approx([best(groups, capacity) for capacity in range(18)])
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_counts_beside_each_other_are_packed_at_once_as_they_are_one_by_one(monkeypatch, seed):
+    """Of no, one and two leaves; some of them allow no count of 0; down to no room at all."""
+    draw = np.random.default_rng(seed)
+    for leading in ((), (2,), (3,)):
+        values = [np.cumsum(draw.random((*leading, counts)), axis=-1) for counts in (1, 4, 30)]
+        values[1][..., 0] = -np.inf
+        several = [Group(quarters, value) for quarters, value in zip((4, 2, 8), values, strict=True)]
+        for capacity in (0, 1, 7, 90):
+            monkeypatch.setattr(site_value, "AT_ONCE", 10**9)
+            at_once = packed(several, capacity)
+            monkeypatch.setattr(site_value, "AT_ONCE", -1)
+            assert packed(several, capacity).tolist() == at_once.tolist()
+
+
 def test_the_fast_packing_is_never_below_the_exact_one_and_equal_where_values_are_concave(monkeypatch):
     exact = packed(GROUPS, 17)
     concave = [Group(2, np.array([0, 5.0, 9.0])), Group(2, np.array([0, 4.0, 4.5]))]
