@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from placement.audit.grid import SitePairs, SiteRoutes
 from placement.audit.pools import Bool
 from placement.audit.rows import Rows
 from placement.audit.site_value import EPS
+
+Array = TypeVar("Array", Int, Float)
 
 
 @dataclass(frozen=True)
@@ -147,11 +150,11 @@ class BlockReader:
             gpu=shape.gpu,
             model=shape.model,
             quarters=shape.quarters,
-            row=np.concatenate([normal.row[of_day], failing.row[failed]]),
-            load=np.concatenate([normal.load[of_day], failing.load[failed]]),
-            cost=np.concatenate([cost[of_day], np.zeros(failed.stop - failed.start)]),
-            group=np.concatenate([normal.group[of_day], slices + failing.group[failed]]),
-            slice=np.concatenate([np.arange(slices), failing.slices(b)]),
+            row=_joined(normal.row[of_day], failing.row[failed]),
+            load=_joined(normal.load[of_day], failing.load[failed]),
+            cost=_joined(cost[of_day], np.zeros(failed.stop - failed.start)),
+            group=_joined(normal.group[of_day], slices + failing.group[failed]),
+            slice=_joined(np.arange(slices), failing.slices(b)),
             normal=of_day.stop - of_day.start,
             useful=useful,
             standing_usd=standing_usd,
@@ -207,6 +210,11 @@ class BlockReader:
             key = row["site"], row["model"]
             found[key] = max(found.get(key, 0), math.ceil(known(row["min_replicas"]) or 0))
         return found
+
+
+def _joined(first: Array, second: Array) -> Array:
+    """The second behind the first, which is not copied where there is no second."""
+    return np.concatenate([first, second]) if len(second) else first
 
 
 def _pairs_of(pairs: SitePairs, kinds: Int) -> _Pairs:
