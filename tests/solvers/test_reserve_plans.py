@@ -1,5 +1,6 @@
 """Plans annealed with their reserve: accounts that add up, moves that can be undone, servers that cost least."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import accumulate, islice, product
 
@@ -11,7 +12,7 @@ from small_reserve import sites
 from solvers.check import violations
 from solvers.complete import Effort, annealed, complete
 from solvers.complete.anneal.annealing import FIRST_CYCLE, Annealing, cycles
-from solvers.complete.anneal.insert import least_backup, look_around, weigh
+from solvers.complete.anneal.insert import best_backup, least_backup, look_around, weigh
 from solvers.complete.anneal.moves import one_move
 from solvers.complete.anneal.stand import fit_servers, look_at_unit, price_one_more
 from solvers.complete.draft import Draft
@@ -275,7 +276,7 @@ def test_no_backup_costs_less_than_its_least() -> None:
         annealing.desk.mood[:] = 1.1
         annealing.desk.dial[:2] = 0.3, 2.0
         for row, rest in product(range(problem.demands), (1.0, 0.4)):
-            look_around(annealing.land_ref, desk, row)
+            look_around(annealing.land_ref, plan, desk, row)
             first = least_backup(annealing.land_ref, plan, desk, row, rest)
             least = annealing.desk.backup_usd[: annealing.desk.number[7]]
             assert first == -1 if np.isinf(least).all() else least[first] == least.min()
@@ -286,3 +287,40 @@ def test_no_backup_costs_less_than_its_least() -> None:
                 assert share == 0.0 or usd >= least[at] - 1e-9
                 looked_at += share > 0.0
     assert looked_at > 100
+
+
+def test_what_a_row_does_not_look_at_is_no_cheaper() -> None:
+    """Against all pairs of the row: neither the cheapest primary nor the cheapest backup of any domain is missed."""
+    spared = 0
+    for seed, problem in enumerate(finite(0, 60)):
+        annealing = started(problem, seed)
+        annealing.anneal(lambda rounds: rounds >= 1)
+        land, desk = annealing.land, annealing.desk
+        refs = annealing.land_ref, annealing.plan_ref, annealing.desk_ref
+        desk.mood[:] = np.where(np.arange(len(desk.mood)) % 3 == 2, np.inf, 1.2)
+        desk.dial[:2] = 0.4, 1.5
+        domains = range(len(land.inside))
+        for row, rest in product(range(len(land.penalty)), (1.0, 0.3)):
+            look_around(*refs, row)
+            live = desk.live[: desk.number[6]].tolist()
+            pairs = range(land.pair_first[row], land.pair_first[row + 1])
+            assert cheapest_primary(annealing, row, rest, live) == cheapest_primary(annealing, row, rest, pairs)
+            found = [best_backup(*refs, row, e, rest)[2:] for e in domains]
+            spared += len(pairs) - len(live)
+            backups = np.arange(land.backup_first[row], land.backup_first[row + 1])
+            spared += len(backups) - int(desk.number[7])
+            desk.live_backup[: len(backups)] = backups
+            desk.number[7], desk.backup_share[0] = len(backups), -1.0
+            assert found == [best_backup(*refs, row, e, rest)[2:] for e in domains]
+    assert spared > 100
+
+
+def cheapest_primary(annealing: Annealing, row: int, rest: float, pairs: Iterable[int]) -> float:
+    """USD by share of the cheapest of some pairs of a row, without its backup."""
+    land, least = annealing.land, np.inf
+    refs = annealing.land_ref, annealing.plan_ref, annealing.desk_ref
+    for n in pairs:
+        share, usd = weigh(*refs, row, land.pair_block[n], land.pair_load[n], -1, rest)
+        if share > 0:
+            least = min(least, usd + float(land.pair_usd[n]))
+    return least

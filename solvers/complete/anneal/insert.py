@@ -112,21 +112,35 @@ def weigh(g: Land, s: Plan, d: Desk, i: int, b: int, a: float, domain: int, rest
 
 
 @njit(cache=True, nogil=True)
-def look_around(g: Land, d: Desk, i: int) -> None:
-    """List the pairs of row i whose sites are not barred in this move: what a row asks for many times."""
+def look_around(g: Land, s: Plan, d: Desk, i: int) -> None:
+    """List the pairs of row i that may be chosen in this move: what a row asks for many times.
+
+    Where a block has no replicas yet it is the best one of the site for this row, if its choice is still free.
+    """
     number = 0
-    for n in range(g.pair_first[i], g.pair_first[i + 1]):
-        if not np.isinf(d.mood[g.block_site[g.pair_block[n]]]):
-            d.live[number] = n
-            number += 1
+    for k in range(g.near_first[i], g.near_first[i + 1]):
+        if not np.isinf(d.mood[g.near_site[k]]):
+            for n in range(g.near_pair[k], g.near_pair[k + 1]):
+                if s.replicas[g.pair_block[n]] > 0 or (not g.near_worse[n] and may_begin(g, s, g.pair_block[n])):
+                    d.live[number] = n
+                    number += 1
     d.number[6] = number
     d.backup_share[0] = -1.0
     number = 0
-    for z in range(g.backup_first[i], g.backup_first[i + 1]):
-        if not np.isinf(d.mood[g.block_site[g.backup_block[z]]]):
-            d.live_backup[number] = z
-            number += 1
+    for k in range(g.spare_first[i], g.spare_first[i + 1]):
+        if not np.isinf(d.mood[g.spare_site[k]]):
+            for z in range(g.spare_pair[k], g.spare_pair[k + 1]):
+                if s.replicas[g.backup_block[z]] > 0 or (not g.spare_worse[z] and may_begin(g, s, g.backup_block[z])):
+                    d.live_backup[number] = z
+                    number += 1
     d.number[7] = number
+
+
+@njit(cache=True, nogil=True)
+def may_begin(g: Land, s: Plan, b: int) -> bool:
+    """Whether a block without replicas may have some."""
+    choice = g.block_choice[b]
+    return bool(g.block_most[b] > 0 and (choice < 0 or s.chooser[choice] < 0))
 
 
 @njit(cache=True, nogil=True)
@@ -221,6 +235,21 @@ def backups_usd(g: Land, s: Plan, d: Desk, i: int, p: int, share: float, most: f
 
 
 @njit(cache=True, nogil=True)
+def stand_up(g: Land, s: Plan, d: Desk, i: int, domain: int, pair: int, b: int, share: float) -> bool:
+    """Enter a record of row i on block b with the replicas it asks for; False where there are none to be had."""
+    new, stock = s.replicas[b] == 0, s.number[2]
+    add_record(g, s, i, domain, pair, share)
+    if not grow(g, s, b):
+        d.backup_share[0] = -1.0
+        return False
+    if new:
+        look_around(g, s, d, i)
+    elif domain >= 0 or stock != s.number[2] or not np.isinf(g.budget_usd):
+        d.backup_share[0] = -1.0  # else what has changed fails with the primary
+    return True
+
+
+@njit(cache=True, nogil=True)
 def back_up(g: Land, s: Plan, d: Desk, i: int, p: int, share: float) -> float:
     """Back a share of row i at site p up for every domain that the site fails with; how much of it all could take."""
     least = share
@@ -238,9 +267,7 @@ def back_up(g: Land, s: Plan, d: Desk, i: int, p: int, share: float) -> float:
                 part = rest
             b = g.backup_block[z]
             touch(g, s, d, g.block_site[b])
-            add_record(g, s, i, e, z, part)
-            d.backup_share[0] = -1.0
-            if not grow(g, s, b):
+            if not stand_up(g, s, d, i, e, z, b, part):
                 return 0.0
             rest -= part
         least = min(least, share - rest)
@@ -295,11 +322,10 @@ def insert_part(g: Land, s: Plan, d: Desk, i: int, most: float) -> float:
         b = g.pair_block[n]
         p = g.block_site[b]
         touch(g, s, d, p)
-        add_record(g, s, i, -1, n, part)
-        d.backup_share[0] = -1.0
-        if not grow(g, s, b):
+        if not stand_up(g, s, d, i, -1, n, b, part):
             return most - rest
         backed = back_up(g, s, d, i, p, part)
+        d.backup_share[0] = -1.0
         over = s.money[0] + s.money[1] - g.budget_usd
         if over > 0.0 and paid <= g.budget_usd:
             backed = min(backed, max(part - over / max(g.pair_usd[n], TINY), 0.0))
@@ -314,7 +340,7 @@ def insert_part(g: Land, s: Plan, d: Desk, i: int, most: float) -> float:
 def insert_row(g: Land, s: Plan, d: Desk, i: int) -> None:
     """Serve a row that is out; what costs more than it is worth, or finds no backup, stays unserved."""
     most = 1.0
-    look_around(g, d, i)
+    look_around(g, s, d, i)
     for _ in range(3):
         served = insert_part(g, s, d, i, most)
         if served >= most:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from solvers.candidates import alike
+from solvers.complete.anneal.near import Int32, Kinds, Near, near_of
 from solvers.complete.draft import SIZES, Draft
 from solvers.problem import Bool, Float, Int, Problem
 from solvers.relax import base_problem
@@ -35,6 +37,14 @@ class Land(NamedTuple):
     backup_first: Int  # I + 1
     backup_block: Int
     backup_load: Float
+    near_first: Int  # I + 1: pairs by site, as in `Near`
+    near_site: Int32
+    near_pair: Int32
+    near_worse: Bool
+    spare_first: Int  # I + 1: the same of backup pairs
+    spare_site: Int32
+    spare_pair: Int32
+    spare_worse: Bool
     block_first: Int  # P + 1
     block_site: Int
     block_unit: Int
@@ -97,6 +107,8 @@ def land_of(draft: Draft, reserve: Reserve) -> Land:
     slack = 5e-10 * np.maximum(1.0, np.abs(np.where(np.isfinite(problem.limit_rhs), problem.limit_rhs, 1.0)))
     domain_first, domain = _domains(reserve)
     backup_first = np.searchsorted(reserve.pair_demand, np.arange(problem.demands + 1)).astype(np.int64)
+    pair_usd = np.ascontiguousarray(base.pair_usd, np.float64)
+    near, spare = _near_and_spare(draft, reserve, pair_usd, backup_first, least, most)
     return Land(
         row_slice=problem.demand_slice.astype(np.int64),
         row_model=problem.demand_model.astype(np.int64),
@@ -107,10 +119,18 @@ def land_of(draft: Draft, reserve: Reserve) -> Land:
         pair_first=draft.pair_first.astype(np.int64),
         pair_block=problem.pair_block,
         pair_load=problem.pair_load,
-        pair_usd=np.ascontiguousarray(base.pair_usd, np.float64),
+        pair_usd=pair_usd,
         backup_first=backup_first,
         backup_block=reserve.pair_block,
         backup_load=reserve.pair_load,
+        near_first=near.first,
+        near_site=near.site,
+        near_pair=near.pair,
+        near_worse=near.worse,
+        spare_first=spare.first,
+        spare_site=spare.site,
+        spare_pair=spare.pair,
+        spare_worse=spare.worse,
         block_first=np.searchsorted(problem.block_site, np.arange(problem.sites + 1)).astype(np.int64),
         block_site=problem.block_site.astype(np.int64),
         block_unit=draft.block_unit.astype(np.int64),
@@ -157,6 +177,27 @@ def land_of(draft: Draft, reserve: Reserve) -> Land:
         budget_usd=float(problem.monthly_budget_usd),
         moves_most=np.inf if moves is None else float(moves.most),
     )
+
+
+def _near_and_spare(
+    draft: Draft, reserve: Reserve, pair_usd: Float, backup_first: Int, least: Int, most: Int
+) -> tuple[Near, Near]:
+    """Pairs and backup pairs by site."""
+    problem = draft.problem
+    usd = np.asarray(problem.each_replica_usd, np.float64)
+    moves = problem.rules.moves
+    if moves is not None:
+        usd = usd + np.where(moves.before > 0, 0.0, moves.usd)
+    site, choice, stands = (
+        np.asarray(each, np.int64) for each in (problem.block_site, problem.block_choice, draft.stands)
+    )
+    kinds = Kinds(
+        site, choice, draft.block_unit.astype(np.int64), draft.quarters.astype(np.int64), stands, most, least, usd
+    )
+    near = near_of(draft.pair_first.astype(np.int64), problem.pair_block, problem.pair_load, pair_usd, kinds)
+    same = near if alike(problem) else None
+    spare = near_of(backup_first, reserve.pair_block, reserve.pair_load, pair_usd[:0], kinds, same)
+    return near, spare
 
 
 def _near(problem: Problem) -> Float:

@@ -67,7 +67,7 @@ def back_all_up(g: Land, s: Plan, d: Desk, rows: Int, usd_per_quarter: float) ->
     failed = np.zeros(len(rows), np.bool_)
     for at in range(len(rows)):
         i = rows[at]
-        look_around(g, d, i)
+        look_around(g, s, d, i)
         k = s.row_head[i]
         while k >= 0:
             p = g.block_site[g.pair_block[s.record_pair[k]]] if s.record_domain[k] < 0 else -1
