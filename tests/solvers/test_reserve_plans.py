@@ -324,3 +324,25 @@ def cheapest_primary(annealing: Annealing, row: int, rest: float, pairs: Iterabl
         if share > 0:
             least = min(least, usd + float(land.pair_usd[n]))
     return least
+
+
+def test_a_move_ends_when_it_costs_too_much_already() -> None:
+    """What nobody can serve costs the same before and after, and is no room for the rows that are out."""
+    problem = sites(
+        3,
+        domains=[[0], [1], [2]],
+        demand_model=np.zeros(2, np.int64),
+        demand_slice=np.zeros(2, np.int64),
+        unserved_usd=np.array([100.0, 1e7]),
+        out_mbps=np.zeros(2),
+        in_mbps=np.zeros(2),
+    )
+    annealing = started(problem)
+    plan = annealing.plan
+    seeds = np.flatnonzero(plan.site_count > 0)
+    plan.cache_site[:] = -1
+    for _ in range(20):  # what is asked is cheaper by more than there is to be saved
+        one_move(annealing.land_ref, annealing.plan_ref, annealing.desk_ref, seeds, 1.0, -1e5)
+    assert (plan.cache_site == -1).all()  # no price was asked
+    one_move(annealing.land_ref, annealing.plan_ref, annealing.desk_ref, seeds, 1.0, 1.0)
+    assert (plan.cache_site >= 0).any()

@@ -369,6 +369,15 @@ def allowed(g: Land, s: Plan, paid: float, added: int) -> bool:
 
 
 @njit(cache=True, nogil=True)
+def carried_more(g: Land, s: Plan, d: Desk) -> float:
+    """Quarters taken up at the sites that the move has touched, beyond those before it."""
+    more = -d.dial[2]
+    for c in range(d.number[3]):
+        more += busy(g, s, d.touched[c])
+    return float(more)
+
+
+@njit(cache=True, nogil=True)
 def one_move(g: Land, s: Plan, d: Desk, seeds: Int, usd_per_quarter: float, heat: float) -> None:
     """Try one neighbourhood at temperature `heat`."""
     choose(g, s, d, seeds)
@@ -381,15 +390,21 @@ def one_move(g: Land, s: Plan, d: Desk, seeds: Int, usd_per_quarter: float, heat
         limit = before - heat * np.log(max(uniform(d.random), 1e-12))
         jobs_first = d.number[8] == 0 or uniform(d.random) < 0.5
         good = not jobs_first or insert_jobs(g, s, d)
+        # of what the plan costs now: for rows that are still out, and at most for leaving less to carry
+        owed = -BUSY_PART * usd_per_quarter * carried_more(g, s, d)
         for at in range(len(order)):
-            if not good or s.money[0] + s.money[1] > limit:
+            owed += g.penalty[d.row[at]]
+        for at in range(len(order)):
+            if not good or cost(s) - owed > limit:
                 break
             insert_row(g, s, d, d.row[order[at]])
+            owed -= g.penalty[d.row[order[at]]]
         good = good and (jobs_first or insert_jobs(g, s, d))
-        more = -d.dial[2]
-        for c in range(d.number[3]):
-            more += busy(g, s, d.touched[c])  # quarters
-        if good and cost(s) + BUSY_PART * usd_per_quarter * more <= limit and allowed(g, s, paid, added):
+        if (
+            good
+            and cost(s) + BUSY_PART * usd_per_quarter * carried_more(g, s, d) <= limit
+            and allowed(g, s, paid, added)
+        ):
             d.number[4] += 1
         else:
             put_back(g, s, d)
