@@ -47,6 +47,10 @@ CAPACITY_FACTOR = 1 - 1e-6
 """Kept free of every replica, so that shares rounded to parts per billion still fit."""
 
 
+STEP = 1 << 18
+"""Pairs that are looked at at a time."""
+
+
 class ProblemError(ValueError):
     """The arrays of a problem do not fit together."""
 
@@ -160,6 +164,15 @@ def firsts(pair_row: Index, rows: int) -> Int:
     return np.searchsorted(pair_row, np.arange(rows + 1, dtype=pair_row.dtype)).astype(np.int64)
 
 
+def _rising(row: Index, block: Index) -> bool:
+    """Whether pairs are sorted by (row, block), each once: some at a time, as there may be a hundred million."""
+    for start in range(0, len(row), STEP):
+        r, b = (array[start : start + STEP + 1] for array in (row, block))
+        if ((r[1:] < r[:-1]) | ((r[1:] == r[:-1]) & (b[1:] <= b[:-1]))).any():
+            return False
+    return True
+
+
 def _misfits(problem: Problem) -> list[str]:
     """What does not fit, in words; empty when all does."""
     found = []
@@ -181,7 +194,8 @@ def _misfits(problem: Problem) -> list[str]:
         for field in fields(problem)
         if isinstance(value := getattr(problem, field.name), np.ndarray)
         and value.dtype.kind == "f"
-        and np.isnan(value).any()
+        and value.size
+        and np.isnan(value.min())  # which a NaN is, without an array by pair
     )
     if problem.limit_matrix.shape != (len(problem.limit_rhs), len(problem.offer_site)):
         found.append("limit_matrix is not limits × offers")
@@ -202,8 +216,7 @@ def _misfits(problem: Problem) -> list[str]:
         for name, index, size in ranges
         if len(index) and (index.min() < 0 or index.max() >= size)
     )
-    row, block = problem.pair_demand, problem.pair_block
-    if ((row[1:] < row[:-1]) | ((row[1:] == row[:-1]) & (block[1:] <= block[:-1]))).any():
+    if not _rising(problem.pair_demand, problem.pair_block):
         found.append("pairs are not sorted by (demand row, block), each once")
     stands = problem.block_slice if problem.block_slice is not None else np.full(problem.blocks, -1)
     place = problem.block_site * (len(problem.shape_gpu) + 1) + problem.block_shape

@@ -91,13 +91,14 @@ def _strike_lost(
                 inside[domain[k]] = 0
 
 
-def with_failures(problem: Problem, domain: Int, row: Int) -> Survivors:
+def with_failures(problem: Problem, domain: Int, row: Int, *, secure: bool = False) -> Survivors:
     """`problem` and what its rows `row` need after each `domain` has failed; every (domain, row) once.
 
-    Wires are relaxed: failure rows take none. Raises ValueError where a failure may lose the row.
+    Wires are relaxed: failure rows take none. Raises ValueError where a failure may lose the row, unless it is known
+    to be `secure`.
     """
     reserve = _reserve(problem)
-    if reserve.policy != "planned" or (len(row) and not secured(problem)[domain, row].all()):
+    if reserve.policy != "planned" or (len(row) and not secure and not secured(problem)[domain, row].all()):
         raise ValueError("a failure may lose the row, so that nothing is needed elsewhere")
     if not len(row):
         return Survivors(replace(problem, rules=NO_RULES), problem, domain, row, np.arange(problem.demands))

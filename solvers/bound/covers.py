@@ -52,8 +52,8 @@ class CoverTable(NamedTuple):
         return np.asarray((units + 1) * held / np.where(self.reach_apart[at], units, units + held), np.float64)
 
 
-def cover_table(problem: Problem, covers: Covers) -> CoverTable:
-    """The coefficients of `covers`.
+def cover_table(problem: Problem, covers: Covers, *, secure: bool = False) -> CoverTable:
+    """The coefficients of `covers`; with `secure` it is known that no failure may lose a row of them.
 
     Raises ValueError for a cover that proves nothing: one of a whole number of units, of a row that a failure may
     lose, or of one that keeps nothing busy where it could be served.
@@ -62,7 +62,7 @@ def cover_table(problem: Problem, covers: Covers) -> CoverTable:
     if not covers.count:
         return _no_covers(problem.blocks)
     reserve = problem.rules.reserve
-    if reserve is None or not secured(problem)[:, covers.row].all():
+    if reserve is None or not (secure or secured(problem)[:, covers.row].all()):
         raise ValueError("a cover takes a row that a failure may lose: it proves nothing")
     fraction, units = fractions(Cuts(covers.unit, covers.row_first, covers.row, covers.weight))
     entry_cover, entry_row, block, carries = _carried(problem, covers, cover)

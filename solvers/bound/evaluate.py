@@ -50,14 +50,16 @@ class Evaluator:
         covers: Covers | None = None,
         *,
         exact: bool = False,
+        secure: bool = False,
     ) -> None:
         """`survivors`, whose problem is that of the layout, name the rows that are left unserved together.
 
         `covers` need survivors: they are of the problem that these come from.
 
-        `exact`: the answers' profits are exact where they are below 0, too.
+        `exact`: the answers' profits are exact where they are below 0, too. `secure`: no failure may lose a row of the
+        covers, as is known of a problem that this one is a part of.
         """
-        self.layout, self.exact = layout, exact
+        self.layout, self.exact, self.secure = layout, exact, secure
         self.threads = threads
         self.whose = None if survivors is None else survivors.whose
         self.rows = layout.problem.demands if survivors is None else survivors.rows
@@ -87,7 +89,7 @@ class Evaluator:
         """
         problem, s = self.layout.problem, self.layout.structure
         self.cuts, self.cut_table = cuts, table_of(self.layout, cuts)
-        self.covers, self.cover_table = covers, cover_table(self.base, covers)
+        self.covers, self.cover_table = covers, cover_table(self.base, covers, secure=self.secure)
         reached = np.concatenate([self.cut_table.reach_block, self.cover_table.reach_block])
         paid_for = np.bincount(reached, minlength=problem.blocks) > 0
         self.room = _room(problem, s, paid_for)
@@ -141,7 +143,8 @@ class Evaluator:
         served = np.zeros(problem.demands)
         add_served(s.pair_demand, self.answer.item, self.answer.share, self.answer.item_first,
                    self.answer.item_count, served)  # fmt: skip
-        return Sweep(self._bound(multipliers), self.answer.profit > 0, served, self.answer)
+        earned_usd = float(np.maximum(self.answer.profit, 0.0).sum())
+        return Sweep(self.bound_usd(multipliers, earned_usd), self.answer.profit > 0, served, self.answer)
 
     def totals(self) -> tuple[Float, Float, float]:
         """Of the last sweep: Mbit/s out of and into every (site, wired slice), and the USD of all its pairs."""
@@ -170,13 +173,14 @@ class Evaluator:
         replicas = self.answer.replicas * is_open[self.layout.problem.block_site]
         return missing(self.cover_table, replicas.astype(float), left)
 
-    def _bound(self, multipliers: Multipliers) -> float:
+    def bound_usd(self, multipliers: Multipliers, earned_usd: float) -> float:
+        """L where the sites earn so much in all."""
         problem = self.layout.problem
         row_usd = per_row(multipliers.demand_usd, self.whose, self.rows)
         bound = float(np.minimum(row_usd, self.most_usd(multipliers)).sum())
         bound += float(multipliers.cut_usd @ (self.cut_table.ceiling - self.cut_table.weight))
         bound += float(multipliers.cover_usd @ self.cover_table.ceiling)
-        bound -= float(np.maximum(self.answer.profit, 0.0).sum())
+        bound -= earned_usd
         if len(problem.limit_rhs):
             active = multipliers.limit_usd > 0
             bound -= float(multipliers.limit_usd[active] @ problem.limit_rhs[active])

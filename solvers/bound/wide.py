@@ -3,27 +3,32 @@
 A sweep over all pairs takes as long as eight to thirty over the cheapest of every row. Prices of those few are soon
 good and prove nothing, since the other pairs earn something at them, too. So after every cycle one sweep goes over all
 pairs: what it says is proved, and the pairs that it takes are among the few from then on. After two or three times
-hardly any are new, and the prices hold for all (column generation, whose pricing is that sweep).
+hardly any are new, and the prices hold for all (column generation, whose pricing is that sweep). It goes over some
+sites at a time, since sorting the pairs of all of them takes more memory than the problem.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from solvers.bound.ascent import BoundResult, Course, cold_start, paid
-from solvers.bound.backup import Survivors, has_failures, joined, secured, with_failures
+from solvers.bound.backup import has_failures, joined, secured, with_failures
 from solvers.bound.backup_ascent import allowed, bound_with_failures
 from solvers.bound.evaluate import Evaluator
 from solvers.bound.layout import layout_of
 from solvers.bound.settle import settled
+from solvers.bound.stretch import Stretches
 from solvers.bound.sweep import Answer
 from solvers.candidates import Candidates, alike, candidates, with_pairs
 from solvers.problem import Index, Problem, firsts
 from solvers.rules import Reserve
-from solvers.solution import Backup, Certificate, Multipliers
+from solvers.solution import Backup, Certificate, Covers, Multipliers
 
+Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 Bool = NDArray[np.bool_]
@@ -32,6 +37,8 @@ MANY_PAIRS_FAILING = 4_000_000
 """Pairs from which a bound with failures is made this way; without failures see `solvers.candidates.MANY_PAIRS`."""
 CHEAPEST = 64
 """Pairs that a row keeps at first."""
+STRETCH_PAIRS = 2_000_000
+"""That are asked at a time, by every thread, and what failures add to them."""
 
 
 def bound_of_many(
@@ -57,13 +64,14 @@ class _Widening:
         self.kept = np.zeros(problem.pairs, np.bool_)
         self.kept[few.pair] = True
         self.spare = self.kept
+        self.spare_first, self.spare_block = problem.row_first, problem.pair_block
         reserve = problem.rules.reserve
         if reserve is not None and not self.alike:
             self.spare = np.zeros(reserve.pairs, np.bool_)
             self.spare[few.spare] = True
+            self.spare_first, self.spare_block = firsts(reserve.pair_demand, problem.demands), reserve.pair_block
             self._keep_what_may_be_lost(reserve)
-        self.whole: Evaluator | None = None
-        self.survivors: Survivors | None = None
+        self.stretches = Stretches(problem, STRETCH_PAIRS)
         self.best_usd, self.proof = -np.inf, Certificate(cold_start(problem))
 
     def _keep_what_may_be_lost(self, reserve: Reserve) -> None:
@@ -80,9 +88,7 @@ class _Widening:
             self._widened(start)
         course = replace(self.course, upper_usd=np.inf, interrupted=self._ends)
         found = bound_with_failures(self.few, course, self.threads, start, shares=False, widen=self._widened)
-        self._ask(found.certificate)
-        if self.whole is not None:
-            self.whole.close()
+        self._ask(found.certificate, take=False)
         return replace(found, bound_usd=self.best_usd, certificate=self.proof)
 
     def _ends(self) -> bool:
@@ -100,60 +106,71 @@ class _Widening:
 
     def _widened(self, known: Certificate) -> Problem:
         """The few pairs, with those that all pairs' best answer to `known` prices takes."""
-        evaluator = self._ask(known)
-        s, answer, problem = evaluator.layout.structure, evaluator.answer, self.problem
-        reserve = problem.rules.reserve
-        spare_first, spare_block = problem.row_first, problem.pair_block
-        if reserve is not None and not self.alike:
-            spare_first, spare_block = firsts(reserve.pair_demand, problem.demands), reserve.pair_block
-        rows = evaluator.layout.problem
-        whose = np.arange(problem.demands) if evaluator.whose is None else evaluator.whose
-        _take(answer, s.pair, rows.pair_demand, rows.pair_block, whose, spare_first, spare_block, self.kept, self.spare)
-        self.few = with_pairs(problem, self.kept, self.spare).problem
+        self._ask(known, take=True)
+        self.few = with_pairs(self.problem, self.kept, self.spare).problem
         return self.few
 
-    def _ask(self, known: Certificate) -> Evaluator:
-        """What all pairs prove at `known` prices, noted; with their answer."""
-        evaluator, prices = self._of_all(known.multipliers.backup), known.multipliers
-        evaluator.use(known.cuts, known.covers)
-        if self.survivors is not None:
-            prices = joined(self.problem, prices, self.survivors)
-        bound_usd = evaluator.sweep(prices).bound_usd
+    def _ask(self, known: Certificate, *, take: bool) -> None:
+        """What all pairs prove at `known` prices, noted; with `take` those of their answer join the few."""
+        backup = known.multipliers.backup
+        if (len(backup.row) or known.covers.count) and not self._secure(backup, known.covers):
+            raise ValueError("a failure may lose a row that is priced")
+        asked = partial(self._asked, known, take=take)
+        if self.threads > 1:
+            with ThreadPoolExecutor(self.threads) as pool:
+                told = list(pool.map(asked, self.stretches))
+        else:
+            told = list(map(asked, self.stretches))
+        bound_usd = told[0][0] - float(np.maximum(np.concatenate([profit for _, profit in told]), 0.0).sum())
         if bound_usd > self.best_usd:
             self.best_usd, self.proof = bound_usd, paid(known)
-        return evaluator
 
-    def _of_all(self, backup: Backup) -> Evaluator:
-        """Over all pairs, with these failures."""
-        known = self.survivors
-        if self.whole is not None and known is not None:
-            if np.array_equal(known.domain, backup.domain) and np.array_equal(known.row, backup.row):
-                return self.whole
-            self.whole.close()
-            self.whole = self.survivors = None  # before the next, as both are large
-        self.survivors = with_failures(self.problem, backup.domain, backup.row)
-        self.whole = Evaluator(layout_of(self.survivors.problem), self.threads, survivors=self.survivors)
-        return self.whole
+    def _secure(self, backup: Backup, covers: Covers) -> bool:
+        """Whether no failure may lose a row of these."""
+        found = secured(self.problem)
+        return bool(found[backup.domain, backup.row].all() and found[:, covers.row].all())
+
+    def _asked(self, known: Certificate, span: tuple[int, int], *, take: bool) -> tuple[float, Float]:
+        """L if no site earned anything, and what those of a stretch earn."""
+        stretch, backup = self.stretches.stretch(*span), known.multipliers.backup
+        survivors = with_failures(stretch.problem, backup.domain, backup.row, secure=True)
+        layout, cuts = layout_of(survivors.problem), stretch.cuts(known.cuts)
+        with Evaluator(layout, 1, cuts, survivors, known.covers, secure=True) as evaluator:
+            prices = joined(stretch.problem, stretch.prices(known.multipliers), survivors)
+            answer = evaluator.sweep(prices).answer
+            free_usd = evaluator.bound_usd(prices, 0.0)
+        if take:
+            rows = layout.problem
+            _take(answer, layout.structure.pair, rows.pair_demand, rows.pair_block, survivors.whose, stretch.pair_back,
+                  stretch.block_back, self.spare_first, self.spare_block, self.kept, self.spare)  # fmt: skip
+        return free_usd, answer.profit
 
 
 @njit(cache=True, nogil=True)
 def _take(
-    answer: Answer, order: Int32, pair_row: Index, pair_block: Index, whose: Int, spare_first: Int, spare_block: Index,
-    kept: Bool, spare: Bool,
+    answer: Answer, order: Int32, pair_row: Index, pair_block: Index, whose: Int, pair_back: Int, block_back: int,
+    spare_first: Int, spare_block: Index, kept: Bool, spare: Bool,
 ) -> None:  # fmt: skip
-    """Mark the pairs that `answer` takes: those of rows in `kept`, those of failures in `spare`.
+    """Mark the pairs that the `answer` of a stretch takes: those of rows in `kept`, those of failures in `spare`.
 
-    `order` names the pairs of the answer; those of the problem come first.
+    `order` names the pairs of the answer; `pair_back` and `block_back` are as in `Stretch`.
     """
+    rows = len(pair_back)
     for p in range(len(answer.item_count)):
         first = answer.item_first[p]
         for at in range(first, first + answer.item_count[p]):
             n = order[answer.item[at]]
-            if n < len(kept):
-                kept[n] = True
+            row = pair_row[n]
+            if row < rows:
+                kept[n + pair_back[row]] = True
                 continue
-            i = whose[pair_row[n]]
-            for k in range(spare_first[i], spare_first[i + 1]):
-                if spare_block[k] == pair_block[n]:
-                    spare[k] = True
-                    break
+            block, i = pair_block[n] + block_back, whose[row]
+            low, high = spare_first[i], spare_first[i + 1]
+            while low < high:
+                middle = (low + high) // 2
+                if spare_block[middle] < block:
+                    low = middle + 1
+                else:
+                    high = middle
+            if low < spare_first[i + 1] and spare_block[low] == block:
+                spare[low] = True

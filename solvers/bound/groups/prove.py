@@ -14,6 +14,7 @@ from solvers.bound.groups.grouping import components
 from solvers.bound.groups.restrict import cuts_of, part_of, priced
 from solvers.bound.groups.search import GroupSearch
 from solvers.bound.layout import layout_of
+from solvers.bound.stretch import site_pairs
 from solvers.problem import Problem
 from solvers.solution import Backup, Certificate, Cuts
 
@@ -86,7 +87,7 @@ def _without_failures(problem: Problem, certificate: Certificate) -> Certificate
 
 def grouped_share(problem: Problem) -> float:
     """The share of the pairs that lie in groups small enough to be branched whole."""
-    pairs = np.bincount(problem.pair_site, minlength=problem.sites)
+    pairs = site_pairs(problem)
     sizes = [int(pairs[sites].sum()) for sites in components(problem)]
     return sum(size for size in sizes if size <= MOST_PAIRS) / max(problem.pairs, 1)
 
@@ -97,7 +98,7 @@ def _values(searches: list[GroupSearch]) -> int:
 
 def _open(problem: Problem, certificate: Certificate) -> tuple[Certificate, list[GroupSearch], float]:
     """The certificate with the groups' rows at their penalty, their searches, and its bound without its groups."""
-    pairs = np.bincount(problem.pair_site, minlength=problem.sites)
+    pairs = site_pairs(problem)
     groups = [sites for sites in components(problem) if pairs[sites].sum() <= MOST_PAIRS]
     member = np.zeros(problem.sites, np.bool_)
     for sites in groups:
