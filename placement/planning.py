@@ -5,7 +5,7 @@ Nothing is written that has not passed its audit; the folder appears whole or no
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, isfinite
 from pathlib import Path
 from subprocess import CalledProcessError
@@ -165,11 +165,15 @@ class _Planning:
         shares = 1 + bool(request.pins) + prices_reliability(built, request)
         part_s = None if left_s is None else max(left_s / shares, LEAST_SEARCH_S)
         seed, before_s = scenario.document.seed, self.clock.spent_s
-        solution = solve(built, request, part_s, seed, self.tell, interrupted=self.interrupted, start=start)
+        solution = solve(
+            built, request, part_s, seed, self.tell, interrupted=self.interrupted, start=start, narrow=True
+        )
         price = None
         if not self.interrupted():
             price = reliability_price_usd_month(built, solution, request, part_s, seed, self.interrupted)
         self.searched_s = self.clock.spent_s - before_s
+        if solution.among is not None:
+            built = replace(built, rollout=solution.among)  # from here on: the others take gigabytes
         return Solved(scenario, pairs, built, solution, previous, price)
 
     def _compiled(self) -> None:

@@ -87,10 +87,12 @@ def solve(
     *,
     interrupted: Interrupted = never,
     start: Start | None = None,
+    narrow: bool = False,
 ) -> RolloutSolution:
     """Run the solver that `request` asks for, or the one that fits the size and the rules.
 
-    Once `interrupted` says so, the best plan found by then is the answer. `start` is a plan to begin with.
+    Once `interrupted` says so, the best plan found by then is the answer. `start` is a plan to begin with. With
+    `narrow` the plan may be one `among` candidates: of a hundred million pairs, shares of all take more than they say.
 
     Raises:
         TooLargeError: a rule that only the exact solver honours, and more pairs than it can carry.
@@ -109,7 +111,7 @@ def solve(
     groups = request.branchings != 0 and falls_into_groups(built)
     clock = Clock(monotonic(), time_limit_s)
     run = _Run(built, request, clock, seed, tell, interrupted, start, PROOF_PART if groups else 0.0)
-    found = run.search(bare=bool(refused), exact=exact)
+    found = run.search(bare=bool(refused), exact=exact, narrow=narrow and not exact and not groups)
     if exact:
         tell("branch and bound", found.objective_usd if not refused else inf, found.bound_usd, inf)
         found = run.branch(found)
@@ -186,7 +188,7 @@ class _Run:
     start: Start | None
     kept_part: float  # of the time, for a better proof at the end
 
-    def search(self, *, bare: bool, exact: bool) -> RolloutSolution:
+    def search(self, *, bare: bool, exact: bool, narrow: bool) -> RolloutSolution:
         """A plan and a certificate; `bare` of the rules that the search cannot keep, a first one before `exact`."""
         from solvers.search import net_gap  # noqa: PLC0415
         from solvers.search.rollout import solve_rollout_scale  # noqa: PLC0415
@@ -211,6 +213,7 @@ class _Run:
             prices=None if self.start is None else self.start.prices,
             progress=say,
             interrupted=self.interrupted,
+            narrow=narrow,
         )
 
     def branch(self, found: RolloutSolution) -> RolloutSolution:
@@ -268,7 +271,7 @@ def reliability_price_usd_month(
     """
     if not _reserved(built) or solution.placements is None:
         return None
-    cost = rollout_cost_usd(built.rollout, solution.placements)
+    cost = rollout_cost_usd(solution.among or built.rollout, solution.placements)
     if solution.before_reserve_usd is not None:
         return cost - solution.before_reserve_usd
     periods = tuple(replace(p, rules=replace(p.rules, reserve=None)) for p in built.rollout.periods)

@@ -59,6 +59,7 @@ class RolloutSolution:
     before_reserve_usd: float | None = None  # what the plan cost before its reserve for N-1, where that was a step
     polish: int = 0  # rounds that every plan with a reserve was annealed for
     branchings: int = 0  # rounds of branching that the groups of the certificates had
+    among: Rollout | None = None  # the candidates that the placements are of, where they are not of all pairs
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,7 @@ def solve_rollout_scale(
     prices: tuple[Certificate | None, ...] | None = None,
     progress: Callable[[Progress], None] | None = None,
     interrupted: Callable[[], bool] | None = None,
+    narrow: bool = False,
 ) -> RolloutSolution:
     """A plan of every period, with a bound and its certificates.
 
@@ -79,8 +80,9 @@ def solve_rollout_scale(
     time is repeated by the `work`, the `polish` (rounds that a plan with a reserve is annealed for; usually as many as
     of the search) and, as `stop`, the `sweeps` of its solution. A `start` that keeps every rule and
     is within `gap` is the answer; otherwise it is one of the plans that the search begins with, made to fit.
-    `prices` of every period, of another day perhaps, warm the bounds up. Once `interrupted` says so, what is best by
-    then is the answer.
+    `prices` of every period, of another day perhaps, warm the bounds up. With `narrow` a plan that was searched among
+    candidates may stay one of theirs, which the solution then names as `among`. Once `interrupted` says so, what is
+    best by then is the answer.
 
     Raises ValueError where a rule is on that the search cannot keep (`refused_at_scale` names them).
     """
@@ -91,13 +93,14 @@ def solve_rollout_scale(
     stop_now = interrupted or (lambda: False)
     began = time.monotonic()
     if known.plans is None or None in known.prices or gap <= 0:
-        return _Run(rollout, limits, known, progress, stop_now).solution()
+        return _Run(rollout, limits, known, progress, stop_now).solution(narrow=narrow)
     quick = _Run(rollout, limits.quick(rollout), known, progress, stop_now)
     found = quick.solution()
     if quick.enough():
         return found
     known = Known(found.placements or known.plans, found.certificates)
-    rest = _Run(rollout, limits.after(found, time.monotonic() - began), known, progress, stop_now).solution()
+    run = _Run(rollout, limits.after(found, time.monotonic() - began), known, progress, stop_now)
+    rest = run.solution(narrow=narrow)
     return replace(rest, work=found.work + rest.work, sweeps=found.sweeps + rest.sweeps)
 
 
@@ -186,8 +189,8 @@ class _Run:
         """Since the run began."""
         return time.monotonic() - self.began
 
-    def solution(self) -> RolloutSolution:
-        """The better of what the ways find."""
+    def solution(self, *, narrow: bool = False) -> RolloutSolution:
+        """The better of what the ways find; with `narrow` among the candidates, where it was searched there."""
         if self.start is not None:
             self._offer(self.start)
             self.message = ""  # what was wrong with a plan of yesterday is no news
@@ -202,11 +205,13 @@ class _Run:
             )  # fmt: skip
         proved = self.best_usd <= self.bound_usd + 1e-9 * abs(self.best_usd)
         best = self.best
-        if self.narrowed:
+        narrow = narrow and bool(self.narrowed)
+        if self.narrowed and not narrow:
             best = tuple(part.widened(plan) for part, plan in zip(self.narrowed, best, strict=True))
         return RolloutSolution(
             Status.OPTIMAL if proved else Status.FEASIBLE, best, self.best_usd, self.bound_usd, certificates,
             self.done_rounds, sweeps, before_reserve_usd=self.before_usd, polish=self.polish or 0,
+            among=self.rollout if narrow else None,
         )  # fmt: skip
 
     def _search(self) -> None:
