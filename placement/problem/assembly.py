@@ -150,7 +150,7 @@ def _sums(ground: Ground, offers: Offers, draft: Draft, pairs: _PairArrays) -> S
     routes, carbon = draft.routes, ground.carbon is not None
     waits = None
     if "latency" in goals:
-        waits = requests[pairs.demand] * _where(routes.latency_ms, pairs.kept)
+        waits = requests[pairs.demand] * _where(routes.spread(routes.latency_ms), pairs.kept)
     first = draft.period.number == 0
     return Sums(
         requests=requests,

@@ -1,7 +1,7 @@
 """Blocks: the shapes that a site could hold, and how many replicas of each."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from placement.frames import numbered, texts
 from placement.problem.pins import PinTable
-from placement.problem.routes import Routes
+from placement.problem.routes import Piece, Routes
 from placement.problem.shapes import groups, quarters
-from placement.problem.tariff import pieces
 from solvers.problem import CAPACITY_FACTOR, Index
 
 Float = NDArray[np.float64]
@@ -38,11 +37,8 @@ class Blocks:
     slice: Int | None  # None: all blocks stand in all slices
     most: Int
     choice: Int  # the same number: at most one of them runs; -1: free
-    of_route: Index  # N: block of every route, -1 where the site cannot hold the shape
-
-    def sharing(self, other: "Blocks") -> "Blocks":
-        """The same blocks, with the other's equal numbering of routes instead of a copy."""
-        return replace(self, of_route=other.of_route)
+    number: Index  # of every (site, shape, slice), -1 where the site cannot hold the shape
+    of_route: Index  # N: block of every route, -1 likewise
 
 
 def hosting(shapes: pd.DataFrame, gpus: tuple[str, ...], room: tuple[Int, Int]) -> Hosting:
@@ -56,7 +52,7 @@ def hosting(shapes: pd.DataFrame, gpus: tuple[str, ...], room: tuple[Int, Int]) 
 
 def all_blocks(
     routes: Routes,
-    loads: Iterator[tuple[slice, Float]],
+    loads: Iterator[tuple[Piece, Float]],
     row_slice: Int,
     host: Hosting,
     slices: int,
@@ -64,21 +60,23 @@ def all_blocks(
     follows: bool = False,
     reserve: bool = False,
     pins: PinTable | None = None,
+    last: Blocks | None = None,
 ) -> Blocks:
     """The blocks that demand could fill and a site could hold, and those that pins ask for.
 
     A row is on a block with its primary and its backup share together at most once, so the loads of all routes bound
     what could be of use, in either role. With a `reserve` a block counts as a place to go though its rows ask nothing.
-    `loads` are those of all routes, some at a time.
+    `loads` are those of all routes, some at a time. `last` are the blocks of a period with the same routes, whose
+    numbers they keep where these are the same.
     """
     stands = slices if follows else 1
     asked = pinned_replicas(pins, host, stands)
     exists = asked > 0
     busiest = np.zeros((len(asked), slices))
-    for at, load in loads:
-        key = _places(routes, at, row_slice, host, stands)
+    for piece, load in loads:
+        key = _places(routes, piece, row_slice, host, stands)
         exists[key] = True
-        busiest += np.bincount(key * slices + row_slice[routes.demand[at]], load, busiest.size).reshape(busiest.shape)
+        busiest += np.bincount(key * slices + row_slice[piece.demand], load, busiest.size).reshape(busiest.shape)
     used = np.flatnonzero(exists)
     site, shape = used // stands // max(host.shapes, 1), used // stands % max(host.shapes, 1)
     busiest = busiest[used].max(axis=1, initial=0.0)
@@ -89,18 +87,27 @@ def all_blocks(
     held = most > 0
     number = np.full(len(asked), -1, np.int32)
     number[used[held]] = np.arange(int(held.sum()))
-    block = np.empty(len(routes.demand), np.int32)
-    for at in pieces(len(block)):
-        block[at] = number[_places(routes, at, row_slice, host, stands)]
+    if last is not None and np.array_equal(number, last.number):
+        block = last.of_route
+    else:
+        block = _of_routes(routes, number, row_slice, host, stands)
     site, shape, own = site[held], shape[held], used[held] % stands
     choice = _choice((site * stands + own) * (host.group.max(initial=0) + 1) + host.group[shape])
-    return Blocks(site, shape, own if follows else None, most[held], choice, block)
+    return Blocks(site, shape, own if follows else None, most[held], choice, number, block)
 
 
-def _places(routes: Routes, at: slice, row_slice: Int, host: Hosting, stands: int) -> Int:
+def _of_routes(routes: Routes, number: Index, row_slice: Int, host: Hosting, stands: int) -> Index:
+    """The block of every route, N."""
+    found = np.empty(routes.number, number.dtype)
+    for piece in routes.pieces():
+        found[piece.span] = number[_places(routes, piece, row_slice, host, stands)]
+    return found
+
+
+def _places(routes: Routes, piece: Piece, row_slice: Int, host: Hosting, stands: int) -> Int:
     """The (site, shape, slice) of some routes, one number each."""
-    place = (routes.site[at].astype(np.int64) * host.shapes + routes.shape[at]) * stands
-    return place if stands == 1 else place + row_slice[routes.demand[at]]
+    place = (routes.site[piece.of].astype(np.int64) * host.shapes + routes.shape[piece.of]) * stands
+    return place if stands == 1 else place + row_slice[piece.demand]
 
 
 def pinned_replicas(pins: PinTable | None, host: Hosting, stands: int) -> Int:

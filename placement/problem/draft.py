@@ -38,9 +38,11 @@ class Draft:
 
     def pairs(self, role: Bool | None) -> Bool | None:
         """Routes that end where their shape could stand, and have the `role`; None: all of them."""
+        if role is None and self.blocks.of_route.min(initial=0) >= 0:
+            return None
         held = self.blocks.of_route >= 0
         if role is not None:
-            held &= role
+            held &= self.routes.spread(role)
         return None if held.all() else held
 
     def useful_gpus(self, ground: Ground) -> Float:
@@ -74,9 +76,8 @@ def draft(ground: Ground, period: Period, last: Draft | None) -> Draft:
         follows=ground.follows,
         reserve=bool(ground.domains),
         pins=ground.pins,
+        last=None if last is None or routes is not last.routes else last.blocks,
     )
-    if last is not None and np.array_equal(blocks.of_route, last.blocks.of_route):
-        blocks = blocks.sharing(last.blocks)
     return Draft(
         period=period,
         demand=demand,

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,26 +22,75 @@ Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
-CELLS = 1 << 25
-"""(row, site, shape) that are looked at at a time."""
+CELLS = 1 << 22
+"""(class, site, shape) that are looked at at a time."""
+STEP = 1 << 20
+"""Routes at a time: what is worked out between them needs no more memory than this."""
+CLASS = ["region", "model", "service", "residency"]
+"""What routes depend on: those of a class are the same in every slice."""
 _NONE = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
-class Routes:
-    """Every admissible (demand row, site, shape): N each, sorted by (demand, site, shape).
+class Piece:
+    """The routes of some demand rows one behind the other: which of all they are, and of each its row and number."""
 
-    With `backup` a route may be admissible as one of the two only; a mask is None where all routes are. `late` is the
-    chance that a request misses its latency budget there; None where it has no price.
+    span: slice
+    demand: Index
+    of: Int  # number among those of the classes
+
+
+@dataclass(frozen=True)
+class Routes:
+    """Every admissible (demand row, site, shape): N in all, sorted by (demand, site, shape).
+
+    They are held once for every class of rows, M in all. With `backup` a route may be admissible as one of the two
+    only; a mask is None where all routes are. `late` is the chance that a request misses its latency budget there; None
+    where it has no price.
     """
 
-    demand: Index
-    site: Index
+    of_row: Int  # I: class
+    first: Int  # where the routes of every class begin among M, and the end
+    site: Index  # M, as all that follows
     shape: Index
     latency_ms: Float
     primary: Bool | None = None
     backup: Bool | None = None
     late: Float | None = None
+
+    @cached_property
+    def row_first(self) -> Int:
+        """Where the routes of every row begin among N, and the end, I + 1."""
+        return np.concatenate([[0], np.cumsum(np.diff(self.first)[self.of_row])]).astype(np.int64)
+
+    @cached_property
+    def demand(self) -> Index:
+        """The demand row of every route, N."""
+        return np.repeat(np.arange(len(self.of_row), dtype=np.int32), np.diff(self.row_first))
+
+    @property
+    def number(self) -> int:
+        """N."""
+        return int(self.row_first[-1])
+
+    def pieces(self) -> Iterator[Piece]:
+        """Some rows' routes at a time."""
+        begin = 0
+        while begin < len(self.of_row):
+            end = int(np.searchsorted(self.row_first, self.row_first[begin] + STEP, "right")) - 1
+            end = min(max(end, begin + 1), len(self.of_row))
+            span = slice(int(self.row_first[begin]), int(self.row_first[end]))
+            back = self.first[self.of_row[begin:end]] - self.row_first[begin:end]
+            of = np.arange(span.start, span.stop) + np.repeat(back, np.diff(self.row_first[begin : end + 1]))
+            yield Piece(span, self.demand[span], of)
+            begin = end
+
+    def spread(self, of_class: NDArray[Any]) -> NDArray[Any]:
+        """Figures of the classes' routes (M) as those of all rows', N."""
+        found = np.empty(self.number, of_class.dtype)
+        for piece in self.pieces():
+            found[piece.span] = of_class[piece.of]
+        return found
 
 
 @dataclass(frozen=True)
@@ -55,11 +106,11 @@ class Part:
 
 @dataclass(frozen=True)
 class _Group:
-    """The demand rows of one (service, model), with what of latency does not depend on the shape."""
+    """The classes of one (service, model), with what of latency does not depend on the shape."""
 
     service: Row
     model: str
-    rows: Int  # G: positions in the demand frame
+    rows: Int  # G: positions in the frame of rows
     regions: Int  # G: places in the pairs
     network_ms: Float  # G × P: NaN where no latency is known or a limit of the service is broken
     allowed: Bool  # G × P: residency
@@ -91,7 +142,7 @@ def admissible_routes(
 ) -> Routes:
     """All routes that rules 2 and 3 allow; with `backup` also those that only the backup budget allows (13).
 
-    They are gone through twice, to count and to write: there may be a hundred million.
+    They are gone through twice, to count and to write: there may be many millions.
 
     Args:
         demand: the demand rows in the Problem's order, I.
@@ -99,17 +150,22 @@ def admissible_routes(
         held: the shapes that a site could hold, P × D; None: all.
     """
 
-    def stretches(figures: bool) -> Iterator[_Stretch]:
-        return _stretches(scenario, pairs, demand, shapes, tenants, residency, held, backup=backup, figures=figures)
+    kinds = pd.MultiIndex.from_frame(demand[CLASS])
+    of_row = np.asarray(pd.factorize(kinds)[0], np.int64)
+    classes = demand[~np.asarray(kinds.duplicated())]
 
-    count, two = np.zeros(len(demand), np.int64), False
+    def stretches(figures: bool) -> Iterator[_Stretch]:
+        return _stretches(scenario, pairs, classes, shapes, tenants, residency, held, backup=backup, figures=figures)
+
+    count, two = np.zeros(len(classes), np.int64), False
     for stretch in stretches(False):
         count[stretch.rows] = stretch.count
         two = two or stretch.primary is not None
-    first = np.cumsum(count) - count
-    number = int(count.sum())
+    first = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
+    number = int(first[-1])
     found = Routes(
-        np.repeat(np.arange(len(demand), dtype=np.int32), count),
+        of_row,
+        first,
         np.empty(number, np.int32),
         np.empty(number, np.int32),
         np.empty(number),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from placement.frames import floats, keyed, numbered, texts
 from placement.problem.carbon import GRAMS, Carbon
 from placement.problem.money import MONTH_HOURS, Rates, dynamic_kw_per_gpu
-from placement.problem.routes import Routes, keyed_by_profile
+from placement.problem.routes import Piece, Routes, keyed_by_profile
 from placement.problem.transit import egress_usd
 from placement.scenario import Scenario
 
@@ -23,14 +23,7 @@ Some = NDArray[Any]
 
 Figure = Literal["load", "usd", "tonnes"]
 
-STEP = 1 << 20  # routes at a time: what is worked out between them needs no more memory than this
-Span = slice
 MANY_ROUTES = 20_000_000  # from here on loads and prices are kept in four bytes
-
-
-def pieces(number: int) -> Iterator[Span]:
-    """Some of so many routes at a time."""
-    return (slice(start, start + STEP) for start in range(0, number, STEP))
 
 
 def lowered(values: Float) -> NDArray[np.float32]:
@@ -97,29 +90,29 @@ class Tariff:
         Loads and prices of many routes are kept in four bytes, rounded down, so that bounds stay bounds. Loads lose
         less than what replicas keep free (`solvers.problem.CAPACITY_FACTOR`).
         """
-        number = len(routes.demand) if kept is None else int(kept.sum())
+        number = routes.number if kept is None else int(kept.sum())
         short = figure != "tonnes" and number > MANY_ROUTES
         found: Some = np.empty(number, np.float32 if short else np.float64)
         done = 0
-        for at in pieces(len(routes.demand)):
-            part = self._piece(routes, figure, at)
-            part = part if kept is None else part[kept[at]]
+        for piece in routes.pieces():
+            part = self._piece(routes, figure, piece)
+            part = part if kept is None else part[kept[piece.span]]
             found[done : done + len(part)] = lowered(part) if short else part
             done += len(part)
         return found
 
-    def loads(self, routes: Routes) -> Iterator[tuple[Span, Float]]:
+    def loads(self, routes: Routes) -> Iterator[tuple[Piece, Float]]:
         """(4) the loads of all routes, a piece at a time."""
-        return ((at, self._piece(routes, "load", at)) for at in pieces(len(routes.demand)))
+        return ((piece, self._piece(routes, "load", piece)) for piece in routes.pieces())
 
-    def _piece(self, routes: Routes, figure: Figure, at: Span) -> Float:
-        demand, site, shape = routes.demand[at], routes.site[at], routes.shape[at]
+    def _piece(self, routes: Routes, figure: Figure, piece: Piece) -> Float:
+        demand, site, shape = piece.demand, routes.site[piece.of], routes.shape[piece.of]
         if figure == "load":
             return self.load(demand, shape)
         if figure == "tonnes":
             return self.tonnes(demand, site, shape)
-        late = None if routes.late is None else routes.late[at]
-        return self.usd(demand, site, shape, routes.latency_ms[at], late)
+        late = None if routes.late is None else routes.late[piece.of]
+        return self.usd(demand, site, shape, routes.latency_ms[piece.of], late)
 
 
 def tariff(
