@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +83,10 @@ class _World:
     rates: Rates
     carbon: Carbon | None
     room: JobSite
+
+    @cached_property
+    def sites(self) -> dict[str, Row]:
+        return keyed(self.scenario.table("sites"), "site")
 
 
 def job_plan(
@@ -177,7 +182,7 @@ def _hosts(world: _World, row: Row) -> Int:
     can = (room.largest[:, g] >= min(gang, EIGHTS)) & (room.total[:, g] >= gang)
     name = row["residency"] or world.scenario.document.limits.default_residency
     if world.scenario.has("residency") and name:
-        home = keyed(world.scenario.table("sites"), "site")[row["data_site"]]["country"] if row["data_site"] else ""
+        home = world.sites[row["data_site"]]["country"] if row["data_site"] else ""
         can &= set_allows(world.scenario, name, home)
     return np.flatnonzero(can)
 
@@ -187,7 +192,8 @@ def _transfers(world: _World, row: Row, hosts: Int) -> dict[tuple[Fraction, floa
     sites = world.scenario.table("sites")
     names, down = texts(sites, "site"), floats(sites, "downlink_mbps")
     data_gb = 0.0 if np.isnan(row["data_gb"]) else float(row["data_gb"])
-    source = keyed(sites, "site").get(row["data_site"], {})
+    source = world.sites.get(row["data_site"], {})
+    hours: dict[float, Fraction] = {}  # by Mbit/s
     found: dict[tuple[Fraction, float], list[int]] = {}
     for p in hosts.tolist():
         transfer = (Fraction(0), 0.0)
@@ -195,7 +201,9 @@ def _transfers(world: _World, row: Row, hosts: Int) -> dict[tuple[Fraction, floa
             mbps = source["uplink_mbps"] if np.isnan(down[p]) else min(source["uplink_mbps"], down[p])
             if not mbps > 0:
                 continue
-            transfer = (_exact(data_gb) * 8000 / _exact(mbps) / 3600, data_gb * float(source["egress_usd_per_gb"]))
+            if mbps not in hours:
+                hours[mbps] = _exact(data_gb) * 8000 / _exact(mbps) / 3600
+            transfer = (hours[mbps], data_gb * float(source["egress_usd_per_gb"]))
         found.setdefault(transfer, []).append(p)
     return found
 

@@ -9,7 +9,7 @@ from placement.problem.carbon import Carbon
 from placement.problem.money import Rates, capital_usd, standing_usd
 from placement.problem.offers import may_stand
 from placement.problem.residency import Residency
-from placement.problem.routes import route_parts
+from placement.problem.routes import classes_of, route_parts
 from placement.problem.shapes import every_shape
 from placement.problem.tariff import tariff
 from placement.problem.transit import billed_peak_usd, transit_rule
@@ -75,17 +75,23 @@ def _dearest_usd(
     out_mbps = floats(demand, "requests_per_s") * 8 / 1000 * kbyte
     size, gpu = floats(shapes, "gpus_per_replica"), texts(shapes, "gpu")
     dearest = np.full(len(demand), -np.inf)
-    for part in route_parts(scenario, pairs, demand, shapes, residency=residency):
+    of_row, classes = classes_of(demand)
+    row = np.full((int(row_slice.max(initial=-1)) + 1, len(classes)), -1)  # of every class in every slice
+    row[row_slice, of_row] = np.arange(len(demand))
+    for part in route_parts(scenario, pairs, classes, shapes, residency=residency):
         if gpu[part.shape] not in gpu_usd:
             continue
-        shape = np.full(len(part.demand), part.shape)
         replica_usd = gpu_usd[gpu[part.shape]][part.site] * size[part.shape]
-        usd = prices.usd(part.demand, part.site, shape, part.latency_ms, part.late)
-        usd = usd + prices.load(part.demand, shape) * replica_usd
-        if peak is not None:
-            usd = usd + out_mbps[part.demand] * peak[part.site]
         ways = np.isfinite(replica_usd)
-        np.maximum.at(dearest, part.demand[ways], usd[ways])
+        for of_class in row:
+            some = ways & (of_class[part.of] >= 0)
+            rows, site = of_class[part.of[some]], part.site[some]
+            late = None if part.late is None else part.late[some]
+            usd = prices.usd(rows, site, part.shape, part.latency_ms[some], late)
+            usd = usd + prices.load(rows, part.shape) * replica_usd[some]
+            if peak is not None:
+                usd = usd + out_mbps[rows] * peak[site]
+            np.maximum.at(dearest, rows, usd)
     return dearest
 
 

@@ -24,8 +24,8 @@ Bool = NDArray[np.bool_]
 
 CELLS = 1 << 22
 """(class, site, shape) that are looked at at a time."""
-STEP = 1 << 20
-"""Routes at a time: what is worked out between them needs no more memory than this."""
+STEP = 1 << 18
+"""Routes at a time: what is worked out between them needs no more memory than this, and stays near the processor."""
 CLASS = ["region", "model", "service", "residency"]
 """What routes depend on: those of a class are the same in every slice."""
 _NONE = np.empty(0, np.int64)
@@ -95,10 +95,10 @@ class Routes:
 
 @dataclass(frozen=True)
 class Part:
-    """The routes of one (service, model) on one shape, M each, sorted by (demand, site)."""
+    """The routes of one (service, model) on one shape, M each, sorted by (class, site)."""
 
     shape: int
-    demand: Int
+    of: Int  # class
     site: Int
     latency_ms: Float
     late: Float | None
@@ -150,9 +150,7 @@ def admissible_routes(
         held: the shapes that a site could hold, P × D; None: all.
     """
 
-    kinds = pd.MultiIndex.from_frame(demand[CLASS])
-    of_row = np.asarray(pd.factorize(kinds)[0], np.int64)
-    classes = demand[~np.asarray(kinds.duplicated())]
+    of_row, classes = classes_of(demand)
 
     def stretches(figures: bool) -> Iterator[_Stretch]:
         return _stretches(scenario, pairs, classes, shapes, tenants, residency, held, backup=backup, figures=figures)
@@ -183,6 +181,12 @@ def admissible_routes(
         if found.late is not None and stretch.late is not None:
             found.late[at] = stretch.late
     return found
+
+
+def classes_of(demand: pd.DataFrame) -> tuple[Int, pd.DataFrame]:
+    """The class of every demand row, I, and the classes, each as the first of its rows."""
+    kinds = pd.MultiIndex.from_frame(demand[CLASS])
+    return np.asarray(pd.factorize(kinds)[0], np.int64), demand[~np.asarray(kinds.duplicated())]
 
 
 @dataclass(frozen=True)
@@ -256,16 +260,16 @@ def _ways(scenario: Scenario, group: "_Group", shapes: pd.DataFrame, owner: str 
 
 
 def route_parts(
-    scenario: Scenario, pairs: Pairs, demand: pd.DataFrame, shapes: pd.DataFrame, *, residency: Residency
+    scenario: Scenario, pairs: Pairs, classes: pd.DataFrame, shapes: pd.DataFrame, *, residency: Residency
 ) -> Iterator[Part]:
     """The routes of a normal day bit by bit, so that a sum over them needs no memory; every shape is anybody's."""
-    for group in _groups(scenario, pairs, demand, residency):
+    for group in _groups(scenario, pairs, classes, residency):
         for d, ttft_ms in _ways(scenario, group, shapes, None):
             here = group.allowed & _within(group.network_ms, ttft_ms, group.service["latency_budget_ms"])
             member, site = np.nonzero(here)
             yield Part(
                 shape=d,
-                demand=group.rows[member],
+                of=group.rows[member],
                 site=site,
                 latency_ms=group.network_ms[member, site] + ttft_ms,
                 late=_late(scenario, pairs, group, member, site, ttft_ms) if _late_priced(scenario) else None,
@@ -318,11 +322,14 @@ def _groups(scenario: Scenario, pairs: Pairs, demand: pd.DataFrame, residency: R
     members: dict[tuple[str, str], list[int]] = {}
     for i, kind in enumerate(kinds):
         members.setdefault(kind, []).append(i)
+    last, ms = "", np.empty((0, 0))
     for (service_name, model), member in sorted(members.items()):
         service, rows = services[service_name], np.array(member, np.int64)
+        if service_name != last:  # the same for all models of a service
+            last, ms = service_name, network_ms(scenario, pairs, service, np.arange(len(pairs.regions)))
         allowed = residency.of_rows(demand.iloc[rows], service)
         regions = region_of_row[rows]
-        yield _Group(service, model, rows, regions, network_ms(scenario, pairs, service, regions), allowed)
+        yield _Group(service, model, rows, regions, ms[regions], allowed)
 
 
 def _within(network: Float, ttft_ms: float, budget: float) -> Bool:

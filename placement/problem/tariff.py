@@ -58,11 +58,11 @@ class Tariff:
         """Thousands of mean requests a month, I."""
         return self.mean * 3.6 * self.rates.hours[self.slice]
 
-    def load(self, demand: Int, shape: Int) -> Float:
+    def load(self, demand: Int, shape: Int | int) -> Float:
         """(4) replicas that whole rows keep busy, N."""
         return np.asarray(self.design[demand] / self.capacity[shape, self.profile[demand]], np.float64)
 
-    def usd(self, demand: Int, site: Int, shape: Int, latency_ms: Float, late: Float | None) -> Float:
+    def usd(self, demand: Int, site: Int, shape: Int | int, latency_ms: Float, late: Float | None) -> Float:
         """USD a month of serving whole rows, N; `late` is the chance that a request is, None where it has no price."""
         t, s, mean = self.slice[demand], self.service[demand], self.mean[demand]
         hours = self.rates.hours[t]
@@ -76,7 +76,7 @@ class Tariff:
             usd = usd + self.carbon.usd_per_tonne * self.tonnes(demand, site, shape)
         return np.asarray(usd, np.float64)
 
-    def tonnes(self, demand: Int, site: Int, shape: Int) -> Float:
+    def tonnes(self, demand: Int, site: Int, shape: Int | int) -> Float:
         """(16) tCO2e a month of serving whole rows, N; NaN without figures of carbon."""
         if self.carbon is None:
             return np.full(len(demand), np.nan)

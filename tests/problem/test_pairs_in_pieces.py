@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scenes import built, only, with_keys
 from test_order_of_rows import assert_same, everything, of
 
-from placement.problem import blocks, routes, tariff
+from placement.problem import routes, tariff
 from solvers.check import violations
 from solvers.rollout import one_period
 from solvers.search import solve_rollout_scale
