@@ -146,46 +146,61 @@ def _choose(
 ) -> None:  # fmt: skip
     """Mark the pairs that every row keeps; `usd` may be shorter than the pairs: then they cost nothing themselves."""
     priced = len(usd) == len(block)
+    every = np.ones(len(likely), np.bool_)
+    best, which = np.empty(max(at_likely, anywhere)), np.empty(max(at_likely, anywhere), np.int64)
     for i in range(len(first) - 1):
         start, number = first[i], first[i + 1] - first[i]
         cost = np.empty(number)
         for k in range(number):
             cost[k] = load[start + k] * replica_usd[block[start + k]] + (usd[start + k] if priced else 0.0)
-        order = np.argsort(cost, kind="mergesort")
-        near = every = 0
-        for k in order:
-            wanted = every < anywhere
-            if near < at_likely and likely[block_site[block[start + k]]]:
-                near += 1
-                wanted = True
-            if wanted:
-                every += 1
-                kept[start + k] = True
-            if near >= at_likely and every >= anywhere:
-                break
+        _keep(cost, start, block, block_site, every, best[:anywhere], which, kept)
+        _keep(cost, start, block, block_site, likely, best[:at_likely], which, kept)
         if guarded:
-            _guard(start, order, block, block_site, domain_first, domain, kept)
+            _guard(cost, start, block, block_site, domain_first, domain, kept)
 
 
 @njit(cache=True, nogil=True)
-def _guard(start: int, order: Int, block: Index, block_site: Int, domain_first: Int, domain: Int, kept: Bool) -> None:
+def _keep(
+    cost: Float, start: int, block: Index, block_site: Int, among: Bool, best: Float, which: Int, kept: Bool
+) -> None:
+    """Mark a row's cheapest pairs at sites `among` (P), the first of equal ones; `best` says how many.
+
+    They are held in order, as a row has thousands of pairs and keeps some dozens: few are ever moved.
+    """
+    held, most = 0, len(best)
+    for k in range(len(cost)):
+        if most == 0 or (held == most and cost[k] >= best[held - 1]) or not among[block_site[block[start + k]]]:
+            continue
+        held = min(held + 1, most)
+        at = held - 1
+        while at > 0 and best[at - 1] > cost[k]:
+            best[at], which[at] = best[at - 1], which[at - 1]
+            at -= 1
+        best[at], which[at] = cost[k], k
+    for j in range(held):
+        kept[start + which[j]] = True
+
+
+@njit(cache=True, nogil=True)
+def _guard(cost: Float, start: int, block: Index, block_site: Int, domain_first: Int, domain: Int, kept: Bool) -> None:
     """Of a row all of whose kept sites share a domain, keep the cheapest pair outside of it as well."""
     home = -1
-    for k in order:
-        if kept[start + k]:
-            home = block_site[block[start + k]]
-            break
+    for k in range(len(cost)):
+        if kept[start + k] and (home < 0 or cost[k] < cost[home]):
+            home = k
     if home < 0:
         return
-    for at in range(domain_first[home], domain_first[home + 1]):
+    site = block_site[block[start + home]]
+    for at in range(domain_first[site], domain_first[site + 1]):
         outside = -1
-        for k in order:
-            if not _within(block_site[block[start + k]], domain[at], domain_first, domain):
-                if kept[start + k]:
-                    outside = -1
-                    break
-                if outside < 0:
-                    outside = k
+        for k in range(len(cost)):
+            if _within(block_site[block[start + k]], domain[at], domain_first, domain):
+                continue
+            if kept[start + k]:
+                outside = -1
+                break
+            if outside < 0 or cost[k] < cost[outside]:
+                outside = k
         if outside >= 0:
             kept[start + outside] = True
 

@@ -182,6 +182,12 @@ def test_a_search_among_candidates_ends_with_a_plan_of_the_whole_between_bound_a
         assert violations(problem, found.placements[0]) == [], seed
         assert found.bound_usd <= exact.objective_usd + 1e-7 * abs(exact.objective_usd)
         assert found.objective_usd >= exact.bound_usd - 1e-7 * abs(exact.bound_usd)
+        few = solve_rollout_scale(one_period(problem), work=2, sweeps=30, narrow=True)
+        assert found.among is None and few.placements is not None
+        assert (few.among is None) == (problem.pairs == 0)
+        assert few.among is None or violations(few.among.periods[0], few.placements[0]) == [], seed
+        assert few.objective_usd == found.objective_usd
+        assert few.placements[0].share.sum() == pytest.approx(found.placements[0].share.sum())
         warm = solve_rollout_scale(
             one_period(problem), work=2, sweeps=30, start=found.placements, prices=found.certificates
         )
