@@ -26,6 +26,7 @@ from placement.scenario import Finding, Scenario
 from placement.solving import NoPlanError, Request, prices_reliability, reliability_price_usd_month, solve
 from placement.topology import build_pairs
 from placement.topology.pairs import Pairs
+from solvers.memory import give_back
 
 LEAST_SEARCH_S = 1.0
 """What the search gets where the time limit leaves it less."""
@@ -152,10 +153,12 @@ class _Planning:
         scenario, request = self.scenario, self.request
         self.tell("topology")
         pairs = build_pairs(scenario).pairs if self.pairs is None else self.pairs
+        give_back()
         self.tell("problem")
         problem_s = -self.clock.spent_s
         previous = previous_of(scenario)
         built = build_rollout(scenario, pairs, previous=previous)
+        give_back()
         problem_s += self.clock.spent_s
         start = None if request.start is None else read_start(request.start, scenario, built)
         self._compiled()
@@ -192,6 +195,7 @@ class _Planning:
         self.tell("plan")
         files = build_plan(solved, self.request.parameters(solved.solution))
         write_files(folder, files)
+        give_back()
         self.tell("audit")
         report = audit(folder, solved.scenario, solved.pairs)
         if not report.passed:

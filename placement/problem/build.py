@@ -16,6 +16,7 @@ from placement.problem.names import Built
 from placement.problem.offers import BUY
 from placement.scenario import Scenario
 from placement.topology.pairs import Pairs
+from solvers.memory import give_back
 from solvers.rollout import Rollout
 
 
@@ -38,6 +39,7 @@ def build_rollout(scenario: Scenario, pairs: Pairs, *, previous: Previous | None
         drafts.append(draft(ground, period, drafts[-1] if drafts else None))
     need = np.max([one.useful_gpus(ground) for one in drafts], axis=0)
     offers = ground.useful(need)
+    give_back()
     parts: list[Parts] = [assemble(ground, offers, one) for one in drafts]
     each = scenario.document.limits.installs_per_period
     rollout = Rollout(

@@ -24,9 +24,10 @@ from solvers.bound.settle import settled
 from solvers.bound.stretch import Stretches
 from solvers.bound.sweep import Answer
 from solvers.candidates import Candidates, alike, candidates, with_pairs
+from solvers.memory import give_back
 from solvers.problem import Index, Problem, firsts
 from solvers.rules import Reserve
-from solvers.solution import Backup, Certificate, Covers, Multipliers
+from solvers.solution import Certificate, Multipliers
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -65,6 +66,8 @@ class _Widening:
         self.kept[few.pair] = True
         self.spare = self.kept
         self.spare_first, self.spare_block = problem.row_first, problem.pair_block
+        domain, row = np.nonzero(~secured(problem))
+        self.lost, self.losing = domain * problem.demands + row, np.unique(row)  # what failures may lose
         reserve = problem.rules.reserve
         if reserve is not None and not self.alike:
             self.spare = np.zeros(reserve.pairs, np.bool_)
@@ -76,7 +79,8 @@ class _Widening:
 
     def _keep_what_may_be_lost(self, reserve: Reserve) -> None:
         """Of a row that some failure may lose all pairs: without those inside it would seem secure."""
-        lost = np.asarray(~secured(self.problem).all(axis=0), np.bool_)
+        lost = np.zeros(self.problem.demands, np.bool_)
+        lost[self.losing] = True
         self.kept |= lost[self.problem.pair_demand]
         self.spare |= lost[reserve.pair_demand]
         self.few = with_pairs(self.problem, self.kept, self.spare).problem
@@ -113,8 +117,10 @@ class _Widening:
     def _ask(self, known: Certificate, *, take: bool) -> None:
         """What all pairs prove at `known` prices, noted; with `take` those of their answer join the few."""
         backup = known.multipliers.backup
-        if (len(backup.row) or known.covers.count) and not self._secure(backup, known.covers):
+        named = backup.domain * self.problem.demands + backup.row
+        if np.isin(named, self.lost).any() or np.isin(known.covers.row, self.losing).any():
             raise ValueError("a failure may lose a row that is priced")
+        give_back()
         asked = partial(self._asked, known, take=take)
         if self.threads > 1:
             with ThreadPoolExecutor(self.threads) as pool:
@@ -124,11 +130,6 @@ class _Widening:
         bound_usd = told[0][0] - float(np.maximum(np.concatenate([profit for _, profit in told]), 0.0).sum())
         if bound_usd > self.best_usd:
             self.best_usd, self.proof = bound_usd, paid(known)
-
-    def _secure(self, backup: Backup, covers: Covers) -> bool:
-        """Whether no failure may lose a row of these."""
-        found = secured(self.problem)
-        return bool(found[backup.domain, backup.row].all() and found[:, covers.row].all())
 
     def _asked(self, known: Certificate, span: tuple[int, int], *, take: bool) -> tuple[float, Float]:
         """L if no site earned anything, and what those of a stretch earn."""

@@ -18,6 +18,7 @@ from solvers.bound import BoundResult, lagrangian_bound
 from solvers.candidates import LIKELY, MANY_PAIRS, Candidates, candidates
 from solvers.check import violations
 from solvers.complete.anneal.together import InStep, Pace, side_by_side
+from solvers.memory import give_back
 from solvers.problem import Problem
 from solvers.relax import base_problem
 from solvers.rollout import Rollout, RolloutSolution, rollout_cost_usd, rollout_violations
@@ -282,6 +283,7 @@ class _Run:
 
     def _planned(self, h: int, stage: Stage, turn: int) -> Planned:
         """Search the stage of period h, and make what is found keep the rules."""
+        give_back()
         bound = self._stage_bound(h, stage)
         until = self._until(turn)
         first: list[int] = []  # rounds of the stage's first search; its others do no more
@@ -315,6 +317,7 @@ class _Run:
         """
         if not self.reserved or not tasks:
             return [plan for _, plan, _ in tasks]
+        give_back()
         lone = len(tasks) == 1
         if lone:
             problem, plan, seed = tasks[0]
