@@ -73,16 +73,15 @@ class Steps:
         problem = self.problem
         gradient = 1.0 - swept.served
         most_usd = self.evaluator.most_usd(now)
-        left = self._at_cap(now.demand_usd, most_usd) & (gradient > 0)
-        missing = np.where(left, gradient, 0.0)
-        gradient[left] = 0.0
+        left = self._left(now.demand_usd, most_usd, gradient)
+        gradient -= left
         demand = np.maximum(now.demand_usd, self.floor) * np.exp(step * self.demand(gradient))
         moved = now
         if len(now.cut_usd):
             moved = self._cuts(now, gradient, step)
             demand = np.maximum(demand + self._paid_for_shares(moved.cut_usd - now.cut_usd), self.floor)
         if len(now.cover_usd):
-            moved = self._covers(moved, missing[: self.evaluator.rows], step)
+            moved = self._covers(moved, left[: self.evaluator.rows], step)
         demand = self._capped(demand, self.evaluator.most_usd(moved))
         moved = replace(moved, demand_usd=np.where(problem.unservable, now.demand_usd, demand))
         if self.networked:
@@ -97,11 +96,19 @@ class Steps:
             moved = replace(moved, budget=max(0.0, moved.budget + step * float(direction[0])))
         return moved
 
-    def _at_cap(self, demand_usd: Float, most_usd: Float) -> NDArray[np.bool_]:
-        """Rows whose price is all that leaving them costs; a row and its failures are left together."""
+    def _left(self, demand_usd: Float, most_usd: Float, gradient: Float) -> Float:
+        """How much of every row is left unserved: of those whose price is all that leaving them costs.
+
+        A row and its failures are left together, by what they lack on average. What one of them lacks more is slope
+        along prices that keep their sum; were each left by what it lacks itself, its price would never move to another.
+        """
         whose, rows = self.evaluator.whose, self.evaluator.rows
         full = per_row(demand_usd, whose, rows) >= most_usd * (1 - 1e-12)
-        return np.asarray(full if whose is None else full[whose], np.bool_)
+        lacking = per_row(gradient, whose, rows)
+        if whose is not None:
+            lacking /= np.bincount(whose, minlength=rows)
+        left = np.where(full, np.clip(lacking, 0.0, 1.0), 0.0)
+        return np.asarray(left if whose is None else left[whose], np.float64)
 
     def _capped(self, demand_usd: Float, most_usd: Float) -> Float:
         """Prices of which no row's are more, together, than leaving it costs."""

@@ -28,6 +28,26 @@ def test_two_sites_that_stand_in_for_each_other_are_proved_to_be_both_needed() -
     assert _bound(guarded(together=True), 600) == pytest.approx(54, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("loads", "unserved_usd"), [([3.5, 0.4], [400.0, 50.0]), ([1.5, 1.2, 1.1], [150.0, 120.0, 115.0])]
+)
+def test_rows_that_what_survives_cannot_carry_whole_are_left_by_parts(
+    loads: list[float], unserved_usd: list[float]
+) -> None:
+    # Of two sites of three replicas each has to be able to carry alone what is served: a part of some row is left, with
+    # the same part of its failures, so that prices have to move between these at an unchanged sum.
+    count, rows = 2, len(loads)
+    row, block = np.repeat(np.arange(rows), count), np.tile(np.arange(count), rows)
+    pairs = {"pair_demand": row, "pair_block": block, "pair_load": np.repeat(loads, count)}
+    problem = sites(
+        count, domains=[[0], [1]], reserve=pairs, pair_usd=2.0 + block, unserved_usd=np.array(unserved_usd),
+        demand_model=np.zeros(rows, np.int64), demand_slice=np.zeros(rows, np.int64), out_mbps=np.zeros(rows),
+        in_mbps=np.zeros(rows), **pairs,
+    )  # fmt: skip
+    best = solve_exact(problem, gap=1e-9).objective_usd
+    assert best * (1 - 1e-3) <= lagrangian_bound(problem, sweeps=200).bound_usd <= best + 1e-6
+
+
 def test_the_bound_holds_for_the_best_plan_and_closes_most_of_what_the_reserve_adds() -> None:
     added = closed = 0.0
     for seed in range(24):
