@@ -19,6 +19,8 @@ def early_enough(rollout: Rollout, plans: tuple[Placement, ...]) -> tuple[Placem
     opened = [plan.open.copy() for plan in plans]
     for h in range(len(plans) - 1, -1, -1):
         before = counts[h - 1] if h else np.zeros_like(counts[0])
+        if not _excess(rollout, h, counts[h] - before).any():
+            continue  # as mostly: asking offer by offer takes a minute of ten thousand
         problem = rollout.periods[max(h - 1, 0)]
         order = np.lexsort((np.arange(problem.offers), problem.offer_usd))
         for o in order.tolist():
