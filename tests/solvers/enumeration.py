@@ -8,7 +8,7 @@ far is passed over, which loses nothing because shares cost nothing below zero.
 import itertools
 
 import numpy as np
-from scipy.optimize import linprog
+from scipy.optimize import Bounds, milp
 
 from solvers.problem import Problem
 
@@ -102,7 +102,9 @@ def _flow(problem: Problem, replicas: tuple[int, ...], opened: tuple[bool, ...],
     equal[problem.pair_demand, np.arange(problem.pairs)] = 1
     equal[np.arange(problem.demands), problem.pairs + np.arange(problem.demands)] = 1
     left = np.hstack([left, np.zeros((len(left), problem.demands))])
-    found = linprog(cost, left, right, equal, np.ones(problem.demands), np.column_stack([np.zeros(len(cost)), upper]))
+    least = np.append(np.full(len(left), -np.inf), np.ones(problem.demands))
+    rows = (np.vstack([left, equal]), least, np.append(right, np.ones(problem.demands)))
+    found = milp(cost, constraints=rows, bounds=Bounds(0.0, upper))
     return float(found.fun) if found.status == 0 else np.inf
 
 

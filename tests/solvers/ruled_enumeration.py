@@ -6,7 +6,8 @@ that follow the slices as well.
 For every count of servers and replicas and every option of the jobs that the rules allow, the shares are one small
 linear program (scipy), or, single source, one more enumeration. Which sites a row uses (spread) and which slices are
 not counted (95/5) are tried one by one, too. Plans are taken in the order of their fixed cost, up to where that alone
-is no better than the best plan so far, which loses nothing because shares cost nothing below zero.
+is no better than the best plan so far, which loses nothing because shares cost nothing below zero; for the same
+reason the patterns of sites and slices are tried only where the shares without either would be better.
 """
 
 import itertools
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from ruled_flow import Given, flow_usd
+from ruled_flow import Given, flow_usd, free_usd
 
 from solvers.problem import Problem
 
@@ -31,6 +32,7 @@ class _Servers:
 def optimum_usd(problem: Problem) -> float:
     """The least cost in USD a month, inf when no plan keeps the hard rules."""
     best, floor = np.inf, _flow_floor(problem)
+    least: dict[Given, float] = {}
     known: dict[Given, float] = {}
     rules = problem.rules
     replica_plans = [plan for plan in _counts(problem.block_max) if _allowed(problem, plan)]
@@ -52,8 +54,12 @@ def optimum_usd(problem: Problem) -> float:
                 round(problem.monthly_budget_usd - fixed, 9),
                 tuple(round(room, 9) for room in _rooms(problem, servers, options, added)),
             )
+            if given not in least:
+                least[given] = free_usd(problem, given)
+            if fixed + least[given] >= best:
+                continue
             if given not in known:
-                known[given] = flow_usd(problem, given)
+                known[given] = flow_usd(problem, given, least[given])
             best = min(best, fixed + known[given])
     return best
 

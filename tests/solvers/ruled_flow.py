@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linprog
+from scipy.optimize import Bounds, milp
 
 from solvers.problem import Problem
 
@@ -22,14 +22,24 @@ class Given:
     rooms: tuple[float, ...]
 
 
-def flow_usd(problem: Problem, given: Given) -> float:
-    """Cost of the best shares, unserved and peaks included; inf when there are none."""
+def flow_usd(problem: Problem, given: Given, floor_usd: float) -> float:
+    """Cost of the best shares, unserved and peaks included; inf when there are none.
+
+    `floor_usd` is what `free_usd` says: no pattern is better, so the first that is as good ends the search.
+    """
     if problem.single_source:
         return _single_source(problem, given)
-    sites, slices = _site_patterns(problem), _slice_patterns(problem)
-    if len(sites) * len(slices) > 1 and np.isinf(_program(problem, given, None, None)):
-        return np.inf
-    return min((_program(problem, given, used, left_out) for used in sites for left_out in slices), default=np.inf)
+    best = np.inf
+    for used, left_out in itertools.product(_site_patterns(problem), _slice_patterns(problem)):
+        best = min(best, _program(problem, given, used, left_out))
+        if best <= floor_usd + SLACK:
+            break
+    return best
+
+
+def free_usd(problem: Problem, given: Given) -> float:
+    """What the shares cost at least: as if they might be spread anyhow, and peaks were free."""
+    return _program(problem, given, None, None)
 
 
 def _site_patterns(problem: Problem) -> list[dict[int, frozenset[int]] | None]:
@@ -83,11 +93,9 @@ def _program(
     right: list[float] = []
 
     def at_most(limit: float, share: Any = 0.0, unserved: Any = 0.0, peak: Any = 0.0) -> None:
-        parts = [
-            np.broadcast_to(np.asarray(part, float), n)
-            for part, n in ((share, pairs), (unserved, demands), (peak, sites))
-        ]
-        left.append(np.concatenate(parts))
+        row = np.empty(pairs + demands + sites)
+        row[:pairs], row[pairs : pairs + demands], row[pairs + demands :] = share, unserved, peak
+        left.append(row)
         right.append(limit)
 
     for t in range(problem.slices):
@@ -122,8 +130,8 @@ def _program(
     equal = np.zeros((demands, len(cost)))
     equal[problem.pair_demand, np.arange(pairs)] = 1
     equal[np.arange(demands), pairs + np.arange(demands)] = 1
-    bounds = np.column_stack([np.zeros(len(cost)), upper])
-    found = linprog(cost, np.array(left) if left else None, right or None, equal, np.ones(demands), bounds)
+    rows, least = np.vstack([*left, equal]), np.append(np.full(len(left), -np.inf), np.ones(demands))
+    found = milp(cost, constraints=(rows, least, np.append(right, np.ones(demands))), bounds=Bounds(0.0, upper))
     return float(found.fun) if found.status == 0 else np.inf
 
 
