@@ -70,7 +70,7 @@ def _solve(
     begun = time.monotonic()
     model = build_model(problem)
     if start is None:
-        start = quick(problem, time_limit_s=None if time_limit_s is None else 0.2 * time_limit_s)
+        start = quick(problem, model=model, time_limit_s=None if time_limit_s is None else 0.2 * time_limit_s)
     hint = None if start is None else vector(model, problem, start)
     left = None if time_limit_s is None else max(time_limit_s - (time.monotonic() - begun), 0.01)
     options = {"threads": threads} if backend == "cp-sat" else {}

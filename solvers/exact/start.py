@@ -27,25 +27,28 @@ _SUPPORT = 0.01
 """Least share of the relaxation that counts as "serves from here"."""
 
 
-def quick(problem: Problem, *, time_limit_s: float | None = None) -> Placement | None:
-    """The cheaper of the two plans; the relaxation is left out where it would take long."""
-    plans = [greedy(problem)]
+def quick(problem: Problem, *, model: Model | None = None, time_limit_s: float | None = None) -> Placement | None:
+    """The cheaper of the two plans; the relaxation is left out where it would take long.
+
+    `model` is that of `problem`, where it has been built already.
+    """
+    model = build_model(problem) if model is None else model
+    plans = [greedy(problem, model)]
     if problem.pairs <= _RELAXED_PAIRS:
-        plans.append(rounded(problem, time_limit_s=time_limit_s))
+        plans.append(rounded(problem, model, time_limit_s=time_limit_s))
     found = [plan for plan in plans if plan is not None]
     return min(found, key=lambda plan: cost_usd(problem, plan), default=None)
 
 
-def greedy(problem: Problem) -> Placement | None:
+def greedy(problem: Problem, model: Model) -> Placement | None:
     """Fill the sites in the order of their cost per served value; None when rows that must be served are left."""
     work = _Work(problem)
     work.fill(_by_value(problem, work.value_usd), np.ones(problem.pairs, np.bool_))
-    return _routed(problem, build_model(problem), work)
+    return _routed(problem, model, work)
 
 
-def rounded(problem: Problem, *, time_limit_s: float | None = None) -> Placement | None:
+def rounded(problem: Problem, model: Model, *, time_limit_s: float | None = None) -> Placement | None:
     """Fill the sites in the order of the linear relaxation's flow, with the rows it serves there; then greedily."""
-    model = build_model(problem)
     answer = solve_highs(model, time_limit_s=time_limit_s, gap=0.0, relaxed=True)
     if answer.values is None:
         return None

@@ -112,7 +112,7 @@ def test_no_time_for_any_plan_is_a_limit_and_not_infeasible() -> None:
 @pytest.mark.parametrize("backend", ["highs", "scip"])
 def test_the_answer_is_never_worse_than_the_start(backend: str) -> None:
     problem = hard(60, 120)
-    start = rounded(problem)
+    start = rounded(problem, build_model(problem))
     assert start is not None
     found = solve_exact(problem, backend=backend, time_limit_s=0.01, start=start)
     assert found.placement is not None
@@ -180,8 +180,8 @@ def test_both_quick_starts_keep_every_rule() -> None:
     found = 0
     for seed in range(120):
         problem = random_tiny(seed)
-        exact = solve_exact(problem)
-        for start in (greedy(problem), rounded(problem)):
+        exact, model = solve_exact(problem), build_model(problem)
+        for start in (greedy(problem, model), rounded(problem, model)):
             if start is not None:
                 found += 1
                 assert violations(problem, start) == [], seed

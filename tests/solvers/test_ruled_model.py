@@ -125,9 +125,9 @@ def test_the_quick_starts_keep_every_rule_and_mostly_find_a_plan() -> None:
     found = possible = 0
     for seed in range(200, 260):
         problem = random_ruled(seed, tuple(RULES)[seed % 2 :: 2])
-        best = solve_exact(problem)
+        best, model = solve_exact(problem), build_model(problem)
         possible += best.placement is not None
-        starts = [plan for plan in (greedy(problem), rounded(problem)) if plan is not None]
+        starts = [plan for plan in (greedy(problem, model), rounded(problem, model)) if plan is not None]
         found += bool(starts)
         for start in starts:
             assert violations(problem, start) == [], seed
