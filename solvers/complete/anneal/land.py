@@ -10,7 +10,7 @@ import numpy as np
 from solvers.candidates import alike
 from solvers.complete.anneal.near import Int32, Kinds, Near, near_of
 from solvers.complete.draft import SIZES, Draft
-from solvers.problem import Bool, Float, Int, Problem
+from solvers.problem import Bool, Float, Index, Int, Problem
 from solvers.relax import base_problem
 from solvers.rules import Jobs, Reserve
 
@@ -31,11 +31,11 @@ class Land(NamedTuple):
     in_mbps: Float  # I
     size: Float  # I: the least quarters that the whole row keeps busy
     pair_first: Int  # I + 1
-    pair_block: Int
+    pair_block: Int32
     pair_load: Float
     pair_usd: Float
     backup_first: Int  # I + 1
-    backup_block: Int
+    backup_block: Int32
     backup_load: Float
     near_first: Int  # I + 1: pairs by site, as in `Near`
     near_site: Int32
@@ -117,11 +117,11 @@ def land_of(draft: Draft, reserve: Reserve) -> Land:
         in_mbps=problem.in_mbps.astype(float),
         size=_sizes(problem, draft.quarters),
         pair_first=draft.pair_first.astype(np.int64),
-        pair_block=problem.pair_block,
+        pair_block=_narrow(problem.pair_block),
         pair_load=problem.pair_load,
         pair_usd=pair_usd,
         backup_first=backup_first,
-        backup_block=reserve.pair_block,
+        backup_block=_narrow(reserve.pair_block),
         backup_load=reserve.pair_load,
         near_first=near.first,
         near_site=near.site,
@@ -194,10 +194,15 @@ def _near_and_spare(
     kinds = Kinds(
         site, choice, draft.block_unit.astype(np.int64), draft.quarters.astype(np.int64), stands, most, least, usd
     )
-    near = near_of(draft.pair_first.astype(np.int64), problem.pair_block, problem.pair_load, pair_usd, kinds)
+    near = near_of(draft.pair_first.astype(np.int64), _narrow(problem.pair_block), problem.pair_load, pair_usd, kinds)
     same = near if alike(problem) else None
-    spare = near_of(backup_first, reserve.pair_block, reserve.pair_load, pair_usd[:0], kinds, same)
+    spare = near_of(backup_first, _narrow(reserve.pair_block), reserve.pair_load, pair_usd[:0], kinds, same)
     return near, spare
+
+
+def _narrow(block: Index) -> Int32:
+    """As large problems have it anyway: for another type every kernel would be compiled once more, for a minute."""
+    return block.astype(np.int32, copy=False)
 
 
 def _near(problem: Problem) -> Float:
