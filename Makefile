@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 PLAN ?= build/plan
 
-.PHONY: plan test lint bench lock clean
+.PHONY: plan test soak lint bench lock clean
 .DEFAULT_GOAL := plan
 
 $(STAMP): requirements-dev.lock pyproject.toml
@@ -22,7 +22,10 @@ plan: $(STAMP)  ## plan the bundled atlas and audit it
 	$(BIN)/nearserve audit $(PLAN)
 
 test: $(STAMP)  ## every test
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+soak: $(STAMP)  ## every test, over all its random problems and with the large published ones
+	NEARSERVE_THOROUGH=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 lint: $(STAMP)  ## style, types, direction of imports
 	$(BIN)/ruff check .

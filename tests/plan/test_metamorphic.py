@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from thorough import seeds
 
 from placement.plan.document import PlanDocument
 from placement.planning import plan_scenario
@@ -23,7 +24,7 @@ from placement.topology import build_pairs
 from placement.worlds.edge import generate
 from solvers.exact.rollout import solve_rollout_exact
 
-SEEDS = (2, 3, 4)
+SEEDS = seeds((2, 3, 4), (2, 4))
 TIGHT = {
     "deliveries": ("quantity", 0.25),  # of the servers: stock binds
 }
@@ -112,7 +113,7 @@ def plan(folder: Path, out: Path) -> tuple[PlanDocument, dict[str, bytes]]:
     return document, {path.name: path.read_bytes() for path in sorted(out.iterdir())}
 
 
-@pytest.mark.parametrize("seed", [2, 4])
+@pytest.mark.parametrize("seed", seeds([2, 4], [2]))
 def test_permuted_rows_give_the_same_bytes(seed: int, tmp_path: Path) -> None:
     first = world(tmp_path / "one", seed)
     shutil.copytree(first, tmp_path / "two")
@@ -131,7 +132,7 @@ def keep(folder: Path, previous: Path, extra: str = "") -> None:
 
 
 def test_an_unchanged_scenario_moves_nothing(tmp_path: Path) -> None:
-    folder = world(tmp_path / "world", 7)
+    folder = world(tmp_path / "world", seeds(7, 2))
     before, _ = plan(folder, tmp_path / "before")
     keep(folder, tmp_path / "before")
     after, _ = plan(folder, tmp_path / "after")

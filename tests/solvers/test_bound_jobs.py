@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from small import two_sites, two_slices
 from small_rules import AT_HOME, JOBS, only
+from thorough import seeds
 
 from solvers.bound import lagrangian_bound
 from solvers.bound.backup import has_failures
@@ -78,7 +79,7 @@ def test_the_sweep_is_the_numpy_reference_of_the_problem_with_rows_of_jobs() -> 
 
 
 def test_no_prices_of_jobs_prove_more_than_the_best_plan_costs() -> None:
-    for seed in range(120):
+    for seed in seeds(range(120), range(60)):
         problem, draw = random_ruled(seed, ["jobs"]), np.random.default_rng(seed)
         found = solve_exact(problem, gap=1e-9)
         least = np.inf if found.placement is None else found.objective_usd

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from enumeration import optimum_usd
+from thorough import seeds
 
 from solvers.check import violations
 from solvers.exact import solve_exact
@@ -10,7 +11,7 @@ from solvers.instances.tiny import random_tiny
 from solvers.solution import Status
 
 
-@pytest.mark.parametrize("first", range(0, 240, 40))
+@pytest.mark.parametrize("first", seeds(range(0, 240, 40), range(0, 120, 40)))
 def test_the_exact_optimum_is_the_least_over_every_whole_number_plan(first: int) -> None:
     for seed in range(first, first + 40):
         problem = random_tiny(seed)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from reference import reference_data
+from thorough import THOROUGH, seeds
 
 from solvers.exact import solve_exact
 from solvers.instances.facility import published, read_facility, read_pmedian, read_tbed1
@@ -16,6 +17,8 @@ from solvers.solution import Status
 
 QUICK_HOLMBERG = [*range(1, 25), 33, 34, 35, *range(37, 51), 52, 53, 54, 55, 60, 61, 64, 65, 68, 69]
 """Each proved in about a second; the others take up to minutes."""
+QUICKEST_HOLMBERG = [1, 4, 9, 13, 17, 22, 34, 38, 41, 46, 53, 60]
+"""Some of every size and capacity."""
 
 
 def _proved(problem: Problem, path: Path, value: float, backend: str = "highs") -> None:
@@ -48,11 +51,12 @@ def test_cp_sat_reaches_a_published_single_source_optimum() -> None:
 
 @pytest.mark.parametrize("part", range(4))
 def test_holmberg_instances_reach_the_published_single_source_optimum(part: int) -> None:
-    for number in QUICK_HOLMBERG[part::4]:
+    for number in seeds(QUICK_HOLMBERG, QUICKEST_HOLMBERG)[part::4]:
         path = reference_data() / "facility" / "holmberg" / f"p{number}"
         _proved(read_facility(path, single_source=True), path, published(path, single_source=True))
 
 
+@pytest.mark.skipif(not THOROUGH, reason="half a minute of branch and bound: make soak")
 def test_a_tbed1_instance_of_300_by_300_reaches_the_published_optimum() -> None:
     path = reference_data() / "facility" / "tbed1_tb1" / "p1.gz"
     _proved(read_tbed1(path, single_source=False), path, published(path, single_source=False))

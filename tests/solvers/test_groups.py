@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from thorough import seeds
 
 from solvers.bound import lagrangian_bound
 from solvers.bound.groups.evaluate import certified_usd
@@ -124,7 +125,7 @@ def some_group(problem: Problem, sites: np.ndarray, draw: np.random.Generator) -
     return Group(sites, rows, cuts, Tree(*(np.array(c, np.int64) for c in (kinds, index, most, left, right))), leaves)
 
 
-@pytest.mark.parametrize("seed", range(150))
+@pytest.mark.parametrize("seed", seeds(range(150), range(60)))
 def test_any_prices_cuts_and_trees_prove_a_bound_below_the_optimum(seed: int) -> None:
     problem = tiny(seed)
     optimum = optimum_usd(problem)
@@ -133,7 +134,7 @@ def test_any_prices_cuts_and_trees_prove_a_bound_below_the_optimum(seed: int) ->
         assert bound <= optimum + 1e-7 * max(1, abs(optimum))
 
 
-@pytest.mark.parametrize("seed", range(80))
+@pytest.mark.parametrize("seed", seeds(range(80), range(40)))
 def test_the_kernels_are_the_formula(seed: int) -> None:
     problem = tiny(seed)
     for k in range(2):
@@ -143,7 +144,7 @@ def test_the_kernels_are_the_formula(seed: int) -> None:
         )
 
 
-@pytest.mark.parametrize("seed", range(80))
+@pytest.mark.parametrize("seed", seeds(range(80), range(40)))
 def test_what_branching_proves_is_proved_by_its_certificate_and_below_the_optimum(seed: int) -> None:
     problem = tiny(seed)
     optimum = optimum_usd(problem)

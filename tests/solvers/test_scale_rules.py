@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from small import one_of_each, two_blocks
+from thorough import seeds
 
 from solvers.check import violations
 from solvers.complete.standing import nothing, standing
@@ -25,7 +26,7 @@ from solvers.solution import Placement, cost_usd
 )
 def test_plans_keep_the_rules_and_stand_between_what_is_proved_and_the_optimum(names: str) -> None:
     near = count = 0
-    for seed in range(25):
+    for seed in seeds(range(25), range(14)):
         problem = random_ruled(seed, names.split())
         rollout = one_period(problem)
         if refused_at_scale(rollout):
@@ -130,7 +131,7 @@ def test_the_problem_around_a_pin_and_a_job_is_what_they_leave() -> None:
 def test_plans_around_what_stands_are_plans_of_the_whole(names: str) -> None:
     """The cheapest plan of the problem that is left costs in the whole what it costs there, and what is sunk."""
     count = 0
-    for seed in range(40):
+    for seed in seeds(range(40), range(24)):
         problem = random_ruled(seed, names.split())
         problem = replace(problem, unserved_usd=np.minimum(problem.unserved_usd, 1000.0))
         draft = None if refused_at_scale(one_period(problem)) else standing(problem)
