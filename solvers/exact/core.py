@@ -141,6 +141,7 @@ class _Run:
         self.multipliers = probed.multipliers
         self.raise_bound(probed.bound_usd)
         threshold = first = _first_threshold(probed)
+        dearest = _dearest_usd(self.problem)
         while not self.done():
             last = self.enough()
             threshold = min(threshold, last)
@@ -152,7 +153,8 @@ class _Run:
                 break
             grown = probed.bound_usd + _GROWTH * (threshold - probed.bound_usd)
             # A plan from a core is good enough to be proven next; so is any, where nothing lies between.
-            threshold = grown if ended == End.INFEASIBLE and grown > threshold else np.inf
+            # Beyond what any plan costs there is nothing to be found between: a problem without one ends there.
+            threshold = grown if ended == End.INFEASIBLE and threshold < grown < dearest else np.inf
         return self.solution()
 
     def _core(self, whole: Core, probed: Probe, threshold: float, *, first: bool) -> Core | None:
@@ -212,6 +214,14 @@ def _first_threshold(probed: Probe) -> float:
     """Just above what the likeliest sites cost when forced open."""
     k = int(np.argmin(probed.count_usd))
     return float(np.sort(probed.opened_usd)[min(int(_SPARE[0] * k) + _SPARE[1], len(probed.opened_usd) - 1)])
+
+
+def _dearest_usd(problem: Problem) -> float:
+    """A plan that buys all there is, serves each row from every pair and leaves it unserved as well costs no more."""
+    bought = np.append(problem.open_usd, problem.offer_usd * problem.offer_max)
+    served = np.append(problem.pair_usd, problem.each_replica_usd * problem.block_max)
+    unserved = problem.unserved_usd[np.isfinite(problem.unserved_usd)]
+    return float(sum(np.maximum(usd, 0.0).sum() for usd in (bought, served, unserved)))
 
 
 def _whole_costs(problem: Problem) -> bool:
