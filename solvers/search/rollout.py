@@ -22,16 +22,16 @@ from solvers.memory import give_back
 from solvers.problem import Problem
 from solvers.relax import base_problem
 from solvers.rollout import Rollout, RolloutSolution, rollout_cost_usd, rollout_violations
+from solvers.search.bounds import BOUND_PART, period_bounds, reserved
 from solvers.search.chain import Stage, stage_of
 from solvers.search.limits import Known, Limits
 from solvers.search.refused import refused_at_scale
 from solvers.search.repair import same_sizes
 from solvers.search.run import FIRST_CYCLE
-from solvers.search.run import MANY_PAIRS as MANY_TO_SEARCH
-from solvers.search.scale import USUAL_WORK, Aim, Progress, net_gap, part_of, search, usual_sweeps
+from solvers.search.scale import USUAL_WORK, Aim, Progress, net_gap, part_of, search
 from solvers.search.stages import Planned, plan_stage, polished
-from solvers.search.ways import Way, carried
-from solvers.solution import Backup, Certificate, Multipliers, Placement, Solution, Status, cost_usd
+from solvers.search.ways import Way
+from solvers.solution import Backup, Certificate, Placement, Solution, Status, cost_usd
 
 BOTH_WAYS = 8
 """Rounds of each search from which both ways are tried."""
@@ -41,14 +41,6 @@ REFINED = 2
 """Times that every period of a roll-out with a reserve is annealed again, within what the others hold."""
 ANOTHER_SEED = 1_000_003
 """Added to the seed of a plan that is annealed a second time beside the first."""
-BOUND_PART = 0.5
-"""Of the time, for the bounds of a single period; of several a little less, as there is more to search."""
-RESERVED_BOUND_PART = 0.35
-"""The same where plans have a reserve: annealing them takes the rest."""
-RESERVED_SWEEPS = 3
-"""Times the usual sweeps, of a bound that prices failures; twice as often of many pairs, where time cuts it off."""
-LATE_BOUND = 1.25
-"""Times its part, when the bound of a later period is cut off."""
 STAGE_BOUND_PART = 0.02
 """Of the time, when the prices of one stage are cut off."""
 SEARCH_PART = 0.12
@@ -127,13 +119,13 @@ class _Run:
         if limits.work is None and limits.time_limit_s is None and limits.gap <= 0:
             self.rounds = USUAL_WORK
         self.done_rounds = 0
-        self.reserved = any(problem.rules.reserve is not None for problem in rollout.periods)
+        self.reserved = reserved(rollout)
         self.polish = self.rounds if limits.polish is None else limits.polish
         if self.reserved and limits.time_limit_s is None and self.polish is None:
             self.polish = USUAL_WORK
         self.told: int | None = None  # rounds, but for the first annealings: a clock may end these
         self.drafted_s = 0.0
-        self.bounds = self._bounds()
+        self.bounds = period_bounds(rollout, limits, known, interrupted, self.began)
         self.bound_usd = float(self.weight @ [bound.bound_usd for bound in self.bounds])
         self.narrowed: tuple[Candidates, ...] = ()
         if any(problem.pairs > MANY_PAIRS for problem in rollout.periods):
@@ -142,48 +134,6 @@ class _Run:
             self.rollout = replace(rollout, periods=tuple(part.problem for part in self.narrowed))
             if known.plans is not None:
                 self.start = tuple(part.narrowed(plan) for part, plan in zip(self.narrowed, known.plans, strict=True))
-
-    def _bounds(self) -> list[BoundResult]:
-        """The bound of every period's base problem, each warmed up by the one before and with half of its sweeps."""
-        limits, found = self.limits, list[BoundResult]()
-        whole = self._bound_part()
-        part = whole if self.periods == 1 else 2 * whole / (self.periods + 1)
-        stop = limits.stop
-        start: Certificate | Multipliers | None = None
-        earlier: Problem | None = None
-        enough_usd = self.known.enough_usd(self.rollout, limits.gap)
-        for h, problem in enumerate(self.rollout.periods):
-            base = base_problem(problem, counted=True)
-            if found and earlier is not None:
-                start = carried(earlier, base, found[-1].multipliers)
-            start = self.known.prices[h] or start
-            cut_off = limits.time_limit_s is not None or limits.stop is not None  # by time, or as time did before
-            more = 2 if cut_off and base.pairs > MANY_TO_SEARCH else 1
-            sweeps = limits.sweeps or usual_sweeps(base) * (more * RESERVED_SWEEPS if self.reserved else 1)
-            late_s = None if limits.time_limit_s is None else LATE_BOUND * whole * limits.time_limit_s - self.seconds
-            bound = lagrangian_bound(
-                base,
-                sweeps=sweeps if h == 0 else -(-sweeps // 2),
-                start=start,
-                upper_usd=enough_usd[h],
-                time_limit_s=None if limits.stop is not None else part_of(limits.time_limit_s, part) if h == 0
-                else late_s,
-                stop=stop if h == 0 or stop is None else -(-stop // 2),
-                interrupted=self.interrupted,
-                first_step=limits.first_step,
-            )  # fmt: skip
-            if h == 0 and stop is None and limits.time_limit_s is not None:
-                stop = bound.sweeps
-            earlier = base
-            # the averages by pair are large, and the search does not ask for them
-            nothing = bound.mean_shares[:0].copy()
-            found.append(replace(bound, mean_shares=nothing, mean_replicas=np.zeros(0)))
-        return found
-
-    def _bound_part(self) -> float:
-        """What part of the time the bounds of all periods get."""
-        part = RESERVED_BOUND_PART if self.reserved else BOUND_PART if self.periods == 1 else 0.8 * BOUND_PART
-        return part if self.limits.calm else part / 2  # the quick run has done much of it
 
     @property
     def seconds(self) -> float:
