@@ -6,6 +6,7 @@ ways, which are the classes of every kind: kind after kind, so that a way's numb
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from itertools import chain
 
@@ -146,5 +147,5 @@ def read_ways(case: Case, keys: Sequence[Key]) -> Ways:
     return Ways(case, read_pools(case, keys))
 
 
-def _float(value: object) -> float:
-    return np.inf if value is None else float(value)  # type: ignore[arg-type]
+def _float(value: Fraction | None) -> float:
+    return np.inf if value is None else float(value)

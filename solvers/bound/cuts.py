@@ -16,6 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from solvers.bound.layout import Layout, Structure, cell_of
+from solvers.problem import Index
 from solvers.solution import Cuts
 
 Float = NDArray[np.float64]
@@ -138,16 +139,16 @@ def _find(
 
 
 @njit(cache=True, nogil=True)
-def find_pair(pair_demand: Int32, low: int, end: int, row: int) -> int:
-    """The position of `row` among the sorted pair_demand[low:end], -1 without."""
+def find_pair(pair_of: Index, low: int, end: int, wanted: int) -> int:
+    """The position of `wanted` (a row, or a block) among the sorted pair_of[low:end], -1 without."""
     high = end
     while low < high:
         middle = (low + high) // 2
-        if pair_demand[middle] < row:
+        if pair_of[middle] < wanted:
             low = middle + 1
         else:
             high = middle
-    return low if low < end and pair_demand[low] == row else -1
+    return low if low < end and pair_of[low] == wanted else -1
 
 
 def slot_usd(table: CutTable, cut_usd: Float) -> Float:

@@ -158,17 +158,9 @@ def _count(pair_block: Index, block_site: Int, count: Int) -> None:
 def _bound(row_first: Int, pair_block: Index, low: int, high: int, at: Int) -> None:
     """Write where the pairs of every row that are on blocks low..high-1 begin and end; they are sorted by block."""
     for i in range(len(at)):
-        begin = row_first[i]
-        for side in range(2):
-            wanted = low if side == 0 else high
-            end = row_first[i + 1]
-            while begin < end:
-                middle = (begin + end) // 2
-                if pair_block[middle] < wanted:
-                    begin = middle + 1
-                else:
-                    end = middle
-            at[i, side] = begin
+        blocks = pair_block[row_first[i] : row_first[i + 1]]
+        at[i, 0] = row_first[i] + np.searchsorted(blocks, low)
+        at[i, 1] = row_first[i] + np.searchsorted(blocks, high)
 
 
 @njit(cache=True, nogil=True)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from solvers.bound.ascent import BoundResult, Course, cold_start, paid
 from solvers.bound.backup import has_failures, joined, secured, with_failures
 from solvers.bound.backup_ascent import allowed, bound_with_failures
+from solvers.bound.cuts import find_pair
 from solvers.bound.evaluate import Evaluator
 from solvers.bound.layout import layout_of
 from solvers.bound.settle import settled
@@ -165,13 +166,7 @@ def _take(
             if row < rows:
                 kept[n + pair_back[row]] = True
                 continue
-            block, i = pair_block[n] + block_back, whose[row]
-            low, high = spare_first[i], spare_first[i + 1]
-            while low < high:
-                middle = (low + high) // 2
-                if spare_block[middle] < block:
-                    low = middle + 1
-                else:
-                    high = middle
-            if low < spare_first[i + 1] and spare_block[low] == block:
-                spare[low] = True
+            i = whose[row]
+            k = find_pair(spare_block, spare_first[i], spare_first[i + 1], pair_block[n] + block_back)
+            if k >= 0:
+                spare[k] = True
